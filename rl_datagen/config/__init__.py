@@ -1,0 +1,30 @@
+"""Frozen, typed settings and their loader."""
+
+from rl_datagen.config.loader import load_config, parse_override
+from rl_datagen.config.schema import (
+    AlgoConfig,
+    CollectConfig,
+    Config,
+    DemosConfig,
+    DiffusionConfig,
+    EvaluationConfig,
+    PolicyConfig,
+    RenderConfig,
+    SimConfig,
+    WarmStartConfig,
+)
+
+__all__ = [
+    "AlgoConfig",
+    "CollectConfig",
+    "Config",
+    "DemosConfig",
+    "DiffusionConfig",
+    "EvaluationConfig",
+    "PolicyConfig",
+    "RenderConfig",
+    "SimConfig",
+    "WarmStartConfig",
+    "load_config",
+    "parse_override",
+]

@@ -1,0 +1,222 @@
+"""Every setting, with its type, range, default and meaning.
+
+PPO settings are spelled as RLlib spells them, denoising ones as DPPO spells them
+(arXiv:2409.00588). Lengths of time are in env steps (20 Hz) or decisions (one action chunk).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rl_datagen.tasks import get_task
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    """A part of the configuration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SimConfig(_Section):
+    """How LIBERO is stepped."""
+
+    backend: Literal["exact", "fast", "stock"] = "exact"
+    """``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, not bit-identical;
+    ``stock``: LIBERO's own ``env.step``."""
+    num_settle_steps: Count = 10
+    """Env steps of doing nothing after a reset, before the episode begins."""
+    max_episode_steps: PositiveInt | None = None
+    """Time limit in env steps; null takes the suite's (220 to 520)."""
+
+
+class DemosConfig(_Section):
+    """One human demonstration to many amplified ones."""
+
+    num_episodes: PositiveInt = 40
+    """Successful episodes to make."""
+    max_attempts_per_episode: PositiveInt = 5
+    """Give up after ``num_episodes`` times this many attempts."""
+    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.06
+    """Standard deviation of the noise on executed actions; the tracker corrects it afterwards."""
+
+
+class DiffusionConfig(_Section):
+    """A diffusion policy over action chunks."""
+
+    kind: Literal["diffusion"] = "diffusion"
+    action_horizon: PositiveInt = 8
+    """Env steps predicted together."""
+    action_steps: PositiveInt = 8
+    """Env steps executed of each prediction."""
+    encoder_width: PositiveInt = 256
+    """Features of the encoded observation, which condition the U-Net by FiLM."""
+    unet_channels: tuple[PositiveInt, ...] = (64, 128)
+    """Channels of each U-Net level; each further level halves the chunk."""
+    num_train_timesteps: PositiveInt = 100
+    """Steps of the noise schedule that the denoiser is trained on."""
+    num_denoising_steps: PositiveInt = 5
+    """Steps of the sampler, K."""
+    sampler: Literal["ddim", "ddpm"] = "ddim"
+    """``ddpm`` visits every training step, so it needs K = ``num_train_timesteps``."""
+    min_sampling_denoising_std: PositiveFloat = 0.06
+    """Floor of the exploration noise per denoising step, in normalised action units."""
+    min_logprob_denoising_std: PositiveFloat = 0.1
+    """Floor of the standard deviation in the log-probabilities."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.action_steps > self.action_horizon:
+            raise ValueError(
+                f"action_steps={self.action_steps} is more than "
+                f"action_horizon={self.action_horizon}: a policy cannot execute actions it has "
+                "not predicted. Lower action_steps or raise action_horizon"
+            )
+        shrink = 2 ** (len(self.unet_channels) - 1)
+        if self.action_horizon % shrink:
+            raise ValueError(
+                f"action_horizon={self.action_horizon} must be a multiple of {shrink}, since the "
+                f"{len(self.unet_channels)} levels of unet_channels halve it that often"
+            )
+        if self.num_denoising_steps > self.num_train_timesteps:
+            raise ValueError(
+                f"num_denoising_steps={self.num_denoising_steps} is more than "
+                f"num_train_timesteps={self.num_train_timesteps}"
+            )
+        if self.sampler == "ddpm" and self.num_denoising_steps != self.num_train_timesteps:
+            raise ValueError(
+                "sampler='ddpm' visits every training step: set num_denoising_steps to "
+                f"{self.num_train_timesteps}, or take sampler='ddim'"
+            )
+        return self
+
+
+PolicyConfig = DiffusionConfig
+"""The policies there are."""
+
+
+class WarmStartConfig(_Section):
+    """Behaviour cloning of the amplified demonstrations (Eq. 1 of the paper)."""
+
+    num_updates: PositiveInt = 3000
+    """Gradient steps."""
+    train_batch_size: PositiveInt = 256
+    """Action chunks per gradient step."""
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate: linear warm-up, then cosine to zero."""
+    num_lr_warmup_updates: Count = 100
+    """Gradient steps of linear warm-up."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-6
+    """AdamW's weight decay."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    """Largest decay of the exponential moving average of the weights."""
+    held_out_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of episodes kept out of training, for the held-out loss."""
+
+
+class AlgoConfig(_Section):
+    """Denoising-step PPO (Eqs. 2-5 of the paper)."""
+
+    num_iterations: Count = 8
+    """Rounds of sampling and learning."""
+    num_episodes_per_iteration: PositiveInt = 96
+    """Complete episodes sampled per iteration, over all env runners."""
+    num_env_runners: PositiveInt = 2
+    """Ray actors that step simulators."""
+    num_envs_per_env_runner: PositiveInt = 16
+    """Simulators in each of them."""
+    num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
+    """GPU share of the learner."""
+    lr: PositiveFloat = 1e-4
+    """Actor's peak learning rate, cosine-annealed to zero over the run."""
+    critic_lr: PositiveFloat = 1e-3
+    """Critic's learning rate."""
+    gamma: Fraction = 0.99
+    """Discount per decision."""
+    lambda_: Fraction = 0.95
+    """GAE's lambda, per decision."""
+    gamma_denoising: Fraction = 0.99
+    """Discount of the advantage per denoising step still to come."""
+    clip_param: PositiveFloat = 0.01
+    """Clip range of the ratio at the last denoising step."""
+    clip_base: PositiveFloat = 0.001
+    """Clip range at the noisiest denoising step."""
+    num_epochs: PositiveInt = 5
+    """Passes over an iteration's (decision, denoising step) pairs."""
+    minibatch_size: PositiveInt = 5000
+    """(decision, denoising step) pairs per gradient step."""
+    grad_clip: PositiveFloat = 1.0
+    """Largest gradient norm of actor and critic, each."""
+    target_kl: PositiveFloat = 0.02
+    """Stop an iteration's epochs above this approximate KL divergence."""
+    num_critic_warmup_iterations: Count = 1
+    """Iterations in which only the critic learns."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.clip_base > self.clip_param:
+            raise ValueError(
+                f"clip_base={self.clip_base} is more than clip_param={self.clip_param}: the clip "
+                "range grows from clip_base to clip_param along the denoising chain"
+            )
+        return self
+
+
+class EvaluationConfig(_Section):
+    """The deterministic sampler on held-back init states."""
+
+    num_episodes: Annotated[int, Field(ge=1, le=50)] = 20
+    """Episodes, each from its own shipped init state; no demonstration starts from one of these."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Level of the Wilson interval."""
+
+
+class RenderConfig(_Section):
+    """Replay of stored states into camera images."""
+
+    num_episodes: Count = 2
+    """Episodes to render."""
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 256
+    """Height and width of both cameras' images, in pixels."""
+
+
+class CollectConfig(_Section):
+    """Successful episodes to Parquet shards."""
+
+    num_episodes: PositiveInt = 50
+    """Successful episodes to store."""
+    num_episodes_per_shard: PositiveInt = 25
+    """Episodes in one Parquet file."""
+    max_attempts_per_episode: PositiveInt = 5
+    """Give up after ``num_episodes`` times this many attempts."""
+    render: RenderConfig = RenderConfig()
+    """Images of some of the episodes."""
+
+
+class Config(_Section):
+    """One task from its demonstration to its dataset."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
+    """Names the output folders."""
+    task: str = "libero_object/0"
+    """Task id such as ``libero_goal/3``."""
+    seed: Count = 0
+    """All random streams derive from it."""
+    output_dir: str = "outputs"
+    """Folder that holds demonstrations, experts, datasets and evaluations."""
+    sim: SimConfig = SimConfig()
+    demos: DemosConfig = DemosConfig()
+    policy: PolicyConfig = DiffusionConfig()
+    warm_start: WarmStartConfig = WarmStartConfig()
+    algo: AlgoConfig = AlgoConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    collect: CollectConfig = CollectConfig()
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return get_task(value).id

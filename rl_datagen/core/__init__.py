@@ -1,0 +1,1 @@
+"""Errors, logging, seeding, files and provenance: what every other package stands on."""

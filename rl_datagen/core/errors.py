@@ -1,0 +1,52 @@
+"""The errors a user can cause or meet, each with a message that says what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something the user can put right. The command line prints it and exits with code 2."""
+
+
+class ConfigError(UserError):
+    """A setting that is misspelt, of the wrong type, out of range, or in contradiction."""
+
+
+class DatasetError(UserError):
+    """A dataset on disk that is damaged, foreign or incomplete."""
+
+
+class MachineError(UserError):
+    """Something this machine lacks, such as a GL library."""
+
+
+class SimulatorError(RuntimeError):
+    """A simulator failed in the middle of an episode.
+
+    Args:
+        message: What went wrong.
+        task: Task id such as ``"libero_goal/3"``.
+        init_state_index: Shipped init state the episode started from, if it did.
+        seed: Seed of the episode, if it had one.
+        step: Env step at which it failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task: str,
+        init_state_index: int | None = None,
+        seed: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        self.task, self.init_state_index, self.seed, self.step = task, init_state_index, seed, step
+        super().__init__(
+            f"{message} (task={task} init_state_index={init_state_index} seed={seed} step={step})"
+        )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

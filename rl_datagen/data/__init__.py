@@ -1,0 +1,1 @@
+"""Episodes, shards, manifests and normalisation statistics."""

@@ -1,0 +1,115 @@
+"""Five suites, 130 tasks, and selectors such as ``"libero_90/0-9,libero_goal"``."""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+import yaml
+
+from rl_datagen.core.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One LIBERO task.
+
+    Attributes:
+        suite: One of ``SUITES``.
+        index: Position in the suite, as in LIBERO's benchmark.
+        name: LIBERO's name: the stem of the BDDL and init-state files.
+        max_episode_steps: Time limit in env steps (20 Hz).
+    """
+
+    suite: str
+    index: int
+    name: str
+    max_episode_steps: int
+
+    @property
+    def id(self) -> str:
+        """``"libero_goal/3"``."""
+        return f"{self.suite}/{self.index}"
+
+    @property
+    def instruction(self) -> str:
+        """The sentence a VLA is given, as LIBERO derives it from the task's name."""
+        return re.sub(r"^[A-Z_]+SCENE\d+_", "", self.name).replace("_", " ")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def _load() -> tuple[Task, ...]:
+    suites = yaml.safe_load(files(__package__).joinpath("suites.yaml").read_text("utf-8"))
+    return tuple(
+        Task(suite, index, name, suites[suite]["max_episode_steps"])
+        for suite in suites
+        for index, name in enumerate(suites[suite]["tasks"])
+    )
+
+
+TASKS: tuple[Task, ...] = _load()
+SUITES: tuple[str, ...] = tuple(dict.fromkeys(task.suite for task in TASKS))
+_BY_ID = {task.id: task for task in TASKS}
+
+
+def get_task(task_id: str) -> Task:
+    """Returns the task with this id.
+
+    Raises:
+        ConfigError: No such task; the message offers the nearest one.
+    """
+    tasks = select_tasks(task_id)
+    if len(tasks) != 1:
+        raise ConfigError(
+            f"task '{task_id}' selects {len(tasks)} tasks where exactly one is needed. "
+            "Give one id such as 'libero_object/0'; `rl-datagen tasks` lists them."
+        )
+    return tasks[0]
+
+
+def select_tasks(selector: str) -> tuple[Task, ...]:
+    """Returns the tasks a comma-separated selector names, each once, in selector order.
+
+    Args:
+        selector: Parts such as ``"all"``, ``"libero_goal"``, ``"libero_goal/3"``,
+            ``"libero_90/0-9"`` or a task's full name.
+
+    Raises:
+        ConfigError: A part names no suite or task; the message offers the nearest one.
+    """
+    selected = [task for part in selector.split(",") for task in _select(part.strip())]
+    return tuple(dict.fromkeys(selected))
+
+
+def _select(part: str) -> list[Task]:
+    if part == "all":
+        return list(TASKS)
+    if part in _BY_ID:
+        return [_BY_ID[part]]
+    named = [task for task in TASKS if part in (task.suite, task.name)]
+    if named:
+        return named
+    match = re.fullmatch(r"(\w+)/(\d+)-(\d+)", part)
+    if match and match[1] in SUITES:
+        first, last = int(match[2]), int(match[3])
+        ids = [f"{match[1]}/{index}" for index in range(first, last + 1)]
+        if ids and all(task_id in _BY_ID for task_id in ids):
+            return [_BY_ID[task_id] for task_id in ids]
+    raise ConfigError(_unknown(part))
+
+
+def _unknown(part: str) -> str:
+    suite = part.split("/")[0]
+    if suite in SUITES:
+        count = sum(task.suite == suite for task in TASKS)
+        hint = f" Suite '{suite}' has the tasks {suite}/0 to {suite}/{count - 1}."
+    elif guess := did_you_mean(suite, SUITES):
+        hint = guess
+    else:
+        hint = did_you_mean(part, [task.name for task in TASKS])
+    return (
+        f"Unknown task '{part}'.{hint} Allowed: 'all', a suite ({', '.join(SUITES)}), an id such "
+        "as 'libero_goal/3', a range such as 'libero_90/0-9', or a task's name; "
+        "`rl-datagen tasks` lists all of them."
+    )
