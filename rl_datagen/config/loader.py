@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -66,26 +66,21 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"'{path}' must hold 'key: value' lines, not a {type(values).__name__}.")
-    return _numbers(values)
+    return _numbers(cast("dict[str, Any]", values))
 
 
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
-    """Merges sections key by key; a section whose ``kind`` changes is replaced."""
+    """Merges sections key by key."""
     for key, value in values.items():
-        old = into.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and not _other_kind(old, value):
-            _merge(old, value)
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], cast("dict[str, Any]", value))
         else:
             into[key] = value
 
 
-def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return "kind" in new and new["kind"] != old.get("kind")
-
-
 def _numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
+        return {key: _numbers(item) for key, item in cast("dict[str, Any]", value).items()}
     return _number(value)
 
 

@@ -53,7 +53,7 @@ class DiffusionConfig(_Section):
     """Env steps predicted together."""
     action_steps: PositiveInt = 8
     """Env steps executed of each prediction."""
-    encoder_width: PositiveInt = 256
+    encoder_width: PositiveInt = 128
     """Features of the encoded observation, which condition the U-Net by FiLM."""
     unet_channels: tuple[PositiveInt, ...] = (64, 128)
     """Channels of each U-Net level; each further level halves the chunk."""
@@ -114,6 +114,8 @@ class WarmStartConfig(_Section):
     """AdamW's weight decay."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     """Largest decay of the exponential moving average of the weights."""
+    grad_clip: PositiveFloat = 1.0
+    """Largest gradient norm."""
     held_out_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of episodes kept out of training, for the held-out loss."""
 
@@ -155,9 +157,28 @@ class AlgoConfig(_Section):
     """Stop an iteration's epochs above this approximate KL divergence."""
     num_critic_warmup_iterations: Count = 1
     """Iterations in which only the critic learns."""
+    num_critic_epochs: PositiveInt = 10
+    """Passes of the critic over an iteration's decisions."""
+    critic_minibatch_size: PositiveInt = 256
+    """Decisions per gradient step of the critic."""
+    critic_width: PositiveInt = 256
+    """Units of the critic's hidden layers."""
+    log_prob_reduction: Literal["mean", "sum"] = "mean"
+    """How the elements of a chunk make one log-probability. ``mean`` is DPPO's, and the reason for
+    its small clip ranges; ``sum`` is the true density and needs ranges around 0.1."""
+    sample_timeout_s: PositiveFloat = 3600
+    """An env runner that takes longer for its cohort is given up for this iteration."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        simulators = self.num_env_runners * self.num_envs_per_env_runner
+        if self.num_episodes_per_iteration < simulators:
+            raise ValueError(
+                f"num_episodes_per_iteration={self.num_episodes_per_iteration} is less than the "
+                f"{simulators} simulators of num_env_runners={self.num_env_runners} times "
+                f"num_envs_per_env_runner={self.num_envs_per_env_runner}: some would never start. "
+                "Raise the first or lower the others"
+            )
         if self.clip_base > self.clip_param:
             raise ValueError(
                 f"clip_base={self.clip_base} is more than clip_param={self.clip_param}: the clip "

@@ -4,14 +4,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Generator[Path]:
     """Yields a temporary path beside ``path`` that is renamed onto it on success.
 
     A process killed in between leaves a hidden temporary file, never half a file under ``path``.

@@ -1,1 +1,38 @@
 """Episodes, shards, manifests and normalisation statistics."""
+
+from rl_datagen.data.card import DatasetInfo, TaskInfo, dataset_info, write_card
+from rl_datagen.data.dataset import (
+    read_episodes,
+    read_images,
+    read_trajectories,
+    rendered_episodes,
+)
+from rl_datagen.data.images import RenderedEpisode, write_video
+from rl_datagen.data.manifest import Manifest, Shard, read_manifest
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory, find_noops
+from rl_datagen.data.verify import Problem, VerifyReport, verify
+from rl_datagen.data.writer import DatasetWriter
+
+__all__ = [
+    "CONTROL_FREQUENCY",
+    "DatasetInfo",
+    "DatasetWriter",
+    "Manifest",
+    "Problem",
+    "RenderedEpisode",
+    "Shard",
+    "Source",
+    "TaskInfo",
+    "Trajectory",
+    "VerifyReport",
+    "dataset_info",
+    "find_noops",
+    "read_episodes",
+    "read_images",
+    "read_manifest",
+    "read_trajectories",
+    "rendered_episodes",
+    "verify",
+    "write_card",
+    "write_video",
+]

@@ -40,7 +40,7 @@ class Task:
 
 
 def _load() -> tuple[Task, ...]:
-    suites = yaml.safe_load(files(__package__).joinpath("suites.yaml").read_text("utf-8"))
+    suites = yaml.safe_load(files("rl_datagen.tasks").joinpath("suites.yaml").read_text("utf-8"))
     return tuple(
         Task(suite, index, name, suites[suite]["max_episode_steps"])
         for suite in suites

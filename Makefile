@@ -1,0 +1,52 @@
+# Every target makes its own .venv first, so that a fresh clone needs Python 3.11, git and make only.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install gl quickstart format check test e2e bench clean
+
+help:
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+install: gl $(STAMP)  ## virtual environment, package, GL libraries for rendering
+
+gl:
+	@sh docker/install_gl.sh
+
+quickstart: install  ## the main job: one demonstration in, a verified dataset out
+	$(BIN)/rl-datagen quickstart
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(STAMP)  ## format, lint, spelling, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: install  ## every test but the whole chain
+	$(BIN)/pytest -m 'not e2e'
+
+e2e: install  ## the whole chain, shortened, on real LIBERO
+	$(BIN)/pytest -m e2e
+
+bench: install  ## every benchmark of docs/results.md
+	$(BIN)/python benchmarks/sim.py speed
+	$(BIN)/python benchmarks/sim.py reset
+	$(BIN)/python benchmarks/sim.py memory
+	$(BIN)/python benchmarks/sim.py scaling
+	$(BIN)/python benchmarks/sim.py render
+
+clean:  ## removes the environment and caches, keeps outputs/
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Learning: behaviour cloning, and denoising-step PPO as an RLlib algorithm."""

@@ -1,0 +1,192 @@
+"""Warm start: behaviour cloning of demonstrated action chunks, Eq. (1) of the paper."""
+
+# Legend: M chunks, B batch, Ta action horizon, Da action dim, T env steps.
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from rl_datagen.config import Config, WarmStartConfig
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.normalization import NormStats
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.policy.diffusion import DiffusionPolicy
+
+Report = Callable[[int, dict[str, Any]], None]
+"""Called with the number of finished updates or iterations and what was measured."""
+
+_REPORT_INTERVAL = 50  # updates
+_NUM_HELD_OUT_DRAWS = 4  # noise levels per held-out chunk: the loss varies a lot over them
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Demonstrated chunks.
+
+    Attributes:
+        observation: State at the beginning of each chunk, by key, ``[M, D]``.
+        action: What was done, in simulator units.
+    """
+
+    observation: dict[str, Tensor]
+    action: Float[Tensor, "M Ta Da"]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def take(self, index: Int[Tensor, " B"]) -> "Chunks":
+        """Returns the chunks at ``index``."""
+        return Chunks({k: v[index] for k, v in self.observation.items()}, self.action[index])
+
+
+def make_chunks(
+    trajectories: Sequence[Trajectory], keys: Sequence[str], action_horizon: int
+) -> Chunks:
+    """Cuts episodes into one chunk per env step.
+
+    A chunk that runs over the end of its episode repeats the last action: the demonstration ends
+    at success, and a policy that has not succeeded there should keep doing what made it.
+
+    Args:
+        trajectories: At least one episode.
+        keys: Observations to keep.
+        action_horizon: Length of a chunk.
+    """
+    action = [_windows(t.action, action_horizon) for t in trajectories]
+    observation = {
+        key: torch.from_numpy(np.concatenate([getattr(t, key) for t in trajectories]))
+        for key in keys
+    }
+    return Chunks(observation, torch.from_numpy(np.concatenate(action)))
+
+
+def warm_start(
+    trajectories: Sequence[Trajectory],
+    config: Config,
+    *,
+    report: Report | None = None,
+) -> tuple[DiffusionPolicy, NormStats, dict[str, float]]:
+    """Clones demonstrations and returns the policy with averaged weights.
+
+    Args:
+        trajectories: Successful episodes of one task.
+        config: ``policy``, ``warm_start`` and ``seed`` are read.
+        report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
+            50 updates and at the end.
+
+    Returns:
+        The policy, the statistics it was built with, and the last reported metrics.
+
+    Raises:
+        UserError: There is no episode to learn from.
+    """
+    settings = config.warm_start
+    training, held_out = _split(trajectories, settings.held_out_fraction, config.seed)
+    stats = NormStats.from_trajectories(training)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("bc", "weights", config.seed))
+        policy = DiffusionPolicy(config.policy, stats)
+    keys, length = policy.normalizer.keys, config.policy.action_horizon
+    metrics = _train(
+        policy,
+        make_chunks(training, keys, length),
+        make_chunks(held_out, keys, length) if held_out else None,
+        settings,
+        torch.Generator().manual_seed(derive_seed("bc", "batches", config.seed)),
+        report,
+    )
+    return policy.eval(), stats, metrics
+
+
+def _train(
+    policy: DiffusionPolicy,
+    chunks: Chunks,
+    held_out: Chunks | None,
+    settings: WarmStartConfig,
+    generator: torch.Generator,
+    report: Report | None,
+) -> dict[str, float]:
+    optimizer = torch.optim.AdamW(
+        policy.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: lr_factor(i, settings))
+    ema = EMAModel(policy.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
+    size = min(settings.train_batch_size, len(chunks))
+    losses, metrics = [], {}
+    for update in range(1, settings.num_updates + 1):
+        batch = chunks.take(torch.randint(len(chunks), (size,), generator=generator))
+        optimizer.zero_grad()
+        loss = policy.loss(batch.observation, batch.action, generator)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.grad_clip)
+        optimizer.step()
+        schedule.step()
+        ema.step(policy.parameters())
+        losses.append(loss.detach())
+        if update % _REPORT_INTERVAL == 0 or update == settings.num_updates:
+            metrics = {
+                "train_loss": torch.stack(losses).mean().item(),
+                "lr": schedule.get_last_lr()[0],
+            }
+            if held_out:
+                metrics["held_out_loss"] = _held_out_loss(policy, ema, held_out)
+            losses = []
+            _check_finite(metrics["train_loss"], update)
+            if report:
+                report(update, metrics)
+    ema.copy_to(policy.parameters())
+    return metrics
+
+
+def lr_factor(update: int, settings: WarmStartConfig) -> float:
+    """Returns the share of the peak learning rate: linear warm-up, then cosine to zero."""
+    if update < settings.num_lr_warmup_updates:
+        return (update + 1) / settings.num_lr_warmup_updates
+    left = max(1, settings.num_updates - settings.num_lr_warmup_updates)
+    return 0.5 * (1 + math.cos(math.pi * (update - settings.num_lr_warmup_updates) / left))
+
+
+def _held_out_loss(policy: DiffusionPolicy, ema: EMAModel, held_out: Chunks) -> float:
+    """Error of the averaged weights, with the same noise every time it is asked."""
+    generator = torch.Generator().manual_seed(0)
+    parameters = list(policy.parameters())
+    ema.store(parameters)
+    ema.copy_to(parameters)
+    with torch.inference_mode():
+        losses = [
+            policy.loss(held_out.observation, held_out.action, generator)
+            for _ in range(_NUM_HELD_OUT_DRAWS)
+        ]
+    ema.restore(parameters)
+    return torch.stack(losses).mean().item()
+
+
+def _check_finite(loss: float, update: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"The warm start's loss is {loss} after {update} updates: lower warm_start.lr, or look "
+            "for NaN in the demonstrations."
+        )
+
+
+def _split(
+    trajectories: Sequence[Trajectory], held_out_fraction: float, seed: int
+) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Keeps whole episodes apart; a lone episode is trained on."""
+    order = np.random.default_rng(derive_seed("bc", "split", seed)).permutation(len(trajectories))
+    num = min(round(held_out_fraction * len(trajectories)), len(trajectories) - 1)
+    shuffled = [trajectories[i] for i in order]
+    return shuffled[max(num, 0) :], shuffled[: max(num, 0)]
+
+
+def _windows(action: Float32[np.ndarray, "T Da"], length: int) -> Float32[np.ndarray, "T Ta Da"]:
+    index = np.arange(len(action))[:, None] + np.arange(length)
+    return action[np.minimum(index, len(action) - 1)]

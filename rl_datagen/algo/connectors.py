@@ -1,0 +1,146 @@
+"""From sampled episodes to one row per decision, with advantages."""
+
+# Legend: B decisions, K denoising steps, Ta action horizon, Ts action steps, Da action dim.
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from torch import Tensor
+
+from rl_datagen.algo.losses import chunk_gae, explained_variance
+from rl_datagen.algo.rl_module import CHAIN, CHAIN_LOG_PROB, LARGEST_STATE
+from rl_datagen.core.errors import UserError
+
+EXECUTED = "executed"
+_CRITIC_BATCH = 4096  # states whose values are computed at once
+
+
+class DecisionBatch(ConnectorV2):
+    """Turns episodes into decisions: observation, chain, old log-densities, advantage, target.
+
+    Replaces RLlib's whole learner pipeline. Advantages are normalised over all decisions of the
+    iteration, which is less noisy than per minibatch.
+
+    Args:
+        gamma: Discount per decision.
+        lambda_: GAE's lambda.
+        device: Where the batch goes.
+    """
+
+    def __init__(self, *, gamma: float, lambda_: float, device: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._gamma, self._lambda, self._device = gamma, lambda_, device
+
+    def __call__(
+        self,
+        *,
+        rl_module: Any,
+        batch: dict[str, Any],
+        episodes: list[SingleAgentEpisode],
+        metrics: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Returns ``{module id: columns}``.
+
+        Raises:
+            UserError: An observation or reward is not finite.
+        """
+        del batch, kwargs
+        observations = [episode.get_observations() for episode in episodes]
+        values = self._values(rl_module[DEFAULT_MODULE_ID], observations)
+        advantages, targets = self._advantages(episodes, values)
+        columns: dict[str, Any] = {
+            Columns.OBS: {
+                key: self._tensor([rows[key][:-1] for rows in observations])
+                for key in observations[0]
+            },
+            EXECUTED: self._tensor([_executed(episode) for episode in episodes]),
+            Postprocessing.ADVANTAGES: self._tensor([_normalized(advantages)]),
+            Postprocessing.VALUE_TARGETS: self._tensor([targets]),
+        }
+        for name in (CHAIN, CHAIN_LOG_PROB):
+            columns[name] = self._tensor([e.get_extra_model_outputs(name) for e in episodes])
+        if metrics is not None:
+            before = np.concatenate([value[:-1] for value in values])
+            for name, value in _batch_metrics(episodes, before, targets).items():
+                metrics.log_value((DEFAULT_MODULE_ID, name), value, window=1)
+        return {DEFAULT_MODULE_ID: columns}
+
+    def _values(self, module: Any, observations: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
+        """V(s) of every observation of every episode, the true final ones included."""
+        rows = {key: self._tensor([item[key] for item in observations]) for key in observations[0]}
+        for key, row in rows.items():
+            if not torch.isfinite(row).all():
+                raise UserError(
+                    f"A sampled '{key}' holds NaN or infinity: a simulator diverged. Nothing was "
+                    "learnt from it; continue from the last checkpoint."
+                )
+        num = len(next(iter(rows.values())))
+        with torch.no_grad():
+            parts = [
+                module.compute_values(
+                    {Columns.OBS: {k: v[i : i + _CRITIC_BATCH] for k, v in rows.items()}}
+                )
+                for i in range(0, num, _CRITIC_BATCH)
+            ]
+        values = torch.cat(parts).cpu().numpy()
+        ends = np.cumsum([len(next(iter(item.values()))) for item in observations])
+        return np.split(values, ends[:-1])
+
+    def _advantages(
+        self, episodes: list[SingleAgentEpisode], values: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        advantages = [
+            chunk_gae(
+                np.asarray(episode.get_rewards(), np.float32),
+                value,
+                bool(episode.is_terminated),
+                self._gamma,
+                self._lambda,
+            )
+            for episode, value in zip(episodes, values, strict=True)
+        ]
+        targets = [a + value[:-1] for a, value in zip(advantages, values, strict=True)]
+        return np.concatenate(advantages), np.concatenate(targets)
+
+    def _tensor(self, parts: Sequence[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.concatenate(parts)).to(self._device)
+
+
+def _executed(episode: SingleAgentEpisode) -> np.ndarray:
+    """Which env steps of each chunk were executed: success cuts the last chunk short."""
+    actions = episode.get_actions()
+    decisions, steps = actions.shape[:2]
+    executed = np.ones((decisions, steps), bool)
+    last = episode.get_infos(-1)["num_env_steps"] - (decisions - 1) * steps
+    executed[-1, int(last) :] = False
+    return executed
+
+
+def _normalized(advantages: np.ndarray) -> np.ndarray:
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def _batch_metrics(
+    episodes: list[SingleAgentEpisode], before: np.ndarray, targets: np.ndarray
+) -> dict[str, float]:
+    largest = max(float(np.max(e.get_extra_model_outputs(LARGEST_STATE))) for e in episodes)
+    return {
+        "explained_variance": explained_variance(before, targets),
+        "episodes_in_batch": len(episodes),
+        "init_states_in_batch": len(set(_init_states(episodes))),
+        "largest_normalized_state": largest,
+    }
+
+
+def _init_states(episodes: list[SingleAgentEpisode]) -> Iterator[tuple[int, int]]:
+    for episode in episodes:
+        info = episode.get_infos(-1)
+        yield int(info["init_state_index"]), int(info["seed"])

@@ -1,0 +1,243 @@
+"""Denoising-step PPO (Eqs. 2-5 of the paper) as an RLlib algorithm on the new API stack."""
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.connectors.learner import LearnerConnectorPipeline
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+from ray.rllib.core.rl_module import RLModuleSpec
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
+
+from rl_datagen.algo.connectors import DecisionBatch
+from rl_datagen.algo.env_runner import (
+    LIBERO_ENV,
+    Cohort,
+    CohortEnvRunner,
+    Outcome,
+    make_libero_env,
+)
+from rl_datagen.algo.learner import ITERATION, DPPOLearner
+from rl_datagen.algo.rl_module import DiffusionModule
+from rl_datagen.config import Config
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.normalization import NormStats
+
+logger = logging.getLogger(__name__)
+
+_OWN_SETTINGS = (
+    "num_iterations",
+    "num_episodes_per_iteration",
+    "critic_lr",
+    "num_critic_epochs",
+    "critic_minibatch_size",
+    "num_critic_warmup_iterations",
+    "gamma_denoising",
+    "clip_base",
+    "log_prob_reduction",
+    "target_kl",
+)
+_RLLIB_SETTINGS = (
+    "lr",
+    "gamma",
+    "lambda_",
+    "clip_param",
+    "num_epochs",
+    "minibatch_size",
+    "grad_clip",
+)
+
+
+class DPPOConfig(PPOConfig):
+    """RLlib's configuration of DPPO; ``to_rllib`` fills it from ours."""
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or DPPO)
+        self.num_denoising_steps = 1
+        for name in _OWN_SETTINGS:
+            setattr(self, name, None)
+
+    def get_default_learner_class(self) -> type[DPPOLearner]:
+        """Returns what updates policy and critic."""
+        return DPPOLearner
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """Returns what acts."""
+        return RLModuleSpec(module_class=DiffusionModule)
+
+    def build_learner_connector(
+        self, input_observation_space: Any, input_action_space: Any, device: Any = None
+    ) -> LearnerConnectorPipeline:
+        """Returns the one piece that turns episodes into decisions."""
+        return LearnerConnectorPipeline(
+            connectors=[DecisionBatch(gamma=self.gamma, lambda_=self.lambda_, device=device)],
+            input_observation_space=input_observation_space,
+            input_action_space=input_action_space,
+        )
+
+
+class DPPO(PPO):
+    """Samples complete cohorts behind a barrier, learns, synchronises weights."""
+
+    @classmethod
+    def get_default_config(cls) -> DPPOConfig:
+        """Returns an unfilled configuration."""
+        return DPPOConfig()
+
+    def training_step(self) -> None:
+        """Runs one iteration."""
+        start = time.perf_counter()
+        cohorts = self._sample()
+        sampled = time.perf_counter()
+        episodes = [episode for cohort in cohorts for episode in cohort.episodes]
+        results = self.learner_group.update(
+            episodes=episodes,
+            timesteps={ITERATION: self.iteration, NUM_ENV_STEPS_SAMPLED_LIFETIME: 0},
+            num_epochs=self.config.num_epochs,
+            minibatch_size=self.config.minibatch_size,
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        learnt = time.perf_counter()
+        self.broadcast_weights()
+        synced = time.perf_counter()
+        seconds = {"sample": sampled - start, "learn": learnt - sampled, "sync": synced - learnt}
+        self._log({"time": seconds})
+
+    def broadcast_weights(self) -> None:
+        """Sends the policy's weights to all env runners and waits until they have them.
+
+        RLlib's ``sync_weights`` does not wait, and silently sends nothing to an env runner that
+        has not yet confirmed the previous weights.
+        """
+        state = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+        )[COMPONENT_LEARNER]
+        weights = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
+        if self.env_runner_group.local_env_runner is not None:
+            self.env_runner_group.local_env_runner.set_state(weights)
+        self.env_runner_group.foreach_env_runner(
+            "set_state", kwargs={"state": ray.put(weights)}, local_env_runner=False
+        )
+
+    def _sample(self) -> list[Cohort]:
+        """Returns the cohorts of all env runners that are alive, always in the same order."""
+        remote = self.config.num_env_runners > 0
+        cohorts: list[Cohort] = self.env_runner_group.foreach_env_runner(
+            partial(_sample_cohort, iteration=self.iteration),
+            local_env_runner=not remote,
+            timeout_seconds=self.config.sample_timeout_s if remote else None,
+        )
+        if not cohorts:
+            raise RuntimeError(
+                f"No env runner returned a cohort in iteration {self.iteration}: all of them died, "
+                f"or took more than {self.config.sample_timeout_s} s."
+            )
+        cohorts.sort(key=lambda cohort: cohort.worker_index)
+        self.metrics.aggregate([cohort.metrics for cohort in cohorts], key=ENV_RUNNER_RESULTS)
+        outcomes = [outcome for cohort in cohorts for outcome in cohort.outcomes]
+        self._log({ENV_RUNNER_RESULTS: summarize(outcomes)})
+        missing = self.config.num_episodes_per_iteration - len(outcomes)
+        if missing:
+            logger.warning("lost episodes iteration=%d episodes=%d", self.iteration, missing)
+        return cohorts
+
+    def _log(self, metrics: dict[str, dict[str, float]]) -> None:
+        for group, values in metrics.items():
+            for name, value in values.items():
+                self.metrics.log_value((group, name), value, window=1)
+
+
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Returns the metrics of complete cohorts; lengths are in env steps."""
+    lengths = [outcome.num_env_steps for outcome in outcomes]
+    successful = [o.num_env_steps for o in outcomes if o.success]
+    return {
+        "success_rate": len(successful) / len(outcomes),
+        "num_env_steps": sum(lengths),
+        "num_env_steps_per_episode": float(np.mean(lengths)),
+        "num_env_steps_per_success": float(np.mean(successful)) if successful else float("nan"),
+        "num_simulator_errors": sum(bool(outcome.error) for outcome in outcomes),
+    }
+
+
+def to_rllib(
+    config: Config,
+    norm_stats: NormStats,
+    *,
+    init_state_indices: Sequence[int] | None = None,
+    env: str = LIBERO_ENV,
+) -> DPPOConfig:
+    """Returns RLlib's configuration of our configuration: the one place where they meet.
+
+    Args:
+        config: Ours.
+        norm_stats: Statistics the policy was warm-started with.
+        init_state_indices: Shipped init states to train on; None draws new ones.
+        env: A registered environment with the interface of ``LiberoVectorEnv``.
+    """
+    if env == LIBERO_ENV:
+        tune.register_env(LIBERO_ENV, make_libero_env)
+    algo = config.algo
+    rllib = (
+        DPPOConfig()
+        .environment(env, env_config=_env_config(config, init_state_indices), clip_actions=True)
+        .env_runners(
+            env_runner_cls=CohortEnvRunner,
+            num_env_runners=algo.num_env_runners,
+            num_envs_per_env_runner=algo.num_envs_per_env_runner,
+            gym_env_vectorize_mode="vector_entry_point",
+            batch_mode="complete_episodes",
+            sample_timeout_s=algo.sample_timeout_s,
+        )
+        .learners(num_learners=0, num_gpus_per_learner=algo.num_gpus_per_learner)
+        .rl_module(rl_module_spec=_module_spec(config, norm_stats))
+        .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1)
+        .debugging(seed=config.seed, log_level="ERROR")
+    )
+    rllib.normalize_actions = False
+    rllib.num_denoising_steps = config.policy.num_denoising_steps
+    # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
+    rllib.train_batch_size_per_learner = algo.minibatch_size
+    for name in (*_OWN_SETTINGS, *_RLLIB_SETTINGS):
+        setattr(rllib, name, getattr(algo, name))
+    return rllib
+
+
+def _sample_cohort(env_runner: Any, iteration: int) -> Cohort:
+    return env_runner.sample_cohort(iteration)
+
+
+def _env_config(config: Config, init_state_indices: Sequence[int] | None) -> dict[str, Any]:
+    indices = None if init_state_indices is None else list(init_state_indices)
+    return {
+        "task": config.task,
+        "action_steps": config.policy.action_steps,
+        "backend": config.sim.backend,
+        "num_settle_steps": config.sim.num_settle_steps,
+        "max_episode_steps": config.sim.max_episode_steps,
+        "init_state_indices": indices,
+        "num_threads": 1,  # an env runner is an actor with one core
+    }
+
+
+def _module_spec(config: Config, norm_stats: NormStats) -> RLModuleSpec:
+    return RLModuleSpec(
+        module_class=DiffusionModule,
+        model_config={
+            "policy": config.policy.model_dump(mode="json"),
+            "norm_stats": norm_stats.to_dict(),
+            "critic_width": config.algo.critic_width,
+            "seed": derive_seed("dppo", "weights", config.seed),
+        },
+    )

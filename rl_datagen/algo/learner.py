@@ -1,0 +1,206 @@
+"""Updates of policy and critic from decisions, as an RLlib learner."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from torch import Tensor
+
+from rl_datagen.algo.connectors import EXECUTED
+from rl_datagen.algo.losses import policy_loss, value_loss
+from rl_datagen.algo.rl_module import (
+    CHAIN,
+    CHAIN_LOG_PROB,
+    CHUNK,
+    DENOISING_STEP,
+    LOG_PROB,
+    NEXT_CHUNK,
+)
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.seeding import derive_seed
+
+ACTOR, CRITIC = "actor", "critic"
+ITERATION = "iteration"
+"""Key in ``timesteps``: finished iterations. Everything that changes over a run is a function of
+it, so a restored run goes on exactly where it was."""
+
+
+class DPPOLearner(TorchLearner):
+    """Fits the critic to the iteration's targets, then improves the policy on random pairs.
+
+    Policy and critic share nothing and have their own optimisers. The policy's learning rate is
+    annealed by a cosine over the whole run; in the first ``num_critic_warmup_iterations`` only the
+    critic learns. An iteration ends early once the policy has moved by more than ``target_kl``.
+    """
+
+    _iteration = 0
+    _approx_kl = 0.0
+
+    def configure_optimizers_for_module(
+        self, module_id: str, config: AlgorithmConfig | None = None
+    ) -> None:
+        """Gives policy and critic an optimiser each."""
+        module: Any = self.module[module_id]
+        for name, part, lr in (
+            (ACTOR, module.policy, self.config.lr),
+            (CRITIC, module.critic, self.config.critic_lr),
+        ):
+            parameters = list(part.parameters())
+            self.register_optimizer(
+                module_id=module_id,
+                optimizer_name=name,
+                optimizer=torch.optim.Adam(parameters, lr),
+                params=parameters,
+            )
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Sets the policy's learning rate for this iteration."""
+        self._iteration = timesteps[ITERATION]
+        lr = cosine_lr(self.config, self._iteration)
+        self._set_optimizer_lr(self.get_optimizer(DEFAULT_MODULE_ID, ACTOR), lr)
+        self.metrics.log_value((DEFAULT_MODULE_ID, "actor_lr"), lr, window=1)
+
+    def _create_iterator_if_necessary(
+        self, *, training_data: Any, num_epochs: int = 1, minibatch_size: int = 0, **kwargs: Any
+    ) -> Iterator[MultiAgentBatch]:
+        """RLlib's one seam for choosing minibatches: it iterates over what this returns."""
+        del kwargs
+        batch = self._make_batch_if_necessary(training_data=training_data)
+        columns = batch.policy_batches[DEFAULT_MODULE_ID]
+        return self._minibatches(columns, num_epochs, minibatch_size)
+
+    def _minibatches(
+        self, columns: dict[str, Any], num_epochs: int, minibatch_size: int
+    ) -> Iterator[MultiAgentBatch]:
+        """Critic minibatches of decisions, then actor minibatches of random pairs."""
+        seed = derive_seed("learner", self.config.seed or 0, self._iteration)
+        generator = torch.Generator().manual_seed(seed)
+        chain = columns[CHAIN]
+        num, num_steps = len(chain), chain.shape[1] - 1
+        for _ in range(self.config.num_critic_epochs):
+            for rows in _shuffled(num, self.config.critic_minibatch_size, generator):
+                yield _wrap(_states(columns, rows.to(chain.device)), len(rows))
+        if self._iteration < self.config.num_critic_warmup_iterations:
+            return
+        for _ in range(num_epochs):
+            for pairs in _shuffled(num * num_steps, minibatch_size, generator):
+                yield _wrap(_pairs(columns, pairs.to(chain.device), num_steps), len(pairs))
+                if self._approx_kl > self.config.target_kl:
+                    return
+
+    def compute_loss_for_module(
+        self,
+        *,
+        module_id: str,
+        config: AlgorithmConfig | None = None,
+        batch: dict[str, Any],
+        fwd_out: dict[str, Tensor],
+    ) -> Tensor:
+        """Returns the critic's or the policy's loss, whichever the minibatch is for.
+
+        Raises:
+            UserError: The loss is not finite.
+        """
+        del config
+        if LOG_PROB in fwd_out:
+            loss, metrics = self._policy_loss(batch, fwd_out[LOG_PROB])
+        else:
+            targets = batch[Postprocessing.VALUE_TARGETS]
+            loss = value_loss(fwd_out[Columns.VF_PREDS], targets)
+            metrics = {"vf_loss": loss}
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"The loss is {loss.item()} in iteration {self._iteration}: lower algo.lr or "
+                "algo.critic_lr and continue from the last checkpoint."
+            )
+        for name, value in metrics.items():
+            self.metrics.log_value((module_id, name), value.detach().item(), reduce="mean")
+        return loss
+
+    def _policy_loss(
+        self, batch: dict[str, Any], log_prob: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        result = policy_loss(
+            log_prob,
+            batch[CHAIN_LOG_PROB],
+            batch[EXECUTED],
+            batch[Postprocessing.ADVANTAGES],
+            batch[DENOISING_STEP],
+            num_denoising_steps=self.config.num_denoising_steps,
+            gamma_denoising=self.config.gamma_denoising,
+            clip_base=self.config.clip_base,
+            clip_param=self.config.clip_param,
+            reduction=self.config.log_prob_reduction,
+        )
+        self._approx_kl = result.approx_kl.item()
+        metrics = {
+            "policy_loss": result.loss,
+            "approx_kl": result.approx_kl,
+            "clip_fraction": result.clip_fraction,
+            "ratio_mean": result.ratio_mean,
+        }
+        return result.loss, metrics
+
+    def postprocess_gradients_for_module(
+        self,
+        *,
+        module_id: str,
+        config: AlgorithmConfig | None = None,
+        module_gradients_dict: dict[Any, Tensor],
+    ) -> dict[Any, Tensor]:
+        """Clips the gradient norm of the part that this minibatch is for."""
+        del config
+        clipped: dict[Any, Tensor] = {}
+        for name, optimizer in self.get_optimizers_for_module(module_id):
+            gradients = self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer)
+            if gradients:
+                norm = self._get_clip_function()(
+                    gradients, grad_clip=self.config.grad_clip, grad_clip_by="global_norm"
+                )
+                part = name.removeprefix(f"{module_id}_")
+                self.metrics.log_value((module_id, f"{part}_grad_norm"), norm, reduce="mean")
+                clipped.update(gradients)
+        return clipped
+
+
+def cosine_lr(config: Any, iteration: int) -> float:
+    """Returns the policy's learning rate: a cosine from ``lr`` after the warm-up to zero."""
+    warmup = config.num_critic_warmup_iterations
+    progress = max(0, iteration - warmup) / max(1, config.num_iterations - warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _shuffled(num: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Every index once, in nearly equal parts of at most ``size``."""
+    return iter(torch.randperm(num, generator=generator).chunk(math.ceil(num / size)))
+
+
+def _states(columns: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    return {
+        Columns.OBS: {key: value[rows] for key, value in columns[Columns.OBS].items()},
+        Postprocessing.VALUE_TARGETS: columns[Postprocessing.VALUE_TARGETS][rows],
+    }
+
+
+def _pairs(columns: dict[str, Any], pairs: Tensor, num_steps: int) -> dict[str, Any]:
+    """Gathers (decision, position in the chain) pairs; position 0 leads away from noise."""
+    rows, position = pairs // num_steps, pairs % num_steps
+    return _states(columns, rows) | {
+        CHUNK: columns[CHAIN][rows, position],
+        NEXT_CHUNK: columns[CHAIN][rows, position + 1],
+        CHAIN_LOG_PROB: columns[CHAIN_LOG_PROB][rows, position],
+        DENOISING_STEP: num_steps - position,
+        EXECUTED: columns[EXECUTED][rows],
+        Postprocessing.ADVANTAGES: columns[Postprocessing.ADVANTAGES][rows],
+    }
+
+
+def _wrap(columns: dict[str, Any], num: int) -> MultiAgentBatch:
+    return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=num)

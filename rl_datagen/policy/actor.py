@@ -1,0 +1,58 @@
+"""A diffusion policy as an actor in episodes."""
+
+# Legend: N episodes, Ts action steps, Da action dim.
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from rl_datagen.policy.diffusion import DiffusionPolicy
+
+
+class DiffusionActor:
+    """Acts with the deterministic sampler from noise that each episode draws for itself.
+
+    An episode's noise depends on its seed and on how often it was asked to act, and on nothing
+    else: which episodes share a batch makes no difference.
+
+    Args:
+        policy: The policy; put into evaluation mode.
+        explore: Sample as in training, with noise at every denoising step.
+    """
+
+    def __init__(self, policy: DiffusionPolicy, *, explore: bool = False) -> None:
+        self.policy = policy.eval()
+        self.action_steps = policy.config.action_steps
+        self._explore = explore
+        self._generators: dict[int, torch.Generator] = {}
+
+    def start(self, episode: int, simulator: Any, seed: int) -> None:
+        """Begins an episode.
+
+        Args:
+            episode: The caller's number of the episode.
+            simulator: Where it happens; a learnt policy does not look inside.
+            seed: Seed of the episode's noise.
+        """
+        self._generators[episode] = torch.Generator().manual_seed(seed)
+
+    def act(
+        self, observation: dict[str, np.ndarray], episodes: Sequence[int]
+    ) -> Float32[np.ndarray, "N Ts Da"]:
+        """Returns the actions to execute next.
+
+        Args:
+            observation: Stacked observations, one row per episode.
+            episodes: The episode each row belongs to.
+        """
+        noise = [self.policy.draw_noise(1, self._generators[episode]) for episode in episodes]
+        rows = {key: torch.as_tensor(value) for key, value in observation.items()}
+        with torch.inference_mode():
+            if self._explore:
+                chain, _ = self.policy.explore(rows, torch.cat(noise))
+            else:
+                chain = self.policy.sample(rows, torch.cat(noise))
+            return self.policy.actions(chain).numpy()

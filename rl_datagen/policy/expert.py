@@ -1,0 +1,113 @@
+"""The expert folder: ``config.yaml weights.safetensors norm_stats.json metrics.json``."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rl_datagen.config import Config, load_config
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.storage import atomic_path, write_json, write_text
+from rl_datagen.data.normalization import NormStats
+from rl_datagen.policy.actor import DiffusionActor
+from rl_datagen.policy.diffusion import DiffusionPolicy
+
+CONFIG, WEIGHTS, NORM_STATS, METRICS = (
+    "config.yaml",
+    "weights.safetensors",
+    "norm_stats.json",
+    "metrics.json",
+)
+
+
+def save_expert(
+    path: str | Path,
+    policy: DiffusionPolicy,
+    config: Config,
+    norm_stats: NormStats,
+    metrics: dict[str, Any],
+) -> None:
+    """Writes an expert folder; the weights come last, so a folder that has them is whole.
+
+    Args:
+        path: The folder; made if missing, its four files replaced if present.
+        policy: What acts.
+        config: The configuration it was trained with, task included.
+        norm_stats: Statistics the policy was built with.
+        metrics: Anything JSON-ready worth keeping beside it.
+    """
+    folder = Path(path)
+    write_text(folder / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    norm_stats.save(folder / NORM_STATS)
+    write_json(folder / METRICS, metrics)
+    weights = {name: value.cpu().contiguous() for name, value in policy.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+
+
+def load_expert(
+    path: str | Path, *, task: str | None = None, explore: bool = False
+) -> DiffusionActor:
+    """Returns the actor in an expert folder.
+
+    Args:
+        path: The folder.
+        task: Task it must be an expert of; None accepts any.
+        explore: Sample as in training instead of deterministically.
+
+    Raises:
+        UserError: The folder is missing or damaged, its weights do not fit its configuration, or
+            it is an expert of another task.
+    """
+    policy, _, _ = load_policy(path, task=task)
+    return DiffusionActor(policy, explore=explore)
+
+
+def load_policy(
+    path: str | Path, *, task: str | None = None
+) -> tuple[DiffusionPolicy, Config, NormStats]:
+    """Returns policy, configuration and statistics of an expert folder.
+
+    Args:
+        path: The folder.
+        task: Task it must be an expert of; None accepts any.
+
+    Raises:
+        UserError: As ``load_expert``.
+    """
+    folder = Path(path)
+    missing = [name for name in (CONFIG, WEIGHTS, NORM_STATS) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"'{folder}' is no expert folder: {', '.join(missing)} missing. Train one with "
+            "`rl-datagen quickstart`."
+        )
+    config = load_config(base=folder / CONFIG)
+    if task is not None and config.task != task:
+        raise UserError(
+            f"The expert in '{folder}' was trained for {config.task}, not for {task}: an expert "
+            "knows one task only. Give the folder of the right expert."
+        )
+    stats = NormStats.load(folder / NORM_STATS)
+    policy = DiffusionPolicy(config.policy, stats)
+    _load_weights(policy, folder / WEIGHTS)
+    return policy, config, stats
+
+
+def _load_weights(policy: DiffusionPolicy, path: Path) -> None:
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' cannot be read as safetensors: {error}.") from None
+    expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise UserError(
+                f"'{path}' does not fit the {CONFIG} beside it: '{name}' has shape "
+                f"{found.get(name, 'missing')} where the configuration makes "
+                f"{expected.get(name, 'none')}. Were the files mixed up?"
+            )
+    policy.load_state_dict(weights)

@@ -1,0 +1,26 @@
+"""How good episodes are: metrics, intervals, plots and one page that shows them."""
+
+from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.metrics import (
+    EpisodeQuality,
+    mean_squared_jerk,
+    measure,
+    spectral_arc_length,
+)
+from rl_datagen.quality.report import write_report
+from rl_datagen.quality.statistics import Estimate, bootstrap_mean, wilson_interval
+
+__all__ = [
+    "EpisodeQuality",
+    "Estimate",
+    "ReportContent",
+    "SourceQuality",
+    "SuccessRate",
+    "VideoClip",
+    "bootstrap_mean",
+    "mean_squared_jerk",
+    "measure",
+    "spectral_arc_length",
+    "wilson_interval",
+    "write_report",
+]

@@ -1,0 +1,73 @@
+"""Fills the HTML page from the files that the stages left."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rl_datagen.data.card import dataset_info
+from rl_datagen.data.dataset import read_trajectories, rendered_episodes
+from rl_datagen.data.trajectory import Source, Trajectory
+from rl_datagen.data.verify import VerifyReport
+from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.report import write_report
+from rl_datagen.quickstart.run import Run
+
+_STAGES = (
+    "demonstrations",
+    "warm_start",
+    "evaluate_before",
+    "dppo",
+    "evaluate_after",
+    "collect",
+    "render",
+)
+
+
+def write_page(run: Run, verification: VerifyReport) -> Path:
+    """Writes ``index.html`` into the run's folder and returns its path."""
+    demos = list(read_trajectories(run.demos))
+    sources = [
+        SourceQuality.of(source, list(episodes)) for source, episodes in groupby(demos, key=_source)
+    ]
+    sources.append(SourceQuality.of("diffusion_rl", read_trajectories(run.dataset)))
+    content = ReportContent(
+        task=run.task.id,
+        instruction=run.task.instruction,
+        success_rates=(
+            _success_rate(run, "Warm start", "evaluate_before"),
+            _success_rate(run, "After DPPO", "evaluate_after"),
+        ),
+        learning_curve=tuple(_read(run.expert / "learning_curve.json")),
+        sources=tuple(sources),
+        dataset=dataset_info(run.dataset),
+        verification=verification,
+        videos=tuple(
+            VideoClip(run.dataset / "videos" / f"{name}.mp4", f"{name}: agent view and wrist")
+            for name in rendered_episodes(run.dataset)
+        ),
+        stage_seconds={stage: run.summary(stage)["seconds"] for stage in _STAGES},
+        provenance=_read(run.folder / "provenance.json"),
+        config_yaml=(run.folder / "config.yaml").read_text("utf-8"),
+        commands=(
+            f"rl-datagen quickstart {run.folder / 'config.yaml'}",
+            f"rl-datagen dataset verify {run.dataset}",
+        ),
+        confidence=run.config.evaluation.confidence,
+    )
+    return write_report(run.folder / "index.html", content)
+
+
+def _source(trajectory: Trajectory) -> Source:
+    return trajectory.source
+
+
+def _success_rate(run: Run, name: str, stage: str) -> SuccessRate:
+    summary = run.summary(stage)
+    return SuccessRate(
+        name, summary["num_successes"], summary["num_episodes"], summary["episode_len_mean"]
+    )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))

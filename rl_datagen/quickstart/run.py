@@ -1,0 +1,157 @@
+"""One run of the chain: its configuration, its folders, and which stages are finished."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from rl_datagen.config import Config
+from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.provenance import provenance
+from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.sim import Scene, load_scene
+from rl_datagen.tasks import Task, get_task
+
+Summary = dict[str, Any]
+
+
+class Progress(Protocol):
+    """Where a run tells how far it is."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of ``total`` units begins."""
+        ...
+
+    def advance(self, units: int = 1, detail: str = "") -> None:
+        """Some units are done."""
+        ...
+
+    def finish(self, stage: str, detail: str, seconds: float) -> None:
+        """A stage is done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the chain.
+
+    Attributes:
+        config: The configuration; a run continues only under the one it began with.
+        progress: Told how far the run is.
+    """
+
+    config: Config
+    progress: Progress
+
+    @property
+    def folder(self) -> Path:
+        """Configuration, provenance, stage markers and the page."""
+        return self._output("runs")
+
+    @property
+    def demos(self) -> Path:
+        """Dataset of the human and the amplified demonstrations."""
+        return self._output("demos")
+
+    @property
+    def warm_expert(self) -> Path:
+        """Expert folder after behaviour cloning."""
+        return self._output("experts", self.config.task, suffix="-warm-start")
+
+    @property
+    def expert(self) -> Path:
+        """Expert folder after DPPO."""
+        return self._output("experts", self.config.task)
+
+    @property
+    def dataset(self) -> Path:
+        """The dataset."""
+        return self._output("datasets")
+
+    def evaluation(self, moment: str) -> Path:
+        """Folder of the evaluation ``before`` or ``after`` DPPO."""
+        return self._output("evaluations", suffix=f"-{moment}")
+
+    def _output(self, *kind: str, suffix: str = "") -> Path:
+        return Path(self.config.output_dir, *kind, self.config.name + suffix)
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return get_task(self.config.task)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """Its compiled scene."""
+        return load_scene(self.task, self.config.sim.backend)
+
+    def finished(self, stage: str) -> bool:
+        """Whether a stage has left its marker, and what it made is still there."""
+        made = {
+            "demonstrations": self.demos,
+            "warm_start": self.warm_expert,
+            "dppo": self.expert,
+            "collect": self.dataset,
+            "report": self.folder / "index.html",
+        }
+        return self._marker(stage).exists() and made.get(stage, self.folder).exists()
+
+    def mark(self, stage: str, summary: Summary) -> None:
+        """Leaves the marker of a finished stage."""
+        write_json(self._marker(stage), summary)
+
+    def summary(self, stage: str) -> Summary:
+        """Returns what a finished stage reported."""
+        return json.loads(self._marker(stage).read_text("utf-8"))
+
+    def _marker(self, stage: str) -> Path:
+        return self.folder / "stages" / f"{stage}.json"
+
+    def claim(self) -> None:
+        """Writes configuration and provenance, or checks that the folder has the same.
+
+        Raises:
+            ConfigError: The folder belongs to another configuration.
+        """
+        path = self.folder / "config.yaml"
+        settings = self.config.model_dump(mode="json")
+        if not path.exists():
+            write_json(self.folder / "provenance.json", provenance())
+            write_text(path, yaml.safe_dump(settings, sort_keys=False))
+            return
+        differences = _differences(yaml.safe_load(path.read_text("utf-8")), settings)
+        if differences:
+            raise ConfigError(
+                f"{self.folder} belongs to another configuration: {'; '.join(differences)}. "
+                "Nothing was changed. Choose another name with name=..., or add --fresh to delete "
+                "that run's outputs and start over."
+            )
+
+    def clear(self) -> None:
+        """Deletes everything a run of this name has written."""
+        owned = (
+            self.folder,
+            self.demos,
+            self.warm_expert,
+            self.expert,
+            self.dataset,
+            self.evaluation("before"),
+            self.evaluation("after"),
+        )
+        for folder in owned:
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in dict.fromkeys([*old, *new])
+            for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]

@@ -1,0 +1,243 @@
+"""The stages of the chain, in order; each takes a run, leaves files and returns a summary."""
+
+import logging
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+import ray
+
+from rl_datagen.algo.bc import warm_start
+from rl_datagen.algo.fine_tune import fine_tune
+from rl_datagen.collect import gather, render_episode
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.card import write_card
+from rl_datagen.data.dataset import read_episodes, read_trajectories, rendered_episodes
+from rl_datagen.data.images import write_video
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.data.verify import verify
+from rl_datagen.data.writer import DatasetWriter
+from rl_datagen.demos import AmplifiedPolicy, ReplayPolicy, analyse, load_human_demonstration
+from rl_datagen.evaluation import evaluate, held_back_indices
+from rl_datagen.policy import load_expert, save_expert
+from rl_datagen.quickstart.page import write_page
+from rl_datagen.quickstart.run import Run, Summary
+from rl_datagen.rollout import PlannedEpisode, rollout
+from rl_datagen.sim import InitialState
+
+
+def demonstrations(run: Run) -> Summary:
+    """Stage 1: replays the human demonstration and amplifies it."""
+    settings, scene = run.config.demos, run.scene
+    human = load_human_demonstration(run.task)
+    policy = AmplifiedPolicy(analyse(human, scene), settings.action_noise)
+    run.progress.start("demonstrations", settings.num_episodes)
+    episodes, attempts = gather(
+        policy,
+        scene,
+        lambda number: _plan(run, "amplified", number),
+        num_episodes=settings.num_episodes,
+        max_attempts=settings.num_episodes * settings.max_attempts_per_episode,
+        source="amplified",
+        sim=run.config.sim,
+        on_episode=_count_successes(run),
+    )
+    with DatasetWriter(run.demos, config=run.config.model_dump(mode="json")) as writer:
+        writer.append([_replay(run), *episodes])
+    return {
+        "episodes": len(episodes),
+        "attempts": attempts,
+        "length_mean": float(np.mean([len(episode) for episode in episodes])),
+    }
+
+
+def _replay(run: Run) -> Trajectory:
+    """Returns the human demonstration as this simulator plays it."""
+    human = load_human_demonstration(run.task)
+    fixtures = run.scene.shipped_state(0).fixture_poses
+    plan = PlannedEpisode(
+        _episode_id(run, "human", 0), InitialState(human.init_state, fixtures, None, None), 0
+    )
+    limits = {
+        "num_settle_steps": human.num_settle_steps,
+        "max_episode_steps": len(human.actions),
+    }
+    sim = run.config.sim.model_copy(update=limits)
+    replay = rollout(
+        ReplayPolicy(human.actions), run.scene, [plan], source="human", sim=sim, num_simulators=1
+    )
+    return next(replay)
+
+
+def clone(run: Run) -> Summary:
+    """Stage 2: behaviour cloning of the amplified demonstrations."""
+    run.progress.start("warm_start", run.config.warm_start.num_updates)
+    episodes = [t for t in read_trajectories(run.demos) if t.source == "amplified"]
+    done = 0
+
+    def report(update: int, metrics: dict[str, float]) -> None:
+        nonlocal done
+        run.progress.advance(update - done, f"loss {metrics['train_loss']:.4f}")
+        done = update
+
+    policy, stats, metrics = warm_start(episodes, run.config, report=report)
+    save_expert(run.warm_expert, policy, run.config, stats, metrics)
+    return dict(metrics)
+
+
+def evaluate_before(run: Run) -> Summary:
+    """Stage 3: success of the warm start on held-back init states."""
+    return _evaluate(run, "before", str(run.warm_expert))
+
+
+def fine_tune_expert(run: Run) -> Summary:
+    """Stage 4: denoising-step PPO, on env runners that are Ray actors."""
+    run.progress.start("dppo", run.config.algo.num_iterations)
+
+    def report(iteration: int, metrics: dict[str, float]) -> None:
+        run.progress.advance(
+            1, f"iteration {iteration}: sampled success {metrics['success_rate']:.0%}"
+        )
+
+    with _ray(run):
+        metrics = fine_tune(run.config, run.warm_expert, run.expert, report=report)
+    return {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
+
+
+@contextmanager
+def _ray(run: Run) -> Generator[None]:
+    """Joins the cluster that RAY_ADDRESS names, or starts Ray on this machine."""
+    address = os.environ.get("RAY_ADDRESS", "local")
+    options = {}
+    if address == "local":
+        cpus = max(os.cpu_count() or 1, run.config.algo.num_env_runners)
+        options = {"num_cpus": cpus, "include_dashboard": False}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def evaluate_after(run: Run) -> Summary:
+    """Stage 5: success of the expert on the same held-back init states."""
+    return _evaluate(run, "after", str(run.expert))
+
+
+def _evaluate(run: Run, moment: str, expert: str) -> Summary:
+    run.progress.start(f"evaluate_{moment}", run.config.evaluation.num_episodes)
+    return asdict(
+        evaluate(
+            load_expert(expert, task=run.config.task),
+            run.scene,
+            run.config,
+            run.evaluation(moment),
+            on_episode=lambda _: run.progress.advance(),
+        )
+    )
+
+
+def collect(run: Run) -> Summary:
+    """Stage 6: successful episodes of the expert to shards."""
+    settings = run.config.collect
+    policy = load_expert(run.expert, task=run.config.task)
+    run.progress.start("collect", settings.num_episodes)
+    attempts = 0
+    with DatasetWriter(run.dataset, config=run.config.model_dump(mode="json")) as writer:
+        for first in range(0, settings.num_episodes, settings.num_episodes_per_shard):
+            size = min(settings.num_episodes_per_shard, settings.num_episodes - first)
+            # Each shard has its own range of attempts, so that a rerun makes the same episodes.
+            offset = first * settings.max_attempts_per_episode
+            episodes, made = gather(
+                policy,
+                run.scene,
+                lambda number, offset=offset: _plan(run, "diffusion_rl", offset + number),
+                num_episodes=size,
+                max_attempts=size * settings.max_attempts_per_episode,
+                source="diffusion_rl",
+                sim=run.config.sim,
+                on_episode=_count_successes(run),
+            )
+            writer.append(episodes, expert=f"{run.config.task}/{run.config.name}")
+            attempts += made
+    return {"episodes": settings.num_episodes, "attempts": attempts}
+
+
+def render(run: Run) -> Summary:
+    """Stage 7: replays some episodes into images of both cameras and an MP4."""
+    settings = run.config.collect.render
+    table = read_episodes(run.dataset)
+    chosen = table["episode_id"].to_pylist()[: settings.num_episodes]
+    lengths = table["length"].to_pylist()[: settings.num_episodes]
+    run.progress.start("render", sum(lengths))
+    with DatasetWriter(run.dataset, config=run.config.model_dump(mode="json")) as writer:
+        for trajectory in read_trajectories(run.dataset, episode_ids=chosen):
+            if trajectory.episode_id in rendered_episodes(run.dataset):
+                continue
+            episode = render_episode(
+                trajectory, run.scene, settings.image_size, run.progress.advance
+            )
+            # The video first: once the images are listed, a rerun passes the episode over.
+            frames = np.concatenate([episode.agentview, episode.wrist], axis=2)
+            write_video(run.dataset / "videos" / f"{trajectory.episode_id}.mp4", frames)
+            writer.append_images([episode], shard=writer.shard_of(trajectory.episode_id))
+    return {"episodes": len(chosen), "frames": 2 * sum(lengths)}
+
+
+def report(run: Run) -> Summary:
+    """Stage 8: verifies the dataset and writes its card and the page."""
+    run.progress.start("report", 1)
+    verified = verify(run.dataset)
+    verified.check()
+    write_card(run.dataset)
+    write_page(run, verified)
+    run.progress.advance()
+    return {
+        "episodes": verified.num_episodes,
+        "shards": verified.num_shards,
+        "bytes": verified.num_bytes,
+    }
+
+
+STAGES: dict[str, Callable[[Run], Summary]] = {
+    "demonstrations": demonstrations,
+    "warm_start": clone,
+    "evaluate_before": evaluate_before,
+    "dppo": fine_tune_expert,
+    "evaluate_after": evaluate_after,
+    "collect": collect,
+    "render": render,
+    "report": report,
+}
+
+
+def _plan(run: Run, source: str, number: int) -> PlannedEpisode:
+    """Returns attempt ``number`` of a source: shipped init states first, then drawn ones.
+
+    No attempt starts from a held-back init state.
+    """
+    seed = derive_seed(run.config.seed, source, run.config.task, number)
+    shipped = held_back_indices(run.scene, run.config).start
+    scene = run.scene
+    initial = scene.shipped_state(number) if number < shipped else scene.draw_state(seed)
+    return PlannedEpisode(_episode_id(run, source, number), initial, seed)
+
+
+def _episode_id(run: Run, source: str, number: int) -> str:
+    return f"{run.task.suite}-{run.task.index}-{source}-{run.config.seed}-{number:05d}"
+
+
+def _count_successes(run: Run) -> Callable[[Trajectory], None]:
+    attempts = successes = 0
+
+    def on_episode(trajectory: Trajectory) -> None:
+        nonlocal attempts, successes
+        attempts += 1
+        successes += trajectory.success
+        run.progress.advance(
+            int(trajectory.success), f"{successes} of {attempts} attempts succeeded"
+        )
+
+    return on_episode

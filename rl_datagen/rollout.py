@@ -1,0 +1,163 @@
+"""Any policy on any task, from planned episodes to trajectories."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from rl_datagen.config import SimConfig
+from rl_datagen.data.trajectory import Source, Trajectory
+from rl_datagen.sim import InitialState, Scene, Simulator
+
+Observation = dict[str, np.ndarray]
+
+
+class Policy(Protocol):
+    """What acts: an expert, an amplified demonstration, a VLA, a remote server.
+
+    Attributes:
+        action_steps: Actions returned by each call of ``act``.
+    """
+
+    action_steps: int
+
+    def start(self, episode: int, simulator: Simulator, seed: int) -> None:
+        """Begins an episode whose randomness derives from ``seed`` alone."""
+        ...
+
+    def act(self, observation: Observation, episodes: Sequence[int]) -> np.ndarray:
+        """Returns actions ``[N, action_steps, 7]`` for ``N`` episodes' stacked observations."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlannedEpisode:
+    """An episode that is to be run.
+
+    Attributes:
+        episode_id: Unique and stable; see ``Trajectory``.
+        initial: Where it starts.
+        seed: Seed of the policy's randomness.
+    """
+
+    episode_id: str
+    initial: InitialState
+    seed: int
+
+
+@dataclass
+class _Running:
+    """An episode in progress and what was recorded of it."""
+
+    number: int
+    plan: PlannedEpisode
+    simulator: Simulator
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    decision: int = 0
+    success: bool = False
+
+
+def rollout(
+    policy: Policy,
+    scene: Scene,
+    plans: Iterable[PlannedEpisode],
+    *,
+    source: Source,
+    sim: SimConfig,
+    num_simulators: int = 8,
+    num_threads: int = 2,
+) -> Iterator[Trajectory]:
+    """Runs planned episodes side by side and yields each as it ends.
+
+    Args:
+        policy: Acts for all simulators in one batch.
+        scene: The task.
+        plans: Episodes to run; taken from lazily, one whenever a simulator is free.
+        source: Recorded in each trajectory.
+        sim: Settling steps and time limit.
+        num_simulators: Episodes in progress at a time.
+        num_threads: Threads that step them.
+    """
+    limit = sim.max_episode_steps or scene.task.max_episode_steps
+    free = [scene.simulator() for _ in range(num_simulators)]
+    queue = enumerate(plans)
+    running: list[_Running] = []
+    with ThreadPoolExecutor(num_threads) as threads:
+        while True:
+            while free and (item := next(queue, None)):
+                running.append(_start(policy, *item, free.pop(), sim.num_settle_steps))
+            if not running:
+                return
+            chunks = _act(policy, running)
+            ended = list(threads.map(_execute, running, chunks, [limit] * len(running)))
+            for episode in [e for e, end in zip(running, ended, strict=True) if end]:
+                running.remove(episode)
+                free.append(episode.simulator)
+                yield _trajectory(episode, scene, source, sim.num_settle_steps)
+
+
+def _start(
+    policy: Policy, number: int, plan: PlannedEpisode, simulator: Simulator, num_settle_steps: int
+) -> _Running:
+    simulator.reset(plan.initial, num_settle_steps)
+    policy.start(number, simulator, plan.seed)
+    return _Running(number, plan, simulator)
+
+
+def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
+    observations = [episode.simulator.observe() for episode in running]
+    stacked = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
+    actions = policy.act(stacked, [episode.number for episode in running])
+    # The simulator executes exactly what is recorded: float32 values in [-1, 1].
+    return np.clip(actions, -1, 1).astype(np.float32)
+
+
+def _execute(episode: _Running, actions: np.ndarray, limit: int) -> bool:
+    """Steps one chunk; returns whether the episode is over."""
+    for action in actions:
+        episode.rows.append(_row(episode, action))
+        episode.success = episode.simulator.step(action.astype(np.float64))
+        if episode.success or len(episode.rows) >= limit:
+            return True
+    episode.decision += 1
+    return False
+
+
+def _row(episode: _Running, action: np.ndarray) -> dict[str, Any]:
+    simulator = episode.simulator
+    return {
+        "sim_state": simulator.sim_state(),
+        "action": action,
+        **simulator.observe(),
+        **simulator.robot_state(),
+        "decision": episode.decision,
+    }
+
+
+_FLOAT32 = ("action", "proprio", "object_state")
+_FLOAT64 = ("sim_state", "ee_pos", "ee_quat", "gripper_qpos", "joint_pos")
+
+
+def _trajectory(
+    episode: _Running, scene: Scene, source: Source, num_settle_steps: int
+) -> Trajectory:
+    rows, plan = episode.rows, episode.plan
+    reward = np.zeros(len(rows), np.float32)
+    reward[-1] = episode.success
+    return Trajectory(
+        episode_id=plan.episode_id,
+        task=scene.task.id,
+        source=source,
+        seed=plan.seed,
+        init_state_index=plan.initial.index,
+        success=episode.success,
+        num_settle_steps=num_settle_steps,
+        init_state=plan.initial.sim_state,
+        fixture_poses=plan.initial.fixture_poses,
+        reward=reward,
+        decision=np.array([row["decision"] for row in rows], np.int32),
+        **{key: np.stack([row[key] for row in rows]).astype(np.float32) for key in _FLOAT32},
+        **{key: np.stack([row[key] for row in rows]).astype(np.float64) for key in _FLOAT64},
+    )

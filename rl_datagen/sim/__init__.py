@@ -1,0 +1,18 @@
+"""LIBERO, stepped fast: scenes, simulators and the vector environment."""
+
+from rl_datagen.sim.render import CAMERAS, Camera
+from rl_datagen.sim.scene import Backend, InitialState, Scene, load_scene
+from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator
+from rl_datagen.sim.vector_env import LiberoVectorEnv
+
+__all__ = [
+    "CAMERAS",
+    "SETTLE_ACTION",
+    "Backend",
+    "Camera",
+    "InitialState",
+    "LiberoVectorEnv",
+    "Scene",
+    "Simulator",
+    "load_scene",
+]

@@ -1,0 +1,230 @@
+"""One env step as a single compiled call that holds no GIL.
+
+MuJoCo's C functions are called from numba through their symbols. The controller follows
+robosuite 1.4.0's OSC_POSE operation by operation, memory order included, so that the result is
+the same to the last bit. The arguments are arrays that MuJoCo or a simulator owns; nothing is
+copied.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import llvmlite.binding
+import mujoco
+import numpy as np
+from numba import njit, types
+
+from rl_datagen.sim.observation import take_sample
+from rl_datagen.sim.scene import (
+    NUM_SUBSTEPS,
+    nullspace_torques,
+    opspace_matrices,
+    orientation_error,
+)
+
+_LIBRARY = next(Path(mujoco.__file__).parent.glob("libmujoco.so.*"))
+llvmlite.binding.load_library_permanently(str(_LIBRARY))
+
+_POINTER = types.uintp
+_ON_DATA = types.void(_POINTER, _POINTER)
+mj_kinematics = types.ExternalFunction("mj_kinematics", _ON_DATA)
+mj_com_pos = types.ExternalFunction("mj_comPos", _ON_DATA)
+mj_camlight = types.ExternalFunction("mj_camlight", _ON_DATA)
+mj_forward = types.ExternalFunction("mj_forward", _ON_DATA)
+mj_reset_data = types.ExternalFunction("mj_resetData", _ON_DATA)
+mj_step1 = types.ExternalFunction("mj_step1", _ON_DATA)
+mj_step2 = types.ExternalFunction("mj_step2", _ON_DATA)
+mj_jac_site = types.ExternalFunction(
+    "mj_jacSite", types.void(_POINTER, _POINTER, _POINTER, _POINTER, types.int32)
+)
+# 3.3.7's order of arguments; later releases changed it.
+mj_full_m = types.ExternalFunction("mj_fullM", types.void(_POINTER, _POINTER, _POINTER))
+
+SAMPLED_SUBSTEP = NUM_SUBSTEPS - 2
+"""LIBERO's observations are sampled after this physics step, counted from 0."""
+
+
+class Dynamics(NamedTuple):
+    """What one env step reads and writes; a tuple since numba unpacks those.
+
+    ``ee_*``, ``jacobian``, ``mass`` and ``joint_pos`` hold the state the controller sees. After a
+    reset they are LIBERO's stale ones and ``fresh[0]`` is 0: the first physics step uses them.
+    """
+
+    model: int
+    data: int
+    qpos: np.ndarray
+    qvel: np.ndarray
+    ctrl: np.ndarray
+    qfrc_bias: np.ndarray
+    inertia: np.ndarray  # MuJoCo's sparse qM
+    site_xpos: np.ndarray
+    site_xmat: np.ndarray
+    xpos: np.ndarray
+    xquat: np.ndarray
+    ee_pos: np.ndarray  # [3]
+    ee_mat: np.ndarray  # [3, 3]
+    ee_vel: np.ndarray  # [6] linear, angular
+    joint_pos: np.ndarray  # [7]
+    joint_vel: np.ndarray  # [7]
+    jacobian: np.ndarray  # [6, 7], Fortran order
+    mass: np.ndarray  # [7, 7], Fortran order
+    fresh: np.ndarray  # [1]
+    goal_pos: np.ndarray  # [3]
+    goal_mat: np.ndarray  # [3, 3]
+    gripper: np.ndarray  # [2]
+    rest_qpos: np.ndarray  # [7] where the null space is drawn to
+    kp: np.ndarray  # [6]
+    kd: np.ndarray  # [6]
+    torque_limits: np.ndarray  # [2, 7]
+    gripper_bias: np.ndarray  # [2]
+    gripper_weight: np.ndarray  # [2]
+    arm_actuators: np.ndarray  # [7]
+    gripper_actuators: np.ndarray  # [2]
+    full_jacobian: np.ndarray  # [2, 3, nv] workspace
+    full_mass: np.ndarray  # [nv, nv] workspace
+    ee_site: int
+    ee_body: int
+    gripper_qpos: np.ndarray
+    bodies: np.ndarray
+    joint_qpos: np.ndarray
+    sample: np.ndarray  # [R]
+    render_qpos: np.ndarray  # [nq]
+
+
+@njit(cache=True, nogil=True)
+def kinematics(model, data):  # noqa: ANN001, ANN201
+    """Computes the world poses of bodies, geoms, sites, cameras and lights from qpos."""
+    mj_kinematics(model, data)
+    mj_com_pos(model, data)
+    mj_camlight(model, data)
+
+
+@njit(cache=True, nogil=True)
+def reset_data(model, data):  # noqa: ANN001, ANN201
+    """Returns MuJoCo's data to its defaults."""
+    mj_reset_data(model, data)
+
+
+@njit(cache=True, nogil=True)
+def _observe(d):  # noqa: ANN001, ANN202
+    take_sample(
+        d.sample,
+        d.ee_site,
+        d.ee_body,
+        d.gripper_qpos,
+        d.bodies,
+        d.joint_qpos,
+        d.qpos,
+        d.site_xpos,
+        d.xpos,
+        d.xquat,
+    )
+
+
+@njit(cache=True, nogil=True)
+def settle_in(d):  # noqa: ANN001, ANN201
+    """Computes everything that follows from a newly set state, and samples it."""
+    mj_forward(d.model, d.data)
+    d.render_qpos[:] = d.qpos
+    _observe(d)
+
+
+@njit(cache=True, nogil=True)
+def _refresh(d):  # noqa: ANN001, ANN202
+    """Reads the state the controller sees."""
+    jacp, jacr = d.full_jacobian[0], d.full_jacobian[1]
+    mj_jac_site(d.model, d.data, jacp.ctypes.data, jacr.ctypes.data, d.ee_site)
+    mj_full_m(d.model, d.full_mass.ctypes.data, d.inertia.ctypes.data)
+    d.ee_pos[:] = d.site_xpos[d.ee_site]
+    for i in range(3):
+        for j in range(3):
+            d.ee_mat[i, j] = d.site_xmat[d.ee_site, 3 * i + j]
+    d.ee_vel[:3] = np.dot(jacp, d.qvel)
+    d.ee_vel[3:] = np.dot(jacr, d.qvel)
+    d.joint_pos[:] = d.qpos[:7]
+    d.joint_vel[:] = d.qvel[:7]
+    d.jacobian[:3] = jacp[:, :7]
+    d.jacobian[3:] = jacr[:, :7]
+    d.mass[:] = d.full_mass[:7, :7]
+
+
+@njit(cache=True, nogil=True)
+def _wanted(d):  # noqa: ANN001, ANN202
+    """Returns the force (N) and torque (Nm) at the hand that the goal asks for."""
+    error = orientation_error(d.goal_mat, d.ee_mat)
+    force = (d.goal_pos - d.ee_pos) * d.kp[:3] + -d.ee_vel[:3] * d.kd[:3]
+    torque = error * d.kp[3:] + -d.ee_vel[3:] * d.kd[3:]
+    return force, torque
+
+
+@njit(cache=True, nogil=True)
+def _exact_torques(d):  # noqa: ANN001, ANN202
+    """Returns the joint torques (Nm) of OSC_POSE, computed by robosuite's own functions."""
+    force, torque = _wanted(d)
+    jac_pos = np.asfortranarray(d.jacobian[:3])
+    jac_ori = np.asfortranarray(d.jacobian[3:])
+    _, lambda_pos, lambda_ori, null = opspace_matrices(d.mass, d.jacobian, jac_pos, jac_ori)
+    wrench = np.concatenate((np.dot(lambda_pos, force), np.dot(lambda_ori, torque)))
+    torques = np.dot(d.jacobian.T, wrench) + d.qfrc_bias[:7]
+    torques += nullspace_torques(d.mass, null, d.rest_qpos, d.joint_pos, d.joint_vel)
+    return torques
+
+
+@njit(cache=True, nogil=True)
+def _fast_torques(d):  # noqa: ANN001, ANN202
+    """The same torques by one solve per system instead of inverses and pseudo-inverses."""
+    force, torque = _wanted(d)
+    jacobian = d.jacobian
+    inv_mass_jac = np.linalg.solve(d.mass, jacobian.T)  # [7, 6] = M^-1 J^T
+    inv_lambda = np.dot(jacobian, inv_mass_jac)
+    wrench = np.empty(6)
+    wrench[:3] = np.linalg.solve(inv_lambda[:3, :3], force)
+    wrench[3:] = np.linalg.solve(inv_lambda[3:, 3:], torque)
+    pose = 10.0 * (d.rest_qpos - d.joint_pos) - 2.0 * np.sqrt(10.0) * d.joint_vel
+    null = np.dot(d.mass, pose)
+    # N^T = 1 - J^T Lambda J M^-1, and J M^-1 M pose = J pose
+    null -= np.dot(jacobian.T, np.linalg.solve(inv_lambda, np.dot(jacobian, pose)))
+    return np.dot(jacobian.T, wrench) + d.qfrc_bias[:7] + null
+
+
+@njit(cache=True, nogil=True)
+def _clip(value, low, high):  # noqa: ANN001, ANN202
+    return min(max(value, low), high)
+
+
+@njit(cache=True, nogil=True)
+def env_step(d, exact, delta_pos, turns, delta_mat, grip):  # noqa: ANN001, ANN201
+    """Advances one env step.
+
+    Args:
+        d: What to read and write.
+        exact: robosuite's own arithmetic, or the faster one that rounds differently.
+        delta_pos: ``[3]``, m: from the hand to its goal.
+        turns: Whether the action turns the hand; otherwise the goal's orientation stays.
+        delta_mat: ``[3, 3]``: the rotation to the goal's orientation.
+        grip: Sign of the gripper's action.
+    """
+    for substep in range(NUM_SUBSTEPS):
+        mj_step1(d.model, d.data)
+        if d.fresh[0]:
+            _refresh(d)
+        d.fresh[0] = True
+        if substep == 0:
+            if turns:
+                d.goal_mat[:] = np.dot(delta_mat, d.ee_mat)
+            d.goal_pos[:] = d.ee_pos + delta_pos
+        torques = _exact_torques(d) if exact else _fast_torques(d)
+        for i in range(7):
+            torque = _clip(torques[i], d.torque_limits[0, i], d.torque_limits[1, i])
+            d.ctrl[d.arm_actuators[i]] = torque
+        for i in range(2):
+            speed = -0.01 if i == 0 else 0.01
+            d.gripper[i] = _clip(d.gripper[i] + speed * grip, -1.0, 1.0)
+            command = d.gripper_bias[i] + d.gripper_weight[i] * d.gripper[i]
+            d.ctrl[d.gripper_actuators[i]] = command
+        if substep == SAMPLED_SUBSTEP:
+            d.render_qpos[:] = d.qpos
+        mj_step2(d.model, d.data)
+        if substep == SAMPLED_SUBSTEP:
+            _observe(d)

@@ -1,0 +1,109 @@
+"""Newly drawn initial states from a task's BDDL samplers, without recompiling its model."""
+
+import threading
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float64
+
+_LOCK = threading.Lock()  # the samplers use NumPy's global random stream
+
+
+class _SiteReader:
+    """The part of robosuite's simulation object that LIBERO's samplers ask: where a site is."""
+
+    def __init__(self, data: mujoco.MjData) -> None:
+        self._data = data
+
+    @property
+    def data(self) -> "_SiteReader":
+        """The samplers spell it ``sim.data.get_site_xpos(name)``."""
+        return self
+
+    def get_site_xpos(self, name: str) -> np.ndarray:
+        """Returns a site's position (m, world)."""
+        return self._data.site(name).xpos
+
+
+class Placement:
+    """Draws initial states in the order in which LIBERO's reset consumes randomness.
+
+    One difference is deliberate: LIBERO appends its samplers of joints (an open drawer, a lit
+    stove) anew at each reset, so that its random stream depends on how often the environment was
+    reset before; here each joint is sampled once per draw.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        model: mujoco.MjModel,
+        fixture_ids: np.ndarray,
+        no_room: type[Exception],
+    ) -> None:
+        self._model, self._fixture_ids = model, fixture_ids
+        self._data = mujoco.MjData(model)
+        self._sites = _SiteReader(self._data)
+        robot = env.robots[0]
+        self._arm_qpos = np.asarray(robot.init_qpos, np.float64)
+        self._gripper_qpos = robot._ref_gripper_joint_pos_indexes
+        self._gripper_init = robot.gripper.init_qpos
+        self._joints = [
+            (sampler, [model.joint(name).qposadr[0] for name in _joints(env, sampler.name)])
+            for sampler in env.object_property_initializers
+        ]
+        self._on_table = env.placement_initializer
+        self._on_sites = env.conditional_placement_initializer
+        self._on_objects = env.conditional_placement_on_objects_initializer
+        self._rows = {body: i for i, body in enumerate(fixture_ids)}
+        self._fixtures = {
+            name: model.body(fixture.root_body).id for name, fixture in env.fixtures_dict.items()
+        }
+        self._no_room = no_room
+
+    def draw(self, seed: int) -> tuple[Float64[np.ndarray, " S"], Float64[np.ndarray, "Nf 7"]]:
+        """Returns the simulator state and fixture poses of a seed."""
+        with _LOCK:
+            saved = np.random.get_state()
+            np.random.seed(seed % 2**32)
+            try:
+                return self._draw()
+            finally:
+                np.random.set_state(saved)
+
+    def _draw(self) -> tuple[np.ndarray, np.ndarray]:
+        while True:
+            try:
+                placements = self._sample()
+            except self._no_room:  # LIBERO starts over, too
+                continue
+            break
+        qpos = self._data.qpos
+        ids = self._fixture_ids
+        poses = np.concatenate([self._model.body_pos[ids], self._model.body_quat[ids]], axis=1)
+        for position, quat, thing in placements.values():
+            pose = np.concatenate([position, quat])
+            if thing.name in self._fixtures:
+                poses[self._rows[self._fixtures[thing.name]]] = pose
+            else:
+                address = self._model.joint(thing.joints[-1]).qposadr[0]
+                qpos[address : address + 7] = pose
+        return np.concatenate([[0.0], qpos, np.zeros(self._model.nv)]), poses
+
+    def _sample(self) -> dict[str, Any]:
+        data = self._data
+        mujoco.mj_resetData(self._model, data)
+        np.random.randn(7)  # LIBERO draws joint noise and scales it by zero
+        data.qpos[:7] = self._arm_qpos
+        data.qpos[self._gripper_qpos] = self._gripper_init
+        for sampler, addresses in self._joints:
+            position = sampler.sample()
+            data.qpos[addresses] = position
+        mujoco.mj_kinematics(self._model, data)
+        placements = self._on_table.sample()
+        placements = self._on_sites.sample(self._sites, placements)
+        return self._on_objects.sample(placements)
+
+
+def _joints(env: Any, name: str) -> list[str]:
+    return env.get_object(name).joints

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+
+from rl_datagen.algo.bc import lr_factor, make_chunks, warm_start
+from rl_datagen.config import WarmStartConfig
+from rl_datagen.core.errors import UserError
+from tests.toy import demonstrations, toy_config
+
+SMALL = ("policy.unet_channels=[16]", "warm_start.train_batch_size=64")
+
+
+def test_chunks_repeat_the_last_action_at_the_end():
+    (episode,) = demonstrations(1)
+    chunks = make_chunks([episode], ["proprio"], 4)
+    assert chunks.action.shape == (12, 4, 7)
+    np.testing.assert_array_equal(chunks.action[3], episode.action[3:7])
+    np.testing.assert_array_equal(chunks.action[-2], episode.action[[10, 11, 11, 11]])
+    np.testing.assert_array_equal(chunks.observation["proprio"], episode.proprio)
+
+
+def test_learning_rate_warms_up_and_anneals_to_zero():
+    settings = WarmStartConfig(num_updates=110, num_lr_warmup_updates=10)
+    factors = [lr_factor(i, settings) for i in (0, 9, 10, 60, 110)]
+    np.testing.assert_allclose(factors, [0.1, 1, 1, 0.5, 0], atol=1e-12)
+
+
+def test_a_clone_imitates_and_reports():
+    reports = []
+    config = toy_config(*SMALL, "warm_start.num_updates=300")
+    _, _, metrics = warm_start(
+        demonstrations(40, spread=0.3), config, report=lambda n, m: reports.append((n, m))
+    )
+    assert [number for number, _ in reports] == [50, 100, 150, 200, 250, 300]
+    assert reports[-1][1] == metrics
+    assert metrics["held_out_loss"] < 0.7 * reports[0][1]["held_out_loss"]
+
+
+def test_the_same_seed_gives_the_same_clone():
+    config = toy_config(*SMALL, "warm_start.num_updates=10")
+    episodes = demonstrations(4)
+    weights = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)  # the global stream must not matter
+        weights.append(warm_start(episodes, config)[0].state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=0, atol=0)
+
+
+def test_a_lone_demonstration_is_trained_on():
+    config = toy_config(*SMALL, "warm_start.num_updates=2")
+    _, _, metrics = warm_start(demonstrations(1), config)
+    assert "held_out_loss" not in metrics
+
+
+def test_nan_is_a_clear_error():
+    (episode,) = demonstrations(1)
+    episode.proprio[3] = np.nan
+    config = toy_config(*SMALL, "warm_start.num_updates=2")
+    with pytest.raises(UserError, match="NaN in the demonstrations"):
+        warm_start([episode], config)
+
+
+def test_no_demonstration_is_a_clear_error():
+    with pytest.raises(UserError, match="no episode"):
+        warm_start([], toy_config())

@@ -1,0 +1,61 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_datagen import cli
+
+
+def rl_datagen(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rl_datagen", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def test_tasks_as_json_lists_130_tasks_in_5_suites():
+    listed = json.loads(rl_datagen("tasks", "--json").stdout)
+    assert len(listed["suites"]) == 5
+    assert len({row["task"] for row in listed["tasks"]}) == 130
+
+
+def test_config_show_prints_what_config_show_reads(tmp_path):
+    first = rl_datagen("config", "show", "algo.lr=3e-5").stdout
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(first)
+    assert rl_datagen("config", "show", str(overlay)).stdout == first
+    assert "lr: 3.0e-05" in first
+
+
+def test_the_schema_names_every_section():
+    schema = json.loads(rl_datagen("config", "schema").stdout)
+    assert {"sim", "demos", "policy", "warm_start", "algo"} <= set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("quickstart", "task=libero_objct/0"), "Did you mean 'libero_object'"),
+        (("quickstart", "algo.lrr=1e-4"), "Did you mean 'algo.lr'"),
+        (("quickstart", "algo.num_iterations=many"), "algo.num_iterations='many'"),
+        (("quickstart", "policy.action_steps=9"), "action_horizon=8"),
+        (("quickstart", "nowhere.yaml"), "neither a readable YAML file"),
+        (("tasks", "libero_gaol"), "Did you mean 'libero_goal'"),
+        (("dataset", "verify", "nowhere"), "nowhere"),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_code_2(tmp_path, arguments, message):
+    result = rl_datagen(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_explains_itself(capsys):
+    for arguments in ([], ["quickstart"], ["dataset"], ["doctor"], ["tasks"], ["config"]):
+        with pytest.raises(SystemExit) as exit_:
+            cli.app([*arguments, "--help"])
+        assert exit_.value.code == 0
+    assert "--fresh" in capsys.readouterr().out

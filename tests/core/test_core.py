@@ -1,0 +1,34 @@
+import pytest
+
+from rl_datagen.core.provenance import provenance
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.core.storage import atomic_path, sha256, write_text
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    def fail():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    write_text(tmp_path / "abc", "abc")
+    assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_seeds_depend_on_every_part_and_never_change():
+    assert derive_seed(0, "collect", "libero_goal/3", 7) == 572921857
+    assert derive_seed(0, "a", "bc") != derive_seed(0, "ab", "c")
+
+
+def test_provenance_names_the_versions_that_shape_a_result():
+    assert provenance()["packages"]["mujoco"] == "3.3.7"

@@ -1,0 +1,55 @@
+"""Synthetic episodes and small datasets."""
+
+import numpy as np
+import pytest
+
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.data.writer import DatasetWriter
+
+
+def _make_trajectory(index=0, *, length=12, task="libero_goal/3", source="amplified", **changes):
+    rng = np.random.default_rng(index)
+
+    def draw(*shape, dtype=np.float64):
+        return rng.normal(size=shape).astype(dtype)
+
+    reward = np.zeros(length, np.float32)
+    reward[-1:] = 1
+    values = {
+        "episode_id": f"{task.replace('/', '-')}-{source}-{index:05d}",
+        "task": task,
+        "source": source,
+        "seed": index,
+        "init_state_index": index % 50,
+        "success": True,
+        "num_settle_steps": 10,
+        "init_state": draw(21),
+        "fixture_poses": draw(2, 7),
+        "sim_state": draw(length, 21),
+        "action": np.clip(draw(length, 7, dtype=np.float32), -1, 1),
+        "proprio": draw(length, 8, dtype=np.float32),
+        "ee_pos": draw(length, 3),
+        "ee_quat": draw(length, 4),
+        "gripper_qpos": draw(length, 2),
+        "joint_pos": draw(length, 7),
+        "object_state": draw(length, 5, dtype=np.float32),
+        "reward": reward,
+        "decision": (np.arange(length) // 8).astype(np.int32),
+    }
+    return Trajectory(**{**values, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_trajectory():
+    return _make_trajectory
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Three shards: two of one task, one of another; four episodes each."""
+    path = tmp_path / "sound"
+    with DatasetWriter(path, config={"seed": 0}, origin={"git": "abc"}) as writer:
+        writer.append([_make_trajectory(i) for i in range(4)])
+        writer.append([_make_trajectory(i, length=15) for i in range(4, 8)])
+        writer.append([_make_trajectory(i, task="libero_object/0") for i in range(4)])
+    return path

@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from rl_datagen.demos import ReplayPolicy, load_human_demonstration
+from rl_datagen.tasks import TASKS
+
+
+@pytest.mark.parametrize("task", TASKS[::13], ids=str)
+def test_every_suite_has_its_demonstrations(task):
+    demonstration = load_human_demonstration(task)
+    assert demonstration.actions.shape[1] == 7
+    assert np.abs(demonstration.actions).max() <= 1
+    assert demonstration.num_settle_steps == 50
+
+
+def test_a_replay_holds_still_after_its_last_action():
+    policy = ReplayPolicy(np.full((2, 7), 0.5, np.float32))
+    policy.start(0, None, 0)
+    actions = [policy.act({}, [0])[0, 0].tolist() for _ in range(3)]
+    assert actions == [[0.5] * 7, [0.5] * 7, [0.0] * 6 + [0.5]]

@@ -1,0 +1,55 @@
+import pytest
+import torch
+from diffusers import DDPMScheduler
+
+from rl_datagen.policy.schedule import DenoisingSchedule, make_scheduler
+
+
+@pytest.fixture
+def rows():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(100, 4, 7, generator=generator) for _ in range(3)]
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 5, 10, 100])
+def test_posterior_of_mixed_steps_equals_ddim_step(rows, steps, eta):
+    predicted, chunk, noise = (row[:steps] for row in rows)
+    k = torch.arange(steps, 0, -1)
+    mean, std = DenoisingSchedule(100, steps).posterior(predicted, chunk, k, eta)
+    scheduler = make_scheduler(100, steps)
+    for i, timestep in enumerate(scheduler.timesteps):
+        expected = scheduler.step(
+            predicted[i],
+            timestep,
+            chunk[i],
+            eta=eta,
+            use_clipped_model_output=True,
+            variance_noise=noise[i],
+        ).prev_sample
+        torch.testing.assert_close(mean[i] + std[i] * noise[i], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_eta_one_over_all_steps_is_ddpm(rows, monkeypatch):
+    predicted, chunk, noise = rows
+    k = torch.arange(100, 0, -1)
+    mean, std = DenoisingSchedule(100, 100).posterior(predicted, chunk, k, 1.0)
+    scheduler = DDPMScheduler(100, beta_schedule="squaredcos_cap_v2", clip_sample=True)
+    for i, timestep in enumerate(scheduler.timesteps):
+        monkeypatch.setattr(
+            "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, i=i, **__: noise[i]
+        )
+        expected = scheduler.step(predicted[i], timestep, chunk[i]).prev_sample
+        torch.testing.assert_close(mean[i] + std[i] * noise[i], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_five_of_a_hundred_steps_sit_in_the_middle_of_their_part():
+    schedule = DenoisingSchedule(100, 5)
+    assert schedule.timestep(torch.arange(5, 0, -1)).tolist() == [90, 70, 50, 30, 10]
+
+
+def test_the_last_step_ends_clean():
+    chunk, predicted = torch.full((1, 4, 7), 0.3), torch.zeros(1, 4, 7)
+    mean, std = DenoisingSchedule(100, 5).posterior(predicted, chunk, torch.tensor([1]), 1.0)
+    assert mean.abs().max() <= 1
+    assert std.item() == 0
