@@ -148,16 +148,19 @@ def make_toy_env(context):
     )
 
 
-def demonstrations(num: int, spread: float = 1.0, seed: int = 0) -> list[Trajectory]:
-    """Episodes that go straight to a point about ``spread * RADIUS`` beside the target."""
+def demonstrations(num, spread=1.0, bias=0.0, seed=0) -> list[Trajectory]:
+    """Episodes that go straight to a point beside the target.
+
+    It lies ``bias`` radii to the side, plus a random offset of about ``spread`` radii.
+    """
     rng = np.random.default_rng(seed)
-    return [_demonstrate(i, rng, spread) for i in range(num)]
+    return [_demonstrate(i, rng, spread, bias) for i in range(num)]
 
 
-def _demonstrate(number, rng, spread):
+def _demonstrate(number, rng, spread, bias):
     sim = Reach()
     sim.reset(draw_target(int(rng.integers(2**31))))
-    aim = sim.target + spread * RADIUS * rng.normal(size=3) / np.sqrt(3)
+    aim = sim.target + RADIUS * (spread * rng.normal(size=3) / np.sqrt(3) + [bias, 0, 0])
     rows, actions = [], []
     for _ in range(12):
         rows.append(sim.observe())

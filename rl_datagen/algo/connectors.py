@@ -31,12 +31,23 @@ class DecisionBatch(ConnectorV2):
     Args:
         gamma: Discount per decision.
         lambda_: GAE's lambda.
+        bootstrap_at_time_limit: An episode that ran out of time was worth the value of its true
+            final observation; otherwise nothing.
         device: Where the batch goes.
     """
 
-    def __init__(self, *, gamma: float, lambda_: float, device: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        gamma: float,
+        lambda_: float,
+        bootstrap_at_time_limit: bool,
+        device: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._gamma, self._lambda, self._device = gamma, lambda_, device
+        self._bootstrap = bootstrap_at_time_limit
 
     def __call__(
         self,
@@ -101,7 +112,7 @@ class DecisionBatch(ConnectorV2):
             chunk_gae(
                 np.asarray(episode.get_rewards(), np.float32),
                 value,
-                bool(episode.is_terminated),
+                bool(episode.is_terminated) or not self._bootstrap,
                 self._gamma,
                 self._lambda,
             )

@@ -43,6 +43,7 @@ _OWN_SETTINGS = (
     "num_critic_epochs",
     "critic_minibatch_size",
     "num_critic_warmup_iterations",
+    "bootstrap_at_time_limit",
     "gamma_denoising",
     "clip_base",
     "log_prob_reduction",
@@ -81,9 +82,17 @@ class DPPOConfig(PPOConfig):
     ) -> LearnerConnectorPipeline:
         """Returns the one piece that turns episodes into decisions."""
         return LearnerConnectorPipeline(
-            connectors=[DecisionBatch(gamma=self.gamma, lambda_=self.lambda_, device=device)],
+            connectors=[self._decision_batch(device)],
             input_observation_space=input_observation_space,
             input_action_space=input_action_space,
+        )
+
+    def _decision_batch(self, device: Any) -> DecisionBatch:
+        return DecisionBatch(
+            gamma=self.gamma,
+            lambda_=self.lambda_,
+            bootstrap_at_time_limit=self.bootstrap_at_time_limit,
+            device=device,
         )
 
 

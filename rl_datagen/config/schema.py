@@ -141,6 +141,10 @@ class AlgoConfig(_Section):
     """Discount per decision."""
     lambda_: Fraction = 0.95
     """GAE's lambda, per decision."""
+    bootstrap_at_time_limit: bool = True
+    """What an episode that ran out of time was worth: the critic's value of its last state (true)
+    or nothing (false). The critic sees no clock, so with few decisions per episode the first keeps
+    the value of hopeless states up by itself; then choose false."""
     gamma_denoising: Fraction = 0.99
     """Discount of the advantage per denoising step still to come."""
     clip_param: PositiveFloat = 0.01

@@ -1,5 +1,10 @@
 """LIBERO, stepped fast: scenes, simulators and the vector environment."""
 
+from rl_datagen.sim.gl import import_mujoco
+
+import_mujoco()  # before any module that needs it
+
+# ruff: noqa: E402
 from rl_datagen.sim.render import CAMERAS, Camera
 from rl_datagen.sim.scene import Backend, InitialState, Scene, load_scene
 from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator

@@ -1,5 +1,8 @@
 """Simulators that share a scene's model and step in compiled code."""
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 import mujoco
 import numpy as np
 from jaxtyping import Float64

@@ -6,6 +6,9 @@ the same to the last bit. The arguments are arrays that MuJoCo or a simulator ow
 copied.
 """
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +96,7 @@ class Dynamics(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def kinematics(model, data):  # noqa: ANN001, ANN201
+def kinematics(model: int, data: int) -> None:
     """Computes the world poses of bodies, geoms, sites, cameras and lights from qpos."""
     mj_kinematics(model, data)
     mj_com_pos(model, data)
@@ -101,13 +104,13 @@ def kinematics(model, data):  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def reset_data(model, data):  # noqa: ANN001, ANN201
+def reset_data(model: int, data: int) -> None:
     """Returns MuJoCo's data to its defaults."""
     mj_reset_data(model, data)
 
 
 @njit(cache=True, nogil=True)
-def _observe(d):  # noqa: ANN001, ANN202
+def _observe(d: Dynamics) -> None:
     take_sample(
         d.sample,
         d.ee_site,
@@ -123,7 +126,7 @@ def _observe(d):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def settle_in(d):  # noqa: ANN001, ANN201
+def settle_in(d: Dynamics) -> None:
     """Computes everything that follows from a newly set state, and samples it."""
     mj_forward(d.model, d.data)
     d.render_qpos[:] = d.qpos
@@ -131,7 +134,7 @@ def settle_in(d):  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def _refresh(d):  # noqa: ANN001, ANN202
+def _refresh(d: Dynamics) -> None:
     """Reads the state the controller sees."""
     jacp, jacr = d.full_jacobian[0], d.full_jacobian[1]
     mj_jac_site(d.model, d.data, jacp.ctypes.data, jacr.ctypes.data, d.ee_site)
@@ -150,7 +153,7 @@ def _refresh(d):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _wanted(d):  # noqa: ANN001, ANN202
+def _wanted(d: Dynamics) -> tuple[np.ndarray, np.ndarray]:
     """Returns the force (N) and torque (Nm) at the hand that the goal asks for."""
     error = orientation_error(d.goal_mat, d.ee_mat)
     force = (d.goal_pos - d.ee_pos) * d.kp[:3] + -d.ee_vel[:3] * d.kd[:3]
@@ -159,7 +162,7 @@ def _wanted(d):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _exact_torques(d):  # noqa: ANN001, ANN202
+def _exact_torques(d: Dynamics) -> np.ndarray:
     """Returns the joint torques (Nm) of OSC_POSE, computed by robosuite's own functions."""
     force, torque = _wanted(d)
     jac_pos = np.asfortranarray(d.jacobian[:3])
@@ -172,7 +175,7 @@ def _exact_torques(d):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _fast_torques(d):  # noqa: ANN001, ANN202
+def _fast_torques(d: Dynamics) -> np.ndarray:
     """The same torques by one solve per system instead of inverses and pseudo-inverses."""
     force, torque = _wanted(d)
     jacobian = d.jacobian
@@ -189,12 +192,19 @@ def _fast_torques(d):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _clip(value, low, high):  # noqa: ANN001, ANN202
+def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
 @njit(cache=True, nogil=True)
-def env_step(d, exact, delta_pos, turns, delta_mat, grip):  # noqa: ANN001, ANN201
+def env_step(
+    d: Dynamics,
+    exact: bool,
+    delta_pos: np.ndarray,
+    turns: bool,
+    delta_mat: np.ndarray,
+    grip: float,
+) -> None:
     """Advances one env step.
 
     Args:

@@ -5,6 +5,9 @@ replaced is the search around them: names are resolved once, cheap geometry is a
 contacts, and contacts are looked up in a table instead of compared by name.
 """
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,8 @@
 """A MuJoCo model that shares everything but the poses of its bodies."""
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 import ctypes
 
 import mujoco
@@ -42,7 +45,7 @@ class ModelView:
         Each collision pass clears that many flags, one per node of every mesh's bounding volume
         tree, a tenth of the time of a step. They are drawn in MuJoCo's viewer and read by nothing.
         """
-        sizes = np.frombuffer(self._struct, np.int32, count=64)
+        sizes = np.ctypeslib.as_array(self._struct)[:32].view(np.int32)
         known = [model.nbody, model.nbvh, model.nbvhstatic, model.nbvhdynamic]
         matches = [i for i in range(60) if sizes[i : i + 4].tolist() == known]
         assert len(matches) == 1, "mjModel's sizes lie elsewhere: has MuJoCo changed?"

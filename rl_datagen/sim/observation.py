@@ -8,6 +8,9 @@ Legend of shapes: ``Nb`` bodies, ``Nj`` articulated joints, ``Do`` numbers of ob
 ``R`` = 16 + 7 Nb + Nj numbers of a sample.
 """
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -122,8 +125,17 @@ def lay_out(env: Any, model: mujoco.MjModel, robot: Any) -> tuple[SampleLayout, 
 
 @njit(cache=True, nogil=True)
 def take_sample(
-    sample, ee_site, ee_body, gripper_qpos, bodies, joint_qpos, qpos, site_xpos, xpos, xquat
-):  # noqa: ANN001, ANN201, E501
+    sample: np.ndarray,
+    ee_site: int,
+    ee_body: int,
+    gripper_qpos: np.ndarray,
+    bodies: np.ndarray,
+    joint_qpos: np.ndarray,
+    qpos: np.ndarray,
+    site_xpos: np.ndarray,
+    xpos: np.ndarray,
+    xquat: np.ndarray,
+) -> None:
     """Copies the raw numbers of an observation out of MuJoCo's arrays into ``sample`` ``[R]``."""
     sample[0:3] = site_xpos[ee_site]
     sample[3:7] = xquat[ee_body]
@@ -158,7 +170,7 @@ def proprio_of(sample: Float64[np.ndarray, " R"]) -> Float32[np.ndarray, "8"]:
 
 
 @njit(cache=True, nogil=True)
-def _relative(sample, at, hand, out, start):  # noqa: ANN001, ANN202
+def _relative(sample: np.ndarray, at: int, hand: np.ndarray, out: np.ndarray, start: int) -> None:
     """Writes one body's pose in the hand's frame: position 3, rotation's first two columns 6."""
     dx, dy, dz = sample[at] - sample[0], sample[at + 1] - sample[1], sample[at + 2] - sample[2]
     rotation = _matrix(sample[at + 3 : at + 7])
@@ -173,7 +185,7 @@ def _relative(sample, at, hand, out, start):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _matrix(quat):  # noqa: ANN001, ANN202
+def _matrix(quat: np.ndarray) -> np.ndarray:
     """Returns the rotation matrix of a unit quaternion (w, x, y, z)."""
     w, x, y, z = quat[0], quat[1], quat[2], quat[3]
     matrix = np.empty((3, 3))
@@ -190,7 +202,7 @@ def _matrix(quat):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _object_state(sample, num_bodies, num_joints):  # noqa: ANN001, ANN202
+def _object_state(sample: np.ndarray, num_bodies: int, num_joints: int) -> np.ndarray:
     num_rigid = num_bodies - num_joints
     out = np.empty(9 * num_bodies + num_joints, np.float32)
     hand = _matrix(sample[3:7])

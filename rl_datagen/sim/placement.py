@@ -1,5 +1,8 @@
 """Newly drawn initial states from a task's BDDL samplers, without recompiling its model."""
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 import threading
 from typing import Any
 

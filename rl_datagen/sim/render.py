@@ -5,10 +5,15 @@ on the first image, in a thread of its own through which every image of the proc
 may be any threads, and nothing is created before a fork.
 """
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
+import atexit
 import os
 import threading
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import mujoco
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
 Camera = Literal["agentview", "wrist"]
 
-CAMERAS: dict[str, str] = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+CAMERAS: dict[Camera, str] = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 """Our camera names and LIBERO's."""
 
 _MIN_WIDTH, _MIN_HEIGHT = 640, 480  # LIBERO's framebuffer, which sets the multisampling grid
@@ -99,30 +104,49 @@ class _GLThread:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="gl")
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Future]] = SimpleQueue()
         self._gl: Any = None
-        self._renderers: OrderedDict[int, tuple[Any, Renderer]] = OrderedDict()
+        self._model: mujoco.MjModel | None = None
+        self._renderer: Renderer | None = None
+        threading.Thread(target=self._work, name="gl", daemon=True).start()
 
     def render(self, scene: "Scene", *arguments: Any) -> np.ndarray:
-        return self._executor.submit(self._render, scene, *arguments).result()
+        """Renders in the GL thread and waits."""
+        return self._call(lambda: self._draw(scene, *arguments))
 
     def close(self) -> None:
-        self._executor.submit(self._close).result()
-        self._executor.shutdown()
+        """Gives every GL resource back."""
+        self._call(self._close)
 
-    def _render(self, scene: "Scene", *arguments: Any) -> np.ndarray:
-        key = id(scene.model)
-        if key not in self._renderers:
-            while self._renderers:  # one model's meshes and textures at a time
-                self._renderers.popitem()[1][1].free()
-            if self._gl is None:
-                self._gl = _make_gl_context()
-            self._renderers[key] = (scene.model, Renderer(scene, self._gl))
-        return self._renderers[key][1].draw(*arguments)
+    def _call(self, job: Callable[[], Any]) -> Any:
+        future: Future = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _draw(self, scene: "Scene", *arguments: Any) -> np.ndarray:
+        if self._gl is None:
+            self._gl = _make_gl_context()
+        if self._model is not scene.model:  # one model's meshes and textures at a time
+            self._free_renderer()
+            self._renderer, self._model = Renderer(scene, self._gl), scene.model
+        assert self._renderer is not None
+        return self._renderer.draw(*arguments)
+
+    def _free_renderer(self) -> None:
+        if self._renderer is not None:
+            self._renderer.free()
+        self._renderer = self._model = None
 
     def _close(self) -> None:
-        while self._renderers:
-            self._renderers.popitem()[1][1].free()
+        self._free_renderer()
         if self._gl is not None:
             self._gl.free()
             self._gl = None
@@ -138,12 +162,15 @@ def _make_gl_context() -> Any:
             from mujoco.glfw import GLContext
         else:
             from mujoco.egl import GLContext
-        return GLContext(_MIN_WIDTH, _MIN_HEIGHT)
+        context = GLContext(_MIN_WIDTH, _MIN_HEIGHT)
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         raise MachineError(
             f"Cannot create a GL context (MUJOCO_GL={kind}): {error}. Install the GL libraries "
             f"with `{_APT}`, or stay in state mode, which needs none."
         ) from error
+    atexit.unregister(close)  # mujoco's own farewell was registered since: ours must precede it
+    atexit.register(close)
+    return context
 
 
 _LOCK = threading.Lock()
@@ -160,10 +187,11 @@ def render(scene: "Scene", *arguments: Any) -> UInt8[np.ndarray, "H W 3"]:
     return thread.render(scene, *arguments)
 
 
+@atexit.register
 def close() -> None:
     """Frees this process's GL context, if it has one; the next image makes another."""
     global _THREAD
     with _LOCK:
-        if _THREAD is not None and _THREAD.pid == os.getpid():
-            _THREAD.close()
-        _THREAD = None
+        thread, _THREAD = _THREAD, None
+    if thread is not None and thread.pid == os.getpid():
+        thread.close()

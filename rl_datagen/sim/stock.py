@@ -1,5 +1,8 @@
 """LIBERO's own ``env.step`` behind the interface of the other simulators: the reference."""
 
+# MuJoCo's bindings are compiled and untyped.
+# pyright: reportAttributeAccessIssue=false
+
 from typing import Any
 
 import mujoco
@@ -72,7 +75,7 @@ class _Probe:
         self._simulator = simulator
         self._substep = 0
 
-    def update(self, timestep: float, obs_cache: dict[str, Any], force: bool = False) -> None:  # noqa: ARG002
+    def update(self, timestep: float, obs_cache: dict[str, Any], force: bool = False) -> None:
         """Is called after each physics step."""
         if force:
             self._substep = 0

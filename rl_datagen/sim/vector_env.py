@@ -31,6 +31,7 @@ class _Slot:
         self.num_env_steps = 0
         self.needs_reset = False
         self.parked = False
+        self.error = ""
         self.observation: dict[str, np.ndarray] = {}
 
 
@@ -92,7 +93,8 @@ class LiberoVectorEnv(VectorEnv):
         self._slots = [_Slot(self.scene.simulator()) for _ in range(num_envs)]
         cores = len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(min(num_threads or cores, num_envs))
-        self.single_observation_space = self._observation_space()
+        self._spaces = self._observation_spaces()
+        self.single_observation_space = gym.spaces.Dict(self._spaces)
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (action_steps, 7), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -122,7 +124,8 @@ class LiberoVectorEnv(VectorEnv):
         """Executes a chunk in every simulator that is in an episode."""
         actions = np.asarray(actions)
         for slot in self._slots:
-            if slot.needs_reset:  # chosen here, in order, so that threads do not matter
+            if slot.needs_reset and not slot.error:
+                # Chosen here and in order, so that threads do not matter.
                 slot.init = self._next_init()
                 slot.parked = slot.init is None
         outcomes = self._map(self._advance, range(self.num_envs), actions)
@@ -157,16 +160,16 @@ class LiberoVectorEnv(VectorEnv):
         slot = self._slots[i]
         if slot.parked:
             return False, False, ""
+        if slot.error:
+            error, slot.error = slot.error, ""
+            return False, True, error
         try:
             if slot.needs_reset:
                 self._start(slot)
                 return False, False, ""
             reached = self._run_chunk(slot, actions)
         except SimulatorError as error:
-            self.num_errors += 1
-            slot.needs_reset = True
-            logger.error("simulator %d: %s", i, error)  # noqa: TRY400
-            return False, True, str(error)
+            return False, True, self._failed(slot, error)
         slot.observation = self._observe(slot.simulator)
         late = not reached and slot.num_env_steps >= self._max_episode_steps
         slot.needs_reset = reached or late
@@ -188,14 +191,23 @@ class LiberoVectorEnv(VectorEnv):
     def _start_surely(self, i: int) -> None:
         """Starts an episode, or parks a simulator that the cohort does not need."""
         slot = self._slots[i]
-        slot.parked = slot.init is None
-        if slot.init is not None:
-            self._start(slot)
-        elif not slot.observation:
+        slot.error, slot.parked, slot.needs_reset = "", slot.init is None, False
+        if not slot.observation:
             slot.observation = {
-                key: np.zeros(space.shape, space.dtype)
-                for key, space in self.single_observation_space.spaces.items()
+                key: np.zeros(space.shape or (), space.dtype) for key, space in self._spaces.items()
             }
+        if slot.init is not None:
+            try:
+                self._start(slot)
+            except SimulatorError as error:  # reported by the next step, as any other
+                slot.error = self._failed(slot, error)
+
+    def _failed(self, slot: _Slot, error: SimulatorError) -> str:
+        """Ends the episode of a simulator that failed, and returns what went wrong."""
+        self.num_errors += 1
+        slot.needs_reset = True
+        logger.error("simulator failed: %s", error)
+        return str(error)
 
     def _episode_info(self, i: int, success: bool, error: str) -> dict[str, Any]:
         slot = self._slots[i]
@@ -208,7 +220,7 @@ class LiberoVectorEnv(VectorEnv):
             "error": error,
         }
 
-    def _observation_space(self) -> gym.spaces.Dict:
+    def _observation_spaces(self) -> dict[str, gym.Space]:
         def numbers(size: int) -> gym.spaces.Box:
             return gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
@@ -218,7 +230,7 @@ class LiberoVectorEnv(VectorEnv):
         else:
             shape = (self._image_size, self._image_size, 3)
             spaces |= {name: gym.spaces.Box(0, 255, shape, np.uint8) for name in CAMERAS}
-        return gym.spaces.Dict(spaces)
+        return spaces
 
     def _observe(self, simulator: Simulator) -> dict[str, np.ndarray]:
         if self.mode == "state":
@@ -229,8 +241,7 @@ class LiberoVectorEnv(VectorEnv):
 
     def _observations(self) -> dict[str, np.ndarray]:
         return {
-            key: np.stack([slot.observation[key] for slot in self._slots])
-            for key in self.single_observation_space.spaces
+            key: np.stack([slot.observation[key] for slot in self._slots]) for key in self._spaces
         }
 
     def _map(self, function: Any, *arguments: Any) -> list[Any]:

@@ -1,0 +1,499 @@
+"""Is the simulator the same as LIBERO's, and how much faster is it?
+
+What it shows: one mode per claim of docs/results.md about the simulator; ratios are taken between
+neighbouring blocks of one run, since a shared machine's speed wanders.
+
+How to run it::
+
+    python benchmarks/sim.py exactness --all      # 130 tasks; resumes; about 15 s a task
+    python benchmarks/sim.py speed|reset|memory|scaling|render|soak
+
+Results to expect: the last line of each mode is ``RESULT`` and a JSON object. On two shared CPU
+cores: 130 of 130 identical; 5x stock's env step; a reset more than 500x faster.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from rl_datagen.tasks import SUITES, TASKS, Task, get_task, select_tasks
+
+TEN_TASKS = [f"{suite}/{index}" for suite in SUITES for index in (0, 5)]
+DRAWN_TRAPS = "libero_spatial/3,libero_spatial/4,libero_spatial/6,libero_spatial/7,"
+DRAWN_TRAPS += "libero_spatial/9,libero_90/35-37"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mode", choices=sorted(MODES))
+    parser.add_argument("--all", action="store_true", help="exactness: all 130 tasks")
+    parser.add_argument("--tasks", default=f"libero_goal,libero_object/0,{DRAWN_TRAPS}")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--log", type=Path, default=Path("outputs/benchmarks/exactness.jsonl"))
+    arguments = parser.parse_args()
+    print("RESULT", json.dumps(MODES[arguments.mode](arguments)))
+
+
+# ---------------------------------------------------------------------------- exactness
+
+
+def exactness(arguments: argparse.Namespace) -> dict:
+    tasks = TASKS if arguments.all else select_tasks(arguments.tasks)
+    arguments.log.parent.mkdir(parents=True, exist_ok=True)
+    done = {}
+    if arguments.log.exists():
+        rows = [json.loads(line) for line in arguments.log.read_text().splitlines()]
+        done = {row["task"]: row for row in rows}
+    missing = [task.id for task in tasks if task.id not in done]
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(arguments.processes, context, max_tasks_per_child=4) as pool,
+        arguments.log.open("a") as log,
+    ):
+        for future in as_completed([pool.submit(compare_task, task) for task in missing]):
+            row = future.result()
+            done[row["task"]] = row
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            print(len(done), row, flush=True)
+    rows = [done[task.id] for task in tasks]
+    return {
+        "tasks": len(rows),
+        "identical": sum(row["identical"] for row in rows),
+        "drawn_identical": sum(row["drawn_identical"] for row in rows),
+        "demonstrations": sum(row["demo_steps"] > 0 for row in rows),
+        "demonstrations_identical": sum(row["demo_identical"] for row in rows),
+        "demonstrations_successful": sum(row["demo_success"] for row in rows),
+        "scattered_identical": sum(row["scattered_identical"] for row in rows),
+        "scattered_states": sum(row["scattered"] for row in rows),
+        "scattered_positive": sum(row["scattered_positive"] for row in rows),
+        "steps": sum(row["steps"] for row in rows),
+        "different": [row["task"] for row in rows if not row["identical"]],
+    }
+
+
+def compare_task(task_id: str) -> dict:
+    """Compares everything about one task with LIBERO's own environment."""
+    from rl_datagen.sim import InitialState, load_scene
+    from rl_datagen.sim.scene import make_stock_env
+
+    task = get_task(task_id)
+    scene = load_scene(task)
+    simulator, env = scene.simulator(), make_stock_env(task)
+    row = {"task": task_id, "identical": True, "drawn_identical": True, "steps": 0}
+    for index in (0, 17):
+        drawn = scene.draw_state(1000 + index)
+        env.env.object_property_initializers.clear()  # see sim/placement.py
+        np.random.seed(1000 + index)
+        env.reset()
+        row["drawn_identical"] &= same_draw(env, drawn, scene)
+        init = scene.shipped_state(index)
+        start_both(simulator, env, init)
+        actions = np.random.default_rng(index).uniform(-1, 1, (200, 7))
+        actions[::9, 3:6] = 0.0  # the goal's orientation then persists
+        count, same, _ = run_both(simulator, env, actions)
+        row["steps"] += count
+        row["identical"] &= same
+    row |= scatter(scene, env)
+    demonstration = load_demonstration(task)
+    fixtures = scene.shipped_state(0).fixture_poses
+    env.reset()
+    start_both(simulator, env, InitialState(demonstration.init_state, fixtures))
+    settling = np.tile([0.0] * 6 + [-1.0], (demonstration.num_settle_steps, 1))
+    actions = np.concatenate([settling, demonstration.actions])
+    count, same, reached = run_both(simulator, env, actions)
+    return row | {"demo_steps": count, "demo_identical": same, "demo_success": reached}
+
+
+def load_demonstration(task: Task):
+    from rl_datagen.demos.human import load_human_demonstration
+
+    return load_human_demonstration(task)
+
+
+def same_draw(env, drawn, scene) -> bool:
+    model, ids = env.sim.model, scene.fixture_ids
+    poses = np.concatenate([model.body_pos[ids], model.body_quat[ids]], axis=1)
+    same = np.array_equal(env.get_sim_state(), drawn.sim_state)
+    return bool(same and np.array_equal(poses, drawn.fixture_poses))
+
+
+def start_both(simulator, env, init) -> None:
+    """Expects LIBERO's environment to have been reset."""
+    model, ids = env.sim.model, simulator.scene.fixture_ids
+    model.body_pos[ids], model.body_quat[ids] = init.fixture_poses[:, :3], init.fixture_poses[:, 3:]
+    env.set_init_state(init.sim_state)
+    simulator.reset(init, num_settle_steps=0)
+
+
+def run_both(simulator, env, actions) -> tuple[int, bool, bool]:
+    """Returns steps compared, whether all was identical, and whether the goal was reached."""
+    reached_ever = False
+    for step, action in enumerate(actions):
+        observation, _, done, _ = env.step(action)
+        reached = simulator.step(action)
+        reached_ever |= reached
+        same = np.array_equal(simulator.sim_state(), env.get_sim_state())
+        same = same and reached == bool(done) and same_observation(simulator, observation, env)
+        if not same:
+            return step + 1, False, reached_ever
+    return len(actions), True, reached_ever
+
+
+def same_observation(simulator, observation, env) -> bool:
+    """Compares with every number LIBERO observes of the hand, the arm and the objects."""
+    robot, sample = simulator.robot_state(), simulator._sample
+    same = [
+        np.array_equal(robot["ee_pos"], observation["robot0_eef_pos"]),
+        np.array_equal(robot["ee_quat"], observation["robot0_eef_quat"]),
+        np.array_equal(robot["gripper_qpos"], observation["robot0_gripper_qpos"]),
+        np.array_equal(robot["joint_pos"], observation["robot0_joint_pos"]),
+    ]
+    state, layout = simulator.object_state(), simulator.scene.state_layout
+    for i, name in enumerate(env.env.objects_dict):
+        pose = sample[16 + 7 * i : 23 + 7 * i]
+        same.append(np.array_equal(pose[:3], observation[f"{name}_pos"]))
+        same.append(np.array_equal(pose[[4, 5, 6, 3]], observation[f"{name}_quat"]))
+        relative = observation[f"{name}_to_robot0_eef_pos"]  # single precision inside
+        same.append(np.allclose(state[layout[name]][:3], relative, atol=1e-5))
+    return all(same)
+
+
+def scatter(scene, env, num_states: int = 300) -> dict:
+    """Compares the success predicates on states scattered around the goal."""
+    rng = np.random.default_rng(0)
+    data, model = env.sim.data._data, env.sim.model._model
+    start, same, positive = env.get_sim_state(), 0, 0
+    hinges = scene.sample_layout.joint_qpos
+    objects = [s[1] for s in scene.goal.statements if s[1] in env.env.objects_dict]
+    targets = [s[2] for s in scene.goal.statements if s[1] in env.env.objects_dict]
+    for _ in range(num_states):
+        env.set_state(start)
+        for address in hinges:
+            low, high = model.jnt_range[np.flatnonzero(model.jnt_qposadr == address)[0]]
+            margin = 0.1 * (high - low)
+            data.qpos[address] = rng.uniform(low - margin, high + margin)
+        env.sim.forward()
+        for name, target in zip(objects, targets, strict=True):
+            address = model.joint(env.env.objects_dict[name].joints[-1]).qposadr[0]
+            where = env.env.object_states_dict[target].get_geom_state()["pos"]
+            data.qpos[address : address + 3] = where + rng.normal(0, [0.02, 0.02, 0.03])
+        env.sim.forward()
+        stock = bool(env.check_success())
+        same += stock == scene.goal.reached(data)
+        positive += stock
+    identical = same == num_states
+    return {
+        "scattered": num_states,
+        "scattered_identical": identical,
+        "scattered_positive": positive,
+    }
+
+
+# ---------------------------------------------------------------------------- speed
+
+
+def speed(arguments: argparse.Namespace) -> dict:
+    rows = [run_child(f"_speed_of('{task}')") for task in TEN_TASKS]
+    ratios = [row["ratio"] for row in rows]
+    subproc = run_child("_against_subproc('libero_object/0')")
+    return {
+        "ratio_median": round(statistics.median(ratios), 2),
+        "ratio_wall_median": round(statistics.median(row["ratio_wall"] for row in rows), 2),
+        "fast_ratio_median": round(statistics.median(row["fast_ratio"] for row in rows), 2),
+        "ratios": dict(zip(TEN_TASKS, ratios, strict=True)),
+        "steps_per_second": round(statistics.median(row["steps_per_second"] for row in rows)),
+        "ratio_vs_subproc": subproc["ratio"],
+        "num_env_steps_each": rows[0]["num_env_steps"],
+    }
+
+
+def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
+    """Times neighbouring blocks of the same actions, observation and success included."""
+    from rl_datagen.sim import load_scene
+    from rl_datagen.sim.scene import make_stock_env
+
+    task = get_task(task_id)
+    scene = load_scene(task)
+    exact, fast, env = scene.simulator(), load_scene(task, "fast").simulator(), make_stock_env(task)
+    init = scene.shipped_state(0)
+    fast.reset(init, 0)
+    env.reset()
+    start_both(exact, env, init)
+
+    def ours(simulator):
+        def step(action):
+            simulator.step(action)
+            simulator.observe()
+
+        return step
+
+    steppers = {"exact": ours(exact), "stock": env.step, "fast": ours(fast)}
+    cpu, wall = dict.fromkeys(steppers, 0.0), dict.fromkeys(steppers, 0.0)
+    rng = np.random.default_rng(0)
+    for number in range(num_blocks + 1):
+        actions = rng.uniform(-1, 1, (block, 7))
+        for name, step in steppers.items():
+            started = time.thread_time(), time.perf_counter()
+            for action in actions:
+                step(action)
+            if number > 0:  # the first block compiles and warms up
+                cpu[name] += time.thread_time() - started[0]
+                wall[name] += time.perf_counter() - started[1]
+    return {
+        "ratio": round(cpu["stock"] / cpu["exact"], 2),
+        "ratio_wall": round(wall["stock"] / wall["exact"], 2),
+        "fast_ratio": round(cpu["stock"] / cpu["fast"], 2),
+        "steps_per_second": num_blocks * block / cpu["exact"],
+        "num_env_steps": num_blocks * block,
+    }
+
+
+def _against_subproc(task_id: str, num_envs: int = 4, num_steps: int = 60) -> dict:
+    """LIBERO's own SubprocVectorEnv and ours with as many simulators; wall time, two cores."""
+    from rl_datagen.sim import LiberoVectorEnv
+    from rl_datagen.sim.scene import make_stock_vector_env
+
+    task = get_task(task_id)
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (num_steps, num_envs, 7)).astype(np.float32)
+    theirs = make_stock_vector_env(task, num_envs)
+    theirs.reset()
+    theirs.step(actions[0])
+    started = time.perf_counter()
+    for action in actions:
+        theirs.step(action)
+    stock = time.perf_counter() - started
+    theirs.close()
+    ours = LiberoVectorEnv(task, num_envs, 1, max_episode_steps=10**6)
+    ours.reset()
+    ours.step(actions[0][:, None])
+    started = time.perf_counter()
+    for action in actions:
+        ours.step(action[:, None])
+    return {"ratio": round(stock / (time.perf_counter() - started), 2)}
+
+
+# ---------------------------------------------------------------------------- the others
+
+
+def reset(arguments: argparse.Namespace) -> dict:
+    rows = [run_child(f"_reset_of('{task}')") for task in TEN_TASKS]
+    keys = ("ratio", "ratio_drawn", "stock_ms", "shipped_ms", "drawn_ms")
+    return {key: round(statistics.median(row[key] for row in rows), 3) for key in keys}
+
+
+def _reset_of(task_id: str) -> dict:
+    from rl_datagen.sim import load_scene
+    from rl_datagen.sim.scene import make_stock_env
+
+    task = get_task(task_id)
+    scene = load_scene(task)
+    simulator, env = scene.simulator(), make_stock_env(task)
+    init = scene.shipped_state(0)
+
+    def mean_ms(function, count: int) -> float:
+        function(0)
+        started = time.thread_time()
+        for i in range(count):
+            function(i)
+        return (time.thread_time() - started) / count * 1e3
+
+    stock = mean_ms(lambda _: (env.reset(), env.set_init_state(init.sim_state)), 3)
+    shipped = mean_ms(lambda _: simulator.reset(init, 0), 100)
+    drawn = mean_ms(lambda i: simulator.reset(scene.draw_state(i), 0), 100)
+    return {
+        "ratio": stock / shipped,
+        "ratio_drawn": stock / drawn,
+        "stock_ms": stock,
+        "shipped_ms": shipped,
+        "drawn_ms": drawn,
+    }
+
+
+def memory(arguments: argparse.Namespace) -> dict:
+    return run_child("_memory_of('libero_object/0', 64)")
+
+
+def _memory_of(task_id: str, num_envs: int) -> dict:
+    from rl_datagen.sim import LiberoVectorEnv
+
+    before = rss_mb()
+    env = LiberoVectorEnv(get_task(task_id), 1, 1)
+    one = rss_mb()
+    env.close()
+    started = time.perf_counter()
+    env = LiberoVectorEnv(get_task(task_id), num_envs, 1)
+    seconds = time.perf_counter() - started
+    env.reset()
+    for _ in range(3):
+        env.step(env.action_space.sample())
+    return {
+        "rss_gb": round(rss_mb() / 1024, 3),
+        "num_simulators": num_envs,
+        "imports_mb": round(before),
+        "one_simulator_mb": round(one),
+        "ms_per_simulator": round(seconds / num_envs * 1e3, 1),
+    }
+
+
+def scaling(arguments: argparse.Namespace) -> dict:
+    return run_child("_scaling_of('libero_object/0')")
+
+
+def _scaling_of(task_id: str, num_steps: int = 25, num_rounds: int = 4) -> dict:
+    from rl_datagen.sim import LiberoVectorEnv
+
+    rates: dict[str, list[float]] = {}
+    setups = [(1, 1), (2, 1), (2, 2), (4, 2), (8, 2), (8, 1)]
+    envs = {}
+    for num_envs, num_threads in setups:
+        env = LiberoVectorEnv(
+            get_task(task_id), num_envs, 8, num_threads=num_threads, max_episode_steps=10**6
+        )
+        env.reset()
+        envs[f"{num_envs} simulators, {num_threads} threads"] = env
+    rng = np.random.default_rng(0)
+    for _ in range(num_rounds):
+        for name, env in envs.items():
+            actions = rng.uniform(-1, 1, (num_steps, env.num_envs, 8, 7)).astype(np.float32)
+            started = time.perf_counter()
+            for action in actions[: max(2, num_steps // env.num_envs)]:
+                env.step(action)
+            steps = max(2, num_steps // env.num_envs) * env.num_envs * 8
+            rates.setdefault(name, []).append(steps / (time.perf_counter() - started))
+    best = {name: round(max(values)) for name, values in rates.items()}
+    pairs = zip(rates["2 simulators, 2 threads"], rates["2 simulators, 1 threads"], strict=True)
+    return {
+        "two_threads": round(statistics.median(two / one for two, one in pairs), 2),
+        "eight_simulators": round(
+            best["8 simulators, 2 threads"] / best["8 simulators, 1 threads"], 2
+        ),
+        "env_steps_per_second": best,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def render(arguments: argparse.Namespace) -> dict:
+    tasks = [f"{suite}/2" for suite in SUITES]
+    rows = [run_child(f"_render_of('{task}')") for task in tasks]
+    return {
+        "identical": sum(row["identical"] for row in rows),
+        "images": sum(row["images"] for row in rows),
+        "max_difference": max(row["max_difference"] for row in rows),
+        "ms_per_image": round(statistics.median(row["ms_per_image"] for row in rows), 1),
+        "stock_ms_per_image": round(statistics.median(row["stock_ms"] for row in rows), 1),
+        "images_per_iteration_ratio": 1 / 8,
+        "tasks": tasks,
+    }
+
+
+def _render_of(task_id: str) -> dict:
+    os.environ["MUJOCO_GL"] = "egl"
+    import robosuite  # noqa: F401  before our import, which would keep GL out of it
+
+    from rl_datagen.sim import load_scene
+    from rl_datagen.sim.scene import make_stock_env
+
+    task = get_task(task_id)
+    scene = load_scene(task)
+    simulator, init = scene.simulator(), scene.shipped_state(1)
+    result = {"identical": 0, "images": 0, "max_difference": 0}
+    ours, theirs = [], []
+    for size in (128, 256):
+        env = make_stock_env(task, image_size=size)
+        env.reset()
+        start_both(simulator, env, init)
+        rng = np.random.default_rng(0)
+        for _ in range(4):
+            started = time.perf_counter()
+            observation = env.step(action := rng.uniform(-1, 1, 7))[0]
+            theirs.append(time.perf_counter() - started)
+            simulator.step(action)
+            for ours_name, name in (("agentview", "agentview"), ("wrist", "robot0_eye_in_hand")):
+                started = time.perf_counter()
+                image = simulator.render(ours_name, size, size)
+                ours.append(time.perf_counter() - started)
+                stock = observation[f"{name}_image"][::-1]
+                result["images"] += 1
+                result["identical"] += bool(np.array_equal(image, stock))
+                difference = int(np.abs(image.astype(int) - stock.astype(int)).max())
+                result["max_difference"] = max(result["max_difference"], difference)
+        env.close()
+    result["ms_per_image"] = statistics.median(ours) * 1e3
+    result["stock_ms"] = statistics.median(theirs) / 2 * 1e3
+    return result
+
+
+def soak(arguments: argparse.Namespace) -> dict:
+    return run_child("_soak(200_000, 20)")
+
+
+def _soak(num_env_steps: int, num_tasks: int, num_envs: int = 8) -> dict:
+    from rl_datagen.sim import LiberoVectorEnv
+
+    tasks = TASKS[:: len(TASKS) // num_tasks][:num_tasks]
+    order = [*tasks[:4], *tasks]  # the first four warm up: the largest scenes, imports, caches
+    history, steps, errors = [], 0, 0
+    for task in order:
+        env = LiberoVectorEnv(task, num_envs, 8)
+        env.reset(seed=0)
+        for _ in range(num_env_steps // num_tasks // num_envs // 8):
+            env.step(env.action_space.sample())
+            steps += num_envs * 8
+        errors += env.num_errors
+        env.close()
+        history.append(rss_mb())
+        print(task, round(history[-1]), flush=True)
+    second = history[len(history) // 2 :]
+    return {
+        "rss_growth_mb": round(max(second) - max(history[4 : len(history) // 2])),
+        "rss_mb": [round(value) for value in history],
+        "num_env_steps": steps,
+        "errors": errors,
+        "threads": threading.active_count(),
+        "children": len(multiprocessing.active_children()),
+    }
+
+
+def rss_mb() -> float:
+    """Resident memory of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def run_child(expression: str) -> dict:
+    """Evaluates a call in a fresh process, so that no measurement inherits another's memory."""
+    code = f"import json, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import sim\n"
+    code += f"print('CHILD', json.dumps(sim.{expression}))"
+    output = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True
+    )
+    line = next(line for line in output.stdout.splitlines() if line.startswith("CHILD "))
+    print(expression, line, flush=True)
+    return json.loads(line.removeprefix("CHILD "))
+
+
+MODES = {
+    "exactness": exactness,
+    "speed": speed,
+    "reset": reset,
+    "memory": memory,
+    "scaling": scaling,
+    "render": render,
+    "soak": soak,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from rl_datagen.sim.observation import SampleLayout, object_state_of, proprio_of
+
+
+def quat(rotation):
+    return rotation.as_quat(scalar_first=True)
+
+
+def test_proprio_is_position_axis_angle_and_fingers():
+    sample = np.zeros(16)
+    sample[:3], sample[7:9] = [1, 2, 3], [0.04, -0.04]
+    sample[3:7] = quat(Rotation.from_rotvec([0.1, -0.2, 0.3]))
+    np.testing.assert_allclose(
+        proprio_of(sample), [1, 2, 3, 0.1, -0.2, 0.3, 0.04, -0.04], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("w", [1.0, 1.0 + 1e-12])
+def test_proprio_of_no_rotation_is_zero(w):
+    sample = np.zeros(16)
+    sample[3] = w
+    np.testing.assert_array_equal(proprio_of(sample), np.zeros(8))
+
+
+def test_object_state_is_relative_to_the_hand():
+    rng = np.random.default_rng(0)
+    hand, thing, link = Rotation.random(3, rng=rng)
+    hand_pos, thing_pos, link_pos = rng.normal(size=(3, 3))
+    layout = SampleLayout(0, 0, np.zeros(2, int), np.array([1, 2]), np.array([7]))
+    sample = np.zeros(layout.size)
+    sample[:3], sample[3:7] = hand_pos, quat(hand)
+    sample[16:19], sample[19:23] = thing_pos, quat(thing)
+    sample[23:26], sample[26:30] = link_pos, quat(link)
+    sample[30] = 0.7  # the joint that moves the link
+
+    def expected(position, rotation):
+        relative = (hand.inv() * rotation).as_matrix()
+        offset = hand.inv().apply(position - hand_pos)
+        return [*offset, *relative[:, 0], *relative[:, 1]]
+
+    np.testing.assert_allclose(
+        object_state_of(sample, layout),
+        [*expected(thing_pos, thing), 0.7, *expected(link_pos, link)],
+        atol=1e-6,
+    )

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from rl_datagen.core.errors import MachineError
+from rl_datagen.sim import render
+
+pytestmark = pytest.mark.sim
+
+
+@pytest.fixture
+def settled(simulator):
+    simulator.reset(simulator.scene.shipped_state(0), 1)
+    try:
+        simulator.render("agentview", 32, 32)
+    except MachineError as error:
+        pytest.skip(str(error))
+    return simulator
+
+
+def test_images_are_upright_and_the_same_each_time(settled):
+    image = settled.render("agentview", 96, 64)
+    assert (image.shape, image.dtype) == ((96, 64, 3), np.uint8)
+    np.testing.assert_array_equal(image, settled.render("agentview", 96, 64))
+    assert image[-24:].mean() > 0
+    assert not np.array_equal(image, settled.render("wrist", 96, 64))
+
+
+def test_images_follow_the_fixtures(settled):
+    before = settled.render("agentview", 64, 64)
+    settled.reset(settled.scene.shipped_state(1), 1)
+    assert not np.array_equal(before, settled.render("agentview", 64, 64))
+
+
+def test_the_burner_lights_up(settled):
+    dark = settled.render("agentview", 128, 128)
+    settled._lamps_on[:] = True
+    lit = settled.render("agentview", 128, 128)
+    assert (lit != dark).any()
+    settled._lamps_on[:] = False
+    np.testing.assert_array_equal(settled.render("agentview", 128, 128), dark)
+
+
+def test_a_closed_renderer_opens_again(settled):
+    before = settled.render("wrist", 32, 32)
+    render.close()
+    np.testing.assert_array_equal(settled.render("wrist", 32, 32), before)
+
+
+def test_a_missing_gl_library_names_the_packages(settled, monkeypatch):
+    render.close()
+
+    def fail(*_):
+        raise RuntimeError("no device")
+
+    monkeypatch.setattr("mujoco.egl.GLContext", fail)
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    with pytest.raises(MachineError, match="apt-get install -y libegl1"):
+        settled.render("wrist", 32, 32)

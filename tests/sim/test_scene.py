@@ -1,0 +1,90 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rl_datagen.core.errors import ConfigError, SimulatorError
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import Task
+
+pytestmark = pytest.mark.sim
+
+
+def test_is_compiled_once_for_all_backends(drawer_task):
+    assert load_scene(drawer_task, "fast").model is load_scene(drawer_task).model
+
+
+def test_layout_covers_objects_fixtures_and_joints(scene):
+    parts = scene.state_layout.parts
+    assert [part.kind for part in parts] == ["object"] * 4 + ["fixture"] * 3 + ["joint"] * 4
+    assert scene.state_layout.size == 7 * 9 + 4 * 10
+    assert scene.state_layout["plate_1"] == slice(27, 36)
+    assert parts[-1].slice.stop == scene.state_layout.size
+
+
+def test_shipped_states_are_reproducible(scene):
+    first, again = scene.shipped_state(4), scene.shipped_state(4)
+    np.testing.assert_array_equal(first.sim_state, again.sim_state)
+    np.testing.assert_array_equal(first.fixture_poses, again.fixture_poses)
+    assert first.index == 4
+    assert not np.array_equal(first.fixture_poses, scene.shipped_state(5).fixture_poses)
+
+
+def test_an_unknown_init_state_is_refused(scene):
+    with pytest.raises(ConfigError, match="0 to 49; 50 is none"):
+        scene.shipped_state(50)
+
+
+def test_a_seed_draws_one_state_and_leaves_the_global_stream_alone(scene):
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    state = scene.draw_state(11)
+    assert np.random.rand() == expected
+    again, other = scene.draw_state(11), scene.draw_state(12)
+    np.testing.assert_array_equal(state.sim_state, again.sim_state)
+    assert not np.array_equal(state.sim_state, other.sim_state)
+    assert state.seed == 11
+
+
+def test_drawn_state_is_liberos(scene, stock):
+    env = stock._env
+    env.env.object_property_initializers.clear()
+    np.random.seed(21)
+    env.reset()
+    drawn = scene.draw_state(21)
+    np.testing.assert_array_equal(drawn.sim_state, env.get_sim_state())
+    np.testing.assert_array_equal(
+        drawn.fixture_poses[:, :3], env.sim.model.body_pos[scene.fixture_ids]
+    )
+
+
+def test_a_task_without_files_is_a_simulator_error():
+    with pytest.raises(SimulatorError, match="task=libero_goal/99"):
+        load_scene(Task("libero_goal", 99, "fold_the_towel", 300))
+
+
+@pytest.mark.slow
+def test_state_mode_needs_no_gl_library():
+    code = (
+        "import sys; sys.modules['OpenGL'] = None\n"
+        "from rl_datagen.sim import load_scene\n"
+        "from rl_datagen.tasks import get_task\n"
+        "simulator = load_scene(get_task('libero_object/0')).simulator()\n"
+        "simulator.reset(simulator.scene.shipped_state(0), 1)\n"
+        "try: simulator.render('wrist', 32, 32)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    environment = os.environ | {"MUJOCO_GL": "egl"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert run.stdout.startswith("MachineError")
+    assert "apt-get install -y libegl1" in run.stdout
+    assert run.stderr == ""
