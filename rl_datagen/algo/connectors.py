@@ -54,7 +54,9 @@ class DecisionBatch(ConnectorV2):
         *,
         rl_module: Any,
         batch: dict[str, Any],
-        episodes: list[SingleAgentEpisode],
+        episodes: list[Any],
+        explore: bool | None = None,
+        shared_data: dict[str, Any] | None = None,
         metrics: Any = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class DecisionBatch(ConnectorV2):
         Raises:
             UserError: An observation or reward is not finite.
         """
-        del batch, kwargs
+        del batch, explore, shared_data, kwargs
         observations = [episode.get_observations() for episode in episodes]
         values = self._values(rl_module[DEFAULT_MODULE_ID], observations)
         advantages, targets = self._advantages(episodes, values)

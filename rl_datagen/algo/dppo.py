@@ -12,7 +12,9 @@ from ray import tune
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.connectors.learner import LearnerConnectorPipeline
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module import RLModuleSpec
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     LEARNER_RESULTS,
@@ -30,25 +32,12 @@ from rl_datagen.algo.env_runner import (
 )
 from rl_datagen.algo.learner import ITERATION, DPPOLearner
 from rl_datagen.algo.rl_module import DiffusionModule
-from rl_datagen.config import Config
+from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
 
 logger = logging.getLogger(__name__)
 
-_OWN_SETTINGS = (
-    "num_iterations",
-    "num_episodes_per_iteration",
-    "critic_lr",
-    "num_critic_epochs",
-    "critic_minibatch_size",
-    "num_critic_warmup_iterations",
-    "bootstrap_at_time_limit",
-    "gamma_denoising",
-    "clip_base",
-    "log_prob_reduction",
-    "target_kl",
-)
 _RLLIB_SETTINGS = (
     "lr",
     "gamma",
@@ -58,16 +47,21 @@ _RLLIB_SETTINGS = (
     "minibatch_size",
     "grad_clip",
 )
+"""What RLlib has a place of its own for; everything reads ``settings``."""
 
 
 class DPPOConfig(PPOConfig):
-    """RLlib's configuration of DPPO; ``to_rllib`` fills it from ours."""
+    """RLlib's configuration of DPPO; ``to_rllib`` fills it from ours.
+
+    Attributes:
+        settings: Our configuration of the algorithm.
+        num_denoising_steps: K of the policy.
+    """
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or DPPO)
+        self.settings = AlgoConfig()
         self.num_denoising_steps = 1
-        for name in _OWN_SETTINGS:
-            setattr(self, name, None)
 
     def get_default_learner_class(self) -> type[DPPOLearner]:
         """Returns what updates policy and critic."""
@@ -89,15 +83,19 @@ class DPPOConfig(PPOConfig):
 
     def _decision_batch(self, device: Any) -> DecisionBatch:
         return DecisionBatch(
-            gamma=self.gamma,
-            lambda_=self.lambda_,
-            bootstrap_at_time_limit=self.bootstrap_at_time_limit,
+            gamma=self.settings.gamma,
+            lambda_=self.settings.lambda_,
+            bootstrap_at_time_limit=self.settings.bootstrap_at_time_limit,
             device=device,
         )
 
 
 class DPPO(PPO):
     """Samples complete cohorts behind a barrier, learns, synchronises weights."""
+
+    config: DPPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    learner_group: LearnerGroup  # pyright: ignore[reportIncompatibleVariableOverride]
+    env_runner_group: EnvRunnerGroup  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
     def get_default_config(cls) -> DPPOConfig:
@@ -109,12 +107,12 @@ class DPPO(PPO):
         start = time.perf_counter()
         cohorts = self._sample()
         sampled = time.perf_counter()
-        episodes = [episode for cohort in cohorts for episode in cohort.episodes]
+        episodes: list[Any] = [episode for cohort in cohorts for episode in cohort.episodes]
         results = self.learner_group.update(
             episodes=episodes,
             timesteps={ITERATION: self.iteration, NUM_ENV_STEPS_SAMPLED_LIFETIME: 0},
-            num_epochs=self.config.num_epochs,
-            minibatch_size=self.config.minibatch_size,
+            num_epochs=self.config.settings.num_epochs,
+            minibatch_size=self.config.settings.minibatch_size,
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
         learnt = time.perf_counter()
@@ -133,30 +131,28 @@ class DPPO(PPO):
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
         )[COMPONENT_LEARNER]
         weights = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
-        if self.env_runner_group.local_env_runner is not None:
-            self.env_runner_group.local_env_runner.set_state(weights)
         self.env_runner_group.foreach_env_runner(
             "set_state", kwargs={"state": ray.put(weights)}, local_env_runner=False
         )
 
     def _sample(self) -> list[Cohort]:
         """Returns the cohorts of all env runners that are alive, always in the same order."""
-        remote = self.config.num_env_runners > 0
+        timeout = self.config.settings.sample_timeout_s
         cohorts: list[Cohort] = self.env_runner_group.foreach_env_runner(
             partial(_sample_cohort, iteration=self.iteration),
-            local_env_runner=not remote,
-            timeout_seconds=self.config.sample_timeout_s if remote else None,
+            local_env_runner=False,
+            timeout_seconds=timeout,
         )
         if not cohorts:
             raise RuntimeError(
                 f"No env runner returned a cohort in iteration {self.iteration}: all of them died, "
-                f"or took more than {self.config.sample_timeout_s} s."
+                f"or took more than {timeout} s."
             )
         cohorts.sort(key=lambda cohort: cohort.worker_index)
         self.metrics.aggregate([cohort.metrics for cohort in cohorts], key=ENV_RUNNER_RESULTS)
         outcomes = [outcome for cohort in cohorts for outcome in cohort.outcomes]
         self._log({ENV_RUNNER_RESULTS: summarize(outcomes)})
-        missing = self.config.num_episodes_per_iteration - len(outcomes)
+        missing = self.config.settings.num_episodes_per_iteration - len(outcomes)
         if missing:
             logger.warning("lost episodes iteration=%d episodes=%d", self.iteration, missing)
         return cohorts
@@ -216,9 +212,10 @@ def to_rllib(
     )
     rllib.normalize_actions = False
     rllib.num_denoising_steps = config.policy.num_denoising_steps
+    rllib.settings = algo
     # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
     rllib.train_batch_size_per_learner = algo.minibatch_size
-    for name in (*_OWN_SETTINGS, *_RLLIB_SETTINGS):
+    for name in _RLLIB_SETTINGS:
         setattr(rllib, name, getattr(algo, name))
     return rllib
 

@@ -59,14 +59,15 @@ class CohortEnvRunner(SingleAgentEnvRunner):
 
     def make_env(self) -> None:
         """Makes the environment with this env runner's share of an iteration."""
-        sizes = cohort_sizes(self.config.num_episodes_per_iteration, self.config.num_env_runners)
+        config: Any = self.config.copy(copy_frozen=False)
+        sizes = cohort_sizes(config.settings.num_episodes_per_iteration, config.num_env_runners)
         position = max(0, (self.worker_index or 0) - 1)
-        settings = {**self.config.env_config, "num_episodes": sizes[position]}
+        settings = {**config.env_config, "num_episodes": sizes[position]}
         if indices := settings.get("init_state_indices"):
             first = sum(sizes[:position]) % len(indices)  # each begins at another init state
             settings["init_state_indices"] = [*indices[first:], *indices[:first]]
-        self.config = self.config.copy(copy_frozen=False)
-        self.config.env_config = settings
+        config.env_config = settings
+        self.config = config
         self._num_episodes = sizes[position]
         super().make_env()
 

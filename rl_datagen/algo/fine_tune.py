@@ -63,7 +63,9 @@ def fine_tune(
             "Make a new warm start, or take its settings."
         )
     with _quiet():
-        algo = to_rllib(config, stats, init_state_indices=init_state_indices, env=env).build_algo()
+        algo: Any = to_rllib(
+            config, stats, init_state_indices=init_state_indices, env=env
+        ).build_algo()
         try:
             _set_weights(algo, policy)
             curve = _restore(algo, output)
@@ -72,7 +74,7 @@ def fine_tune(
                 _save(algo, output, curve)
                 if report:
                     report(algo.iteration, curve[-1])
-            _get_weights(algo, policy)
+            policy.load_state_dict(_get_weights(algo))
         finally:
             algo.stop()
     metrics = {
@@ -86,17 +88,20 @@ def fine_tune(
 
 def _set_weights(algo: DPPO, policy: DiffusionPolicy) -> None:
     weights = policy.state_dict()
-    algo.learner_group.foreach_learner(
-        lambda learner: learner.module[DEFAULT_MODULE_ID].policy.load_state_dict(weights)
-    )
+
+    def load(learner: Any, *_: Any) -> None:
+        learner.module[DEFAULT_MODULE_ID].policy.load_state_dict(weights)
+
+    algo.learner_group.foreach_learner(load)
     algo.broadcast_weights()
 
 
-def _get_weights(algo: DPPO, policy: DiffusionPolicy) -> None:
-    (result, *_) = algo.learner_group.foreach_learner(
-        lambda learner: learner.module[DEFAULT_MODULE_ID].policy.state_dict()
-    )
-    policy.load_state_dict(result.get() if hasattr(result, "get") else result)
+def _get_weights(algo: DPPO) -> dict[str, Any]:
+    def read(learner: Any, *_: Any) -> dict[str, Any]:
+        return learner.module[DEFAULT_MODULE_ID].policy.state_dict()
+
+    result: Any = next(iter(algo.learner_group.foreach_learner(read)))
+    return result.get()
 
 
 def _save(algo: DPPO, output: Path, curve: list[dict[str, Any]]) -> None:

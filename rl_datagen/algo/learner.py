@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
@@ -23,6 +22,7 @@ from rl_datagen.algo.rl_module import (
     LOG_PROB,
     NEXT_CHUNK,
 )
+from rl_datagen.config import AlgoConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 
@@ -43,14 +43,19 @@ class DPPOLearner(TorchLearner):
     _iteration = 0
     _approx_kl = 0.0
 
-    def configure_optimizers_for_module(
-        self, module_id: str, config: AlgorithmConfig | None = None
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        config: Any = self.config
+        self._settings: AlgoConfig = config.settings
+        self._num_denoising_steps: int = config.num_denoising_steps
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Gives policy and critic an optimiser each."""
+        del config
         module: Any = self.module[module_id]
         for name, part, lr in (
-            (ACTOR, module.policy, self.config.lr),
-            (CRITIC, module.critic, self.config.critic_lr),
+            (ACTOR, module.policy, self._settings.lr),
+            (CRITIC, module.critic, self._settings.critic_lr),
         ):
             parameters = list(part.parameters())
             self.register_optimizer(
@@ -63,18 +68,25 @@ class DPPOLearner(TorchLearner):
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Sets the policy's learning rate for this iteration."""
         self._iteration = timesteps[ITERATION]
-        lr = cosine_lr(self.config, self._iteration)
+        lr = cosine_lr(self._settings, self._iteration)
         self._set_optimizer_lr(self.get_optimizer(DEFAULT_MODULE_ID, ACTOR), lr)
         self.metrics.log_value((DEFAULT_MODULE_ID, "actor_lr"), lr, window=1)
 
     def _create_iterator_if_necessary(
-        self, *, training_data: Any, num_epochs: int = 1, minibatch_size: int = 0, **kwargs: Any
+        self,
+        *,
+        training_data: Any,
+        num_total_minibatches: int = 0,
+        num_epochs: int = 1,
+        minibatch_size: int | None = None,
+        shuffle_batch_per_epoch: bool = False,
+        **kwargs: Any,
     ) -> Iterator[MultiAgentBatch]:
         """RLlib's one seam for choosing minibatches: it iterates over what this returns."""
-        del kwargs
+        del num_total_minibatches, shuffle_batch_per_epoch, kwargs
         batch = self._make_batch_if_necessary(training_data=training_data)
         columns = batch.policy_batches[DEFAULT_MODULE_ID]
-        return self._minibatches(columns, num_epochs, minibatch_size)
+        return self._minibatches(columns, num_epochs, minibatch_size or len(columns[CHAIN]))
 
     def _minibatches(
         self, columns: dict[str, Any], num_epochs: int, minibatch_size: int
@@ -84,24 +96,24 @@ class DPPOLearner(TorchLearner):
         generator = torch.Generator().manual_seed(seed)
         chain = columns[CHAIN]
         num, num_steps = len(chain), chain.shape[1] - 1
-        for _ in range(self.config.num_critic_epochs):
-            for rows in _shuffled(num, self.config.critic_minibatch_size, generator):
+        for _ in range(self._settings.num_critic_epochs):
+            for rows in _shuffled(num, self._settings.critic_minibatch_size, generator):
                 yield _wrap(_states(columns, rows.to(chain.device)), len(rows))
-        if self._iteration < self.config.num_critic_warmup_iterations:
+        if self._iteration < self._settings.num_critic_warmup_iterations:
             return
         for _ in range(num_epochs):
             for pairs in _shuffled(num * num_steps, minibatch_size, generator):
                 yield _wrap(_pairs(columns, pairs.to(chain.device), num_steps), len(pairs))
-                if self._approx_kl > self.config.target_kl:
+                if self._approx_kl > self._settings.target_kl:
                     return
 
     def compute_loss_for_module(
         self,
         *,
         module_id: str,
-        config: AlgorithmConfig | None = None,
-        batch: dict[str, Any],
-        fwd_out: dict[str, Tensor],
+        config: Any = None,
+        batch: Any,
+        fwd_out: dict[str, Any],
     ) -> Tensor:
         """Returns the critic's or the policy's loss, whichever the minibatch is for.
 
@@ -133,11 +145,11 @@ class DPPOLearner(TorchLearner):
             batch[EXECUTED],
             batch[Postprocessing.ADVANTAGES],
             batch[DENOISING_STEP],
-            num_denoising_steps=self.config.num_denoising_steps,
-            gamma_denoising=self.config.gamma_denoising,
-            clip_base=self.config.clip_base,
-            clip_param=self.config.clip_param,
-            reduction=self.config.log_prob_reduction,
+            num_denoising_steps=self._num_denoising_steps,
+            gamma_denoising=self._settings.gamma_denoising,
+            clip_base=self._settings.clip_base,
+            clip_param=self._settings.clip_param,
+            reduction=self._settings.log_prob_reduction,
         )
         self._approx_kl = result.approx_kl.item()
         metrics = {
@@ -152,17 +164,17 @@ class DPPOLearner(TorchLearner):
         self,
         *,
         module_id: str,
-        config: AlgorithmConfig | None = None,
-        module_gradients_dict: dict[Any, Tensor],
-    ) -> dict[Any, Tensor]:
+        config: Any = None,
+        module_gradients_dict: Any,
+    ) -> Any:
         """Clips the gradient norm of the part that this minibatch is for."""
         del config
-        clipped: dict[Any, Tensor] = {}
+        clipped: dict[Any, Any] = {}
         for name, optimizer in self.get_optimizers_for_module(module_id):
-            gradients = self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer)
+            gradients: Any = self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer)
             if gradients:
                 norm = self._get_clip_function()(
-                    gradients, grad_clip=self.config.grad_clip, grad_clip_by="global_norm"
+                    gradients, grad_clip=self._settings.grad_clip, grad_clip_by="global_norm"
                 )
                 part = name.removeprefix(f"{module_id}_")
                 self.metrics.log_value((module_id, f"{part}_grad_norm"), norm, reduce="mean")
@@ -170,11 +182,11 @@ class DPPOLearner(TorchLearner):
         return clipped
 
 
-def cosine_lr(config: Any, iteration: int) -> float:
+def cosine_lr(settings: AlgoConfig, iteration: int) -> float:
     """Returns the policy's learning rate: a cosine from ``lr`` after the warm-up to zero."""
-    warmup = config.num_critic_warmup_iterations
-    progress = max(0, iteration - warmup) / max(1, config.num_iterations - warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    warmup = settings.num_critic_warmup_iterations
+    progress = max(0, iteration - warmup) / max(1, settings.num_iterations - warmup)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def _shuffled(num: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

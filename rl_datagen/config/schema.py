@@ -41,8 +41,9 @@ class DemosConfig(_Section):
     """Successful episodes to make."""
     max_attempts_per_episode: PositiveInt = 5
     """Give up after ``num_episodes`` times this many attempts."""
-    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.06
-    """Standard deviation of the noise on executed actions; the tracker corrects it afterwards."""
+    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
+    """Standard deviation of the slowly wandering noise on executed actions, which the tracker
+    corrects afterwards."""
 
 
 class DiffusionConfig(_Section):
@@ -133,7 +134,7 @@ class AlgoConfig(_Section):
     """Simulators in each of them."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
     """GPU share of the learner."""
-    lr: PositiveFloat = 1e-4
+    lr: PositiveFloat = 3e-5
     """Actor's peak learning rate, cosine-annealed to zero over the run."""
     critic_lr: PositiveFloat = 1e-3
     """Critic's learning rate."""
@@ -153,12 +154,13 @@ class AlgoConfig(_Section):
     """Clip range at the noisiest denoising step."""
     num_epochs: PositiveInt = 5
     """Passes over an iteration's (decision, denoising step) pairs."""
-    minibatch_size: PositiveInt = 5000
+    minibatch_size: PositiveInt = 2500
     """(decision, denoising step) pairs per gradient step."""
     grad_clip: PositiveFloat = 1.0
     """Largest gradient norm of actor and critic, each."""
-    target_kl: PositiveFloat = 0.02
-    """Stop an iteration's epochs above this approximate KL divergence."""
+    target_kl: PositiveFloat = 0.05
+    """Stop an iteration's epochs above this approximate KL divergence per denoising step, in nats
+    summed over the chunk."""
     num_critic_warmup_iterations: Count = 1
     """Iterations in which only the critic learns."""
     num_critic_epochs: PositiveInt = 10

@@ -1,7 +1,11 @@
 """Logging, set up once per process: one line per event."""
 
 import logging
+import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def setup_logging(level: int = logging.INFO) -> None:
@@ -14,3 +18,23 @@ def setup_logging(level: int = logging.INFO) -> None:
     logger.propagate = False
     for name in ("robosuite_logs", "ray.rllib", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def stderr_to(path: Path) -> Generator[None]:
+    """Sends what native libraries print on standard error to a file for a while.
+
+    Ray's core prints lines there that concern its own interior and that no log level silences
+    without announcing itself.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -27,6 +27,9 @@ _MAX_WAIT = 20
 # How far the approach may deviate sideways from the demonstration's, m; it fades to zero before
 # the segment's second half, where contact happens.
 _APPROACH_SPREAD = 0.02
+# Share of the action noise that is carried over to the next env step. Noise that wanders moves the
+# hand off the path without shaking it, so the episodes stay smooth.
+_PERSISTENCE = 0.9
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
@@ -158,6 +161,7 @@ class _Episode:
         self.shift = np.zeros(3)
         self.turn = Rotation.identity()
         self.pivot = np.zeros(3)
+        self.noise = np.zeros(6)
         self._enter()
 
     def _enter(self) -> None:
@@ -172,6 +176,12 @@ class _Episode:
         self.pivot = segment.position
         self.shift = position - segment.position
         self.turn = Rotation.from_euler("z", yaw if abs(yaw) <= _MAX_YAW else 0.0)
+
+    def disturb(self) -> Float64[np.ndarray, " 6"]:
+        """Returns the next value of a slowly wandering noise of unit variance (AR(1))."""
+        fresh = self.rng.normal(size=6)
+        self.noise = _PERSISTENCE * self.noise + np.sqrt(1 - _PERSISTENCE**2) * fresh
+        return self.noise
 
     def target(self) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
         """Returns the current target position, orientation and gripper command."""
@@ -214,8 +224,8 @@ class AmplifiedPolicy:
 
     Args:
         segments: From ``analyse``.
-        action_noise: Standard deviation of the noise on each executed action; the closed loop
-            corrects it afterwards, which is what teaches a clone to recover.
+        action_noise: Standard deviation of the slowly wandering noise on the actions; the closed
+            loop corrects it afterwards, which is what teaches a clone to recover.
     """
 
     action_steps = 1
@@ -241,6 +251,6 @@ class AmplifiedPolicy:
         offset = target - position
         turn = (rotation * Rotation.from_matrix(matrix).inv()).as_rotvec()
         move = np.concatenate([offset / POSITION_SCALE, turn / ROTATION_SCALE])
-        move += episode.rng.normal(0, self._noise, 6)
+        move += self._noise * episode.disturb()
         episode.advance(float(np.linalg.norm(offset)))
         return np.append(np.clip(move, -1, 1), gripper).astype(np.float32)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from rl_datagen.config import Config
+from rl_datagen.doctor import check_rendering
 from rl_datagen.quickstart.run import Progress, Run, Summary
 from rl_datagen.quickstart.stages import STAGES
 
@@ -21,8 +22,11 @@ def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Pa
 
     Raises:
         ConfigError: The output folder belongs to another configuration.
+        UserError: This machine cannot render.
     """
     run = Run(config, progress)
+    if config.collect.render.num_episodes and (fresh or not run.finished("render")):
+        check_rendering()  # now, rather than after the long stages before it
     if fresh:
         run.clear()
     run.claim()

@@ -7,7 +7,13 @@ import mujoco
 import numpy as np
 from jaxtyping import Float64
 
-from rl_datagen.sim.dynamics import Dynamics, env_step, reset_data, settle_in
+from rl_datagen.sim.dynamics import (
+    Dynamics,
+    exact_env_step,
+    fast_env_step,
+    reset_data,
+    settle_in,
+)
 from rl_datagen.sim.model_view import ModelView
 from rl_datagen.sim.scene import InitialState, Scene, rotation_of
 from rl_datagen.sim.simulator import Simulator
@@ -23,7 +29,7 @@ class CompiledSimulator(Simulator):
 
     def __init__(self, scene: Scene, exact: bool = True) -> None:
         super().__init__(scene)
-        self._exact = exact
+        self._env_step = exact_env_step if exact else fast_env_step
         self._view = ModelView(scene.model)
         self._data = mujoco.MjData(scene.model)
         self._dynamics = self._connect()
@@ -62,7 +68,7 @@ class CompiledSimulator(Simulator):
         turns = bool(delta[3:].any())
         rotation = rotation_of(delta[3:]) if turns else _IDENTITY
         grip = float(np.sign(action[6]))
-        env_step(self._dynamics, self._exact, delta[:3], turns, rotation, grip)
+        self._env_step(self._dynamics, delta[:3], turns, rotation, grip)
         return self.success()
 
     def _connect(self) -> Dynamics:

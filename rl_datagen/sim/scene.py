@@ -6,7 +6,6 @@ Legend of shapes: ``S`` = 1 + nq + nv, ``Nf`` fixtures, ``Do`` numbers of object
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
 
-import gc
 import importlib
 import importlib.util
 import logging
@@ -27,6 +26,7 @@ from jaxtyping import Float64
 
 from rl_datagen.core.errors import ConfigError, MachineError, SimulatorError
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.sim import memory
 from rl_datagen.sim.gl import gl_disabled
 from rl_datagen.sim.goal import Goal, Lamp, find_lamps
 from rl_datagen.sim.observation import SampleLayout, StateLayout, lay_out
@@ -377,11 +377,12 @@ def load_scene(task: Task, backend: Backend = "exact") -> Scene:
         SimulatorError: A file of the task is damaged or missing.
     """
     with _LOCK:
-        compiled = _CACHE.pop(task.id, None) or _compile(task)
-        _CACHE[task.id] = compiled
-        if len(_CACHE) > _CACHE_SIZE:
-            _CACHE.popitem(last=False)
-            gc.collect()  # robosuite's objects refer to each other
+        if task.id not in _CACHE:
+            while len(_CACHE) >= _CACHE_SIZE:
+                _CACHE.popitem(last=False)
+            _CACHE[task.id] = _compile(task)
+        _CACHE.move_to_end(task.id)
+        compiled = _CACHE[task.id]
     return Scene(task, backend, compiled)
 
 
@@ -392,5 +393,6 @@ def _compile(task: Task) -> _Compiled:
     except (OSError, ValueError) as error:  # MuJoCo raises ValueError for a bad or missing asset
         message = f"cannot build the scene: {error}"
         raise SimulatorError(message, task=task.id) from error
+    memory.trim()
     logger.debug("compiled task=%s seconds=%.1f", task, time.perf_counter() - started)
     return compiled

@@ -18,11 +18,8 @@ SETTLE_ACTION = np.array([0.0] * 6 + [-1.0])
 """What LIBERO's evaluations apply while the scene comes to rest."""
 
 
-_DIVERGED = [
-    int(mujoco.mjtWarning.mjWARN_BADQPOS),
-    int(mujoco.mjtWarning.mjWARN_BADQVEL),
-    int(mujoco.mjtWarning.mjWARN_BADQACC),
-]
+_DIVERGED = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
+"""MuJoCo's warnings about joint positions, velocities and accelerations that blew up."""
 
 
 class Simulator(ABC):
@@ -40,6 +37,7 @@ class Simulator(ABC):
         """Where the present episode started."""
         self._sample = np.zeros(scene.sample_layout.size)
         self._render_qpos = np.zeros(scene.model.nq)
+        self._divergences = np.zeros(3, int)
         self._lamps_on = np.zeros(len(scene.lamps), bool)
 
     @property
@@ -73,6 +71,7 @@ class Simulator(ABC):
         """
         self.init, self.num_steps = init, 0
         self._reset(init)
+        self._divergences = self.data.warning.number[_DIVERGED]
         self._look_at_lamps()
         for _ in range(num_settle_steps):
             self.step(SETTLE_ACTION)
@@ -97,7 +96,7 @@ class Simulator(ABC):
         reached = self._step(action)
         self.num_steps += 1
         # MuJoCo answers a diverged state by a warning and a reset to its defaults.
-        if self.data.warning.number[_DIVERGED].any() or not np.isfinite(self.data.qpos).all():
+        if self._divergences.any() or not np.isfinite(self.data.qpos).all():
             raise self.error("the physics diverged")
         return reached
 

@@ -64,8 +64,7 @@ def test_the_actor_is_frozen_while_the_critic_warms_up(uninterrupted, expert_dir
     assert rows[0]["policy_loss"] is None
     assert rows[1]["policy_loss"] is not None
     assert any(
-        not torch.equal(value, weights(output)[name])
-        for name, value in weights(expert_dir).items()
+        not torch.equal(value, weights(output)[name]) for name, value in weights(expert_dir).items()
     )
 
 
@@ -118,9 +117,7 @@ def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir)
 
 
 def test_the_kl_limit_ends_an_iteration_early(toy_ray, small_config, expert_dir, tmp_path):
-    config = changed(
-        small_config, num_iterations=1, num_critic_warmup_iterations=0, target_kl=1e-6
-    )
+    config = changed(small_config, num_iterations=1, num_critic_warmup_iterations=0, target_kl=1e-6)
     first = fine_tune(config, expert_dir, tmp_path / "a", env="toy")["last"]
     config = changed(config, num_epochs=50)  # would move far without the limit
     second = fine_tune(config, expert_dir, tmp_path / "b", env="toy")["last"]

@@ -1,5 +1,8 @@
+import os
+
 import pytest
 
+from rl_datagen.core.log import stderr_to
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import atomic_path, sha256, write_text
@@ -32,3 +35,11 @@ def test_seeds_depend_on_every_part_and_never_change():
 
 def test_provenance_names_the_versions_that_shape_a_result():
     assert provenance()["packages"]["mujoco"] == "3.3.7"
+
+
+def test_native_output_goes_to_a_file_for_a_while(tmp_path, capfd):
+    with stderr_to(tmp_path / "native.log"):
+        os.write(2, b"inside\n")
+    os.write(2, b"outside\n")
+    assert capfd.readouterr().err == "outside\n"
+    assert (tmp_path / "native.log").read_text() == "inside\n"

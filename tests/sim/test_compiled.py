@@ -56,6 +56,7 @@ def test_an_episode_does_not_depend_on_the_one_before(simulator):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow  # compiles the other arithmetic
 def test_fast_is_close(simulator, drawer_task):
     fast = load_scene(drawer_task, "fast").simulator()
     init, actions = simulator.scene.shipped_state(0), 0.3 * random_actions(3, 5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.core.errors import MachineError
-from rl_datagen.sim import render
+from rl_datagen.sim import LiberoVectorEnv, render
 
 pytestmark = pytest.mark.sim
 
@@ -56,3 +56,24 @@ def test_a_missing_gl_library_names_the_packages(settled, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     with pytest.raises(MachineError, match="apt-get install -y libegl1"):
         settled.render("wrist", 32, 32)
+
+
+def test_pixel_mode_renders_once_per_decision(settled, drawer_task, monkeypatch):
+    env = LiberoVectorEnv(
+        drawer_task,
+        2,
+        3,
+        mode="pixel",
+        image_size=32,
+        num_settle_steps=0,
+        init_state_indices=[0, 1],
+    )
+    calls = []
+    draw = render.Renderer.draw
+    monkeypatch.setattr(render.Renderer, "draw", lambda *a: calls.append(1) or draw(*a))
+    env.reset()
+    observation = env.step(np.zeros((2, 3, 7)))[0]
+    env.close()
+    assert env.observation_space.contains(observation)
+    assert observation["agentview"].shape == (2, 32, 32, 3)
+    assert len(calls) == 2 * 2 * 2  # simulators, cameras, decisions: not env steps
