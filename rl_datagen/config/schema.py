@@ -134,7 +134,7 @@ class AlgoConfig(_Section):
     """Simulators in each of them."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
     """GPU share of the learner."""
-    lr: PositiveFloat = 3e-5
+    lr: PositiveFloat = 1e-4
     """Actor's peak learning rate, cosine-annealed to zero over the run."""
     critic_lr: PositiveFloat = 1e-3
     """Critic's learning rate."""
@@ -154,11 +154,11 @@ class AlgoConfig(_Section):
     """Clip range at the noisiest denoising step."""
     num_epochs: PositiveInt = 5
     """Passes over an iteration's (decision, denoising step) pairs."""
-    minibatch_size: PositiveInt = 2500
+    minibatch_size: PositiveInt = 5000
     """(decision, denoising step) pairs per gradient step."""
     grad_clip: PositiveFloat = 1.0
     """Largest gradient norm of actor and critic, each."""
-    target_kl: PositiveFloat = 0.05
+    target_kl: PositiveFloat = 0.02
     """Stop an iteration's epochs above this approximate KL divergence per denoising step, in nats
     summed over the chunk."""
     num_critic_warmup_iterations: Count = 1

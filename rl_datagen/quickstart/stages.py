@@ -12,6 +12,8 @@ import ray
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import fine_tune
 from rl_datagen.collect import gather, render_episode
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.log import stderr_to
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_trajectories, rendered_episodes
@@ -114,7 +116,15 @@ def _ray(run: Run) -> Generator[None]:
     if address == "local":
         cpus = max(os.cpu_count() or 1, run.config.algo.num_env_runners)
         options = {"num_cpus": cpus, "include_dashboard": False}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        with stderr_to(run.folder / "ray.log"):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, RuntimeError) as error:
+        raise UserError(
+            f"Ray could not be reached at RAY_ADDRESS={address}: {str(error).splitlines()[0]}. "
+            "Unset RAY_ADDRESS to start Ray on this machine, or check address and token "
+            "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
+        ) from error
     try:
         yield
     finally:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import llvmlite.binding
 import mujoco
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from rl_datagen.sim.jit import compiled
 from rl_datagen.sim.observation import take_sample
 from rl_datagen.sim.scene import (
     NUM_SUBSTEPS,
@@ -95,7 +96,7 @@ class Dynamics(NamedTuple):
     render_qpos: np.ndarray  # [nq]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def kinematics(model: int, data: int) -> None:
     """Computes the world poses of bodies, geoms, sites, cameras and lights from qpos."""
     mj_kinematics(model, data)
@@ -103,13 +104,13 @@ def kinematics(model: int, data: int) -> None:
     mj_camlight(model, data)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def reset_data(model: int, data: int) -> None:
     """Returns MuJoCo's data to its defaults."""
     mj_reset_data(model, data)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _observe(d: Dynamics) -> None:
     take_sample(
         d.sample,
@@ -125,7 +126,7 @@ def _observe(d: Dynamics) -> None:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def settle_in(d: Dynamics) -> None:
     """Computes everything that follows from a newly set state, and samples it."""
     mj_forward(d.model, d.data)
@@ -133,7 +134,7 @@ def settle_in(d: Dynamics) -> None:
     _observe(d)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _refresh(d: Dynamics) -> None:
     """Reads the state the controller sees."""
     jacp, jacr = d.full_jacobian[0], d.full_jacobian[1]
@@ -152,7 +153,7 @@ def _refresh(d: Dynamics) -> None:
     d.mass[:] = d.full_mass[:7, :7]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _wanted(d: Dynamics) -> tuple[np.ndarray, np.ndarray]:
     """Returns the force (N) and torque (Nm) at the hand that the goal asks for."""
     error = orientation_error(d.goal_mat, d.ee_mat)
@@ -161,7 +162,7 @@ def _wanted(d: Dynamics) -> tuple[np.ndarray, np.ndarray]:
     return force, torque
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _exact_torques(d: Dynamics) -> np.ndarray:
     """Returns the joint torques (Nm) of OSC_POSE, computed by robosuite's own functions."""
     force, torque = _wanted(d)
@@ -174,7 +175,7 @@ def _exact_torques(d: Dynamics) -> np.ndarray:
     return torques
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fast_torques(d: Dynamics) -> np.ndarray:
     """The same torques by one solve per system instead of inverses and pseudo-inverses."""
     force, torque = _wanted(d)
@@ -191,19 +192,19 @@ def _fast_torques(d: Dynamics) -> np.ndarray:
     return np.dot(jacobian.T, wrench) + d.qfrc_bias[:7] + null
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _set_goal(d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray) -> None:
     if turns:
         d.goal_mat[:] = np.dot(delta_mat, d.ee_mat)
     d.goal_pos[:] = d.ee_pos + delta_pos
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _begin_substep(d: Dynamics) -> None:
     mj_step1(d.model, d.data)
     if d.fresh[0]:
@@ -211,7 +212,7 @@ def _begin_substep(d: Dynamics) -> None:
     d.fresh[0] = True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _end_substep(d: Dynamics, substep: int, torques: np.ndarray, grip: float) -> None:
     for i in range(7):
         torque = _clip(torques[i], d.torque_limits[0, i], d.torque_limits[1, i])
@@ -228,7 +229,7 @@ def _end_substep(d: Dynamics, substep: int, torques: np.ndarray, grip: float) ->
         _observe(d)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def exact_env_step(
     d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
 ) -> None:
@@ -248,7 +249,7 @@ def exact_env_step(
         _end_substep(d, substep, _exact_torques(d), grip)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fast_env_step(
     d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
 ) -> None:

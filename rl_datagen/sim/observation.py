@@ -18,7 +18,8 @@ from typing import Any
 import mujoco
 import numpy as np
 from jaxtyping import Float32, Float64
-from numba import njit
+
+from rl_datagen.sim.jit import compiled
 
 NUM_ROBOT = 16
 """Numbers of a sample about the robot: hand position 3, hand quaternion (w, x, y, z) 4, gripper
@@ -123,7 +124,7 @@ def lay_out(env: Any, model: mujoco.MjModel, robot: Any) -> tuple[SampleLayout, 
     return layout, StateLayout(tuple(parts))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def take_sample(
     sample: np.ndarray,
     ee_site: int,
@@ -169,7 +170,7 @@ def proprio_of(sample: Float64[np.ndarray, " R"]) -> Float32[np.ndarray, "8"]:
     return proprio
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _relative(sample: np.ndarray, at: int, hand: np.ndarray, out: np.ndarray, start: int) -> None:
     """Writes one body's pose in the hand's frame: position 3, rotation's first two columns 6."""
     dx, dy, dz = sample[at] - sample[0], sample[at + 1] - sample[1], sample[at + 2] - sample[2]
@@ -184,7 +185,7 @@ def _relative(sample: np.ndarray, at: int, hand: np.ndarray, out: np.ndarray, st
             )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _matrix(quat: np.ndarray) -> np.ndarray:
     """Returns the rotation matrix of a unit quaternion (w, x, y, z)."""
     w, x, y, z = quat[0], quat[1], quat[2], quat[3]
@@ -201,7 +202,7 @@ def _matrix(quat: np.ndarray) -> np.ndarray:
     return matrix
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _object_state(sample: np.ndarray, num_bodies: int, num_joints: int) -> np.ndarray:
     num_rigid = num_bodies - num_joints
     out = np.empty(9 * num_bodies + num_joints, np.float32)

@@ -71,7 +71,7 @@ def test_the_hand_goes_where_it_is_sent(simulator):
     simulator.reset(simulator.scene.shipped_state(0))
     start = simulator.ee_pose()[0]
     for _ in range(10):
-        simulator.step([0, 0, 0.5, 0, 0, 0, -1])
+        simulator.step(np.array([0, 0, 0.5, 0, 0, 0, -1]))
     moved = simulator.ee_pose()[0] - start
     assert moved[2] > 0.03  # the controller's goal is relative, so the hand lags
     assert np.abs(moved[:2]).max() < 0.02
@@ -92,7 +92,7 @@ def test_body_pose_knows_both_kinds_of_names(simulator):
 def test_a_nan_action_is_an_error_with_coordinates(simulator):
     simulator.reset(simulator.scene.shipped_state(7), 2)
     with pytest.raises(SimulatorError, match="not finite") as caught:
-        simulator.step([np.nan] * 7)
+        simulator.step(np.full(7, np.nan))
     assert (caught.value.task, caught.value.init_state_index) == ("libero_goal/0", 7)
     assert caught.value.step == 2
 
