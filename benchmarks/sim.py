@@ -238,9 +238,24 @@ def render(arguments: argparse.Namespace) -> dict:
         "max_difference": max(row["max_difference"] for row in rows),
         "ms_per_image": round(statistics.median(row["ms_per_image"] for row in rows), 1),
         "stock_ms_per_image": round(statistics.median(row["stock_ms"] for row in rows), 1),
-        "images_per_iteration_ratio": 1 / 8,
+        "images_per_iteration_ratio": run_child("_images_of('libero_object/0')")["ratio"],
         "tasks": tasks,
     }
+
+
+def _images_of(task_id: str, num_decisions: int = 6) -> dict:
+    """Counts the images of some decisions in pixel mode; stock renders both cameras every step."""
+    from rl_datagen.sim import LiberoVectorEnv, render
+
+    calls = []
+    draw = render.Renderer.draw
+    render.Renderer.draw = lambda *arguments: calls.append(1) or draw(*arguments)
+    env = LiberoVectorEnv(get_task(task_id), 1, 8, mode="pixel", image_size=64)
+    env.reset()
+    calls.clear()
+    for _ in range(num_decisions):
+        env.step(np.zeros((1, 8, 7)))
+    return {"images": len(calls), "ratio": len(calls) / (num_decisions * 8 * 2)}
 
 
 def _render_of(task_id: str) -> dict:

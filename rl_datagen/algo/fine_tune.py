@@ -17,6 +17,7 @@ from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
 from rl_datagen.config import Config
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
 from rl_datagen.policy import DiffusionPolicy, load_policy, save_expert
 
@@ -63,9 +64,9 @@ def fine_tune(
             "Make a new warm start, or take its settings."
         )
     with _quiet():
-        algo: Any = to_rllib(
-            config, stats, init_state_indices=init_state_indices, env=env
-        ).build_algo()
+        settings = to_rllib(config, stats, init_state_indices=init_state_indices, env=env)
+        with stderr_to(output / "ray.log"):
+            algo: Any = settings.build_algo()
         try:
             _set_weights(algo, policy)
             curve = _restore(algo, output)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 
 class UserError(ValueError):
@@ -40,10 +41,21 @@ class SimulatorError(RuntimeError):
         seed: int | None = None,
         step: int | None = None,
     ) -> None:
+        self.message = message
         self.task, self.init_state_index, self.seed, self.step = task, init_state_index, seed, step
         super().__init__(
             f"{message} (task={task} init_state_index={init_state_index} seed={seed} step={step})"
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keeps the coordinates when the error crosses a process boundary."""
+        coordinates = {
+            "task": self.task,
+            "init_state_index": self.init_state_index,
+            "seed": self.seed,
+            "step": self.step,
+        }
+        return partial(SimulatorError, self.message, **coordinates), ()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,7 +1,9 @@
 import os
+import pickle
 
 import pytest
 
+from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.seeding import derive_seed
@@ -43,3 +45,10 @@ def test_native_output_goes_to_a_file_for_a_while(tmp_path, capfd):
     os.write(2, b"outside\n")
     assert capfd.readouterr().err == "outside\n"
     assert (tmp_path / "native.log").read_text() == "inside\n"
+
+
+def test_a_simulator_error_keeps_its_coordinates_between_processes():
+    error = SimulatorError("diverged", task="libero_goal/3", seed=7, step=41)
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert (copy.task, copy.seed, copy.step) == ("libero_goal/3", 7, 41)
