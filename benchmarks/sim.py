@@ -300,24 +300,27 @@ def soak(arguments: argparse.Namespace) -> dict:
 
 
 def _soak(num_env_steps: int, num_tasks: int, num_envs: int = 8) -> dict:
+    """Goes through the same tasks twice: scenes differ in size, so only like is compared."""
     from rl_datagen.sim import LiberoVectorEnv
 
     tasks = TASKS[:: len(TASKS) // num_tasks][:num_tasks]
-    order = [*tasks[:4], *tasks]  # the first four warm up: the largest scenes, imports, caches
     history, steps, errors = [], 0, 0
-    for task in order:
+    for task in [*tasks, *tasks]:
         env = LiberoVectorEnv(task, num_envs, 8)
         env.reset(seed=0)
-        for _ in range(num_env_steps // num_tasks // num_envs // 8):
+        for _ in range(num_env_steps // num_tasks // num_envs // 8 // 2 + 1):
             env.step(env.action_space.sample())
             steps += num_envs * 8
         errors += env.num_errors
         env.close()
         history.append(rss_mb())
         print(task, round(history[-1]), flush=True)
-    second = history[len(history) // 2 :]
+    first, second = history[:num_tasks], history[num_tasks:]
+    growth = [after - before for before, after in zip(first, second, strict=True)]
+    warm = growth[len(growth) // 4 :]  # the first scenes of the first round filled the caches
     return {
-        "rss_growth_mb": round(max(second) - max(history[4 : len(history) // 2])),
+        "rss_growth_mb": round(statistics.mean(warm)),
+        "rss_growth_max_mb": round(max(warm)),
         "rss_mb": [round(value) for value in history],
         "num_env_steps": steps,
         "errors": errors,
