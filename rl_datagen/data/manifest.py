@@ -145,18 +145,6 @@ def next_step(dataset: Path) -> str:
     return f"Restore it from a copy, or delete {dataset} and make the dataset again."
 
 
-def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Returns the dotted keys at which two nested mappings differ."""
-    keys: list[str] = []
-    for key in [*a, *(key for key in b if key not in a)]:
-        left, right = a.get(key), b.get(key)
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            keys += differing_keys(left, right, f"{prefix}{key}.")
-        elif left != right:
-            keys.append(f"{prefix}{key}")
-    return keys
-
-
 def _check_version(path: Path, body: Mapping[str, Any]) -> None:
     version = body.get("schema_version")
     if version != SCHEMA_VERSION:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.provenance import package_versions, provenance
 from rl_datagen.data.dataset import read_episodes
@@ -23,7 +24,6 @@ from rl_datagen.data.manifest import (
     Manifest,
     Shard,
     describe_file,
-    differing_keys,
     read_manifest,
     write_manifest,
 )
@@ -170,7 +170,7 @@ class DatasetWriter:
             write_manifest(self.path, manifest)
             return manifest
         manifest = read_manifest(self.path)
-        if keys := differing_keys(manifest.config, config):
+        if keys := [path for path, _, _ in differences(manifest.config, config)]:
             raise DatasetError(
                 f"The dataset {self.path} belongs to another configuration: {', '.join(keys[:8])} "
                 "differ(s). Nothing was written. Choose another name (name=...) to keep both, or "

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
-from rl_datagen.sim import InitialState, Scene, Simulator
+from rl_datagen.sim import Scene, Simulator
 
 POSITION_SCALE = 0.05  # m per unit of action, LIBERO's OSC_POSE controller
 ROTATION_SCALE = 0.5  # rad per unit of action
@@ -95,10 +95,7 @@ def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
 
 def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
     simulator = scene.simulator()
-    fixtures = scene.shipped_state(0).fixture_poses
-    simulator.reset(
-        InitialState(demonstration.init_state, fixtures, None, None), demonstration.num_settle_steps
-    )
+    simulator.reset(demonstration.initial(scene), demonstration.num_settle_steps)
     names = scene.objects_of_interest
     targets, rotations, hand = [], [], []
     objects: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}

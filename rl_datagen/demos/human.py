@@ -16,7 +16,7 @@ import yaml
 from jaxtyping import Float32, Float64
 
 from rl_datagen.core.errors import MachineError
-from rl_datagen.sim import Simulator
+from rl_datagen.sim import InitialState, Scene, Simulator
 from rl_datagen.tasks import Task
 
 
@@ -35,6 +35,10 @@ class HumanDemonstration:
     init_state: Float64[np.ndarray, " S"]
     actions: Float32[np.ndarray, "T 7"]
     num_settle_steps: int
+
+    def initial(self, scene: Scene) -> InitialState:
+        """Returns where it starts; recordings lack fixture poses, so a shipped state lends its."""
+        return InitialState(self.init_state, scene.shipped_state(0).fixture_poses)
 
 
 def load_human_demonstration(task: Task) -> HumanDemonstration:

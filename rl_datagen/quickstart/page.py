@@ -1,6 +1,7 @@
 """Fills the HTML page from the files that the stages left."""
 
 import json
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,9 @@ from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate
 from rl_datagen.quality.report import write_report
 from rl_datagen.quickstart.run import Run
 
-_STAGES = (
-    "demonstrations",
-    "warm_start",
-    "evaluate_before",
-    "dppo",
-    "evaluate_after",
-    "collect",
-    "render",
-)
 
-
-def write_page(run: Run, verification: VerifyReport) -> Path:
-    """Writes ``index.html`` into the run's folder and returns its path."""
+def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> Path:
+    """Writes ``index.html``, with the time of these finished stages, and returns its path."""
     demos = list(read_trajectories(run.demos))
     sources = [
         SourceQuality.of(source, list(episodes)) for source, episodes in groupby(demos, key=_source)
@@ -46,7 +37,7 @@ def write_page(run: Run, verification: VerifyReport) -> Path:
             VideoClip(run.dataset / "videos" / f"{name}.mp4", f"{name}: agent view and wrist")
             for name in rendered_episodes(run.dataset)
         ),
-        stage_seconds={stage: run.summary(stage)["seconds"] for stage in _STAGES},
+        stage_seconds={stage: run.summary(stage)["seconds"] for stage in stages},
         provenance=_read(run.folder / "provenance.json"),
         config_yaml=(run.folder / "config.yaml").read_text("utf-8"),
         commands=(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import yaml
 
 from rl_datagen.config import Config
+from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
@@ -80,6 +81,11 @@ class Run:
         return Path(self.config.output_dir, *kind, self.config.name + suffix)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration, JSON-ready."""
+        return self.config.model_dump(mode="json")
+
+    @property
     def task(self) -> Task:
         """The task."""
         return get_task(self.config.task)
@@ -118,15 +124,18 @@ class Run:
             ConfigError: The folder belongs to another configuration.
         """
         path = self.folder / "config.yaml"
-        settings = self.config.model_dump(mode="json")
+        settings = self.settings
         if not path.exists():
             write_json(self.folder / "provenance.json", provenance())
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
             return
-        differences = _differences(yaml.safe_load(path.read_text("utf-8")), settings)
-        if differences:
+        lines = [
+            f"{name} is {there!r} there and {here!r} here"
+            for name, there, here in differences(yaml.safe_load(path.read_text("utf-8")), settings)
+        ]
+        if lines:
             raise ConfigError(
-                f"{self.folder} belongs to another configuration: {'; '.join(differences)}. "
+                f"{self.folder} belongs to another configuration: {'; '.join(lines)}. "
                 "Nothing was changed. Choose another name with name=..., or add --fresh to delete "
                 "that run's outputs and start over."
             )
@@ -145,13 +154,3 @@ class Run:
         for folder in owned:
             if folder.exists():
                 shutil.rmtree(folder)
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for key in dict.fromkeys([*old, *new])
-            for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]

@@ -21,13 +21,18 @@ from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.demos import AmplifiedPolicy, ReplayPolicy, analyse, load_human_demonstration
+from rl_datagen.demos import (
+    AmplifiedPolicy,
+    HumanDemonstration,
+    ReplayPolicy,
+    analyse,
+    load_human_demonstration,
+)
 from rl_datagen.evaluation import evaluate, held_back_indices
 from rl_datagen.policy import load_expert, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.run import Run, Summary
 from rl_datagen.rollout import PlannedEpisode, rollout
-from rl_datagen.sim import InitialState
 
 
 def demonstrations(run: Run) -> Summary:
@@ -46,8 +51,8 @@ def demonstrations(run: Run) -> Summary:
         sim=run.config.sim,
         on_episode=_count_successes(run),
     )
-    with DatasetWriter(run.demos, config=run.config.model_dump(mode="json")) as writer:
-        writer.append([_replay(run), *episodes])
+    with DatasetWriter(run.demos, config=run.settings) as writer:
+        writer.append([_replay(run, human), *episodes])
     return {
         "episodes": len(episodes),
         "attempts": attempts,
@@ -55,13 +60,9 @@ def demonstrations(run: Run) -> Summary:
     }
 
 
-def _replay(run: Run) -> Trajectory:
+def _replay(run: Run, human: HumanDemonstration) -> Trajectory:
     """Returns the human demonstration as this simulator plays it."""
-    human = load_human_demonstration(run.task)
-    fixtures = run.scene.shipped_state(0).fixture_poses
-    plan = PlannedEpisode(
-        _episode_id(run, "human", 0), InitialState(human.init_state, fixtures, None, None), 0
-    )
+    plan = PlannedEpisode(_episode_id(run, "human", 0), human.initial(run.scene), 0)
     limits = {
         "num_settle_steps": human.num_settle_steps,
         "max_episode_steps": len(human.actions),
@@ -155,7 +156,7 @@ def collect(run: Run) -> Summary:
     policy = load_expert(run.expert, task=run.config.task)
     run.progress.start("collect", settings.num_episodes)
     attempts = 0
-    with DatasetWriter(run.dataset, config=run.config.model_dump(mode="json")) as writer:
+    with DatasetWriter(run.dataset, config=run.settings) as writer:
         for first in range(0, settings.num_episodes, settings.num_episodes_per_shard):
             size = min(settings.num_episodes_per_shard, settings.num_episodes - first)
             # Each shard has its own range of attempts, so that a rerun makes the same episodes.
@@ -182,9 +183,10 @@ def render(run: Run) -> Summary:
     chosen = table["episode_id"].to_pylist()[: settings.num_episodes]
     lengths = table["length"].to_pylist()[: settings.num_episodes]
     run.progress.start("render", sum(lengths))
-    with DatasetWriter(run.dataset, config=run.config.model_dump(mode="json")) as writer:
+    rendered = rendered_episodes(run.dataset)
+    with DatasetWriter(run.dataset, config=run.settings) as writer:
         for trajectory in read_trajectories(run.dataset, episode_ids=chosen):
-            if trajectory.episode_id in rendered_episodes(run.dataset):
+            if trajectory.episode_id in rendered:
                 continue
             episode = render_episode(
                 trajectory, run.scene, settings.image_size, run.progress.advance
@@ -202,7 +204,7 @@ def report(run: Run) -> Summary:
     verified = verify(run.dataset)
     verified.check()
     write_card(run.dataset)
-    write_page(run, verified)
+    write_page(run, verified, [stage for stage in STAGES if stage != "report"])
     run.progress.advance()
     return {
         "episodes": verified.num_episodes,
