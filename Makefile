@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+ROBOMIMIC := .venv-robomimic
 
-.PHONY: help install gl quickstart format check test e2e bench clean
+.PHONY: help install gl quickstart format check test e2e check-formats bench clean
 
 help:
-	@grep -E '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,13 +41,25 @@ test: install  ## every test but the whole chain
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e
 
+check-formats: install  ## our exports, read by other people's libraries
+	$(PYTHON) -m venv $(ROBOMIMIC)
+	$(ROBOMIMIC)/bin/python -m pip install --quiet --no-deps robomimic==0.3.0 psutil==7.2.2
+	@# The rest of what robomimic needs (torch, h5py, ...) is ours.
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(ROBOMIMIC)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
+	rm -rf outputs/formats
+	$(BIN)/python tests/formats/make_hdf5.py outputs/formats/hdf5
+	$(ROBOMIMIC)/bin/python tests/formats/check_hdf5.py outputs/formats/hdf5
+
 bench: install  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/sim.py speed
 	$(BIN)/python benchmarks/sim.py reset
 	$(BIN)/python benchmarks/sim.py memory
 	$(BIN)/python benchmarks/sim.py scaling
 	$(BIN)/python benchmarks/sim.py render
+	$(BIN)/python benchmarks/learner.py
+	$(BIN)/python benchmarks/streaming.py
 
 clean:  ## removes the environment and caches, keeps outputs/
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ROBOMIMIC) build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

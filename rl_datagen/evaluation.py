@@ -69,7 +69,7 @@ def evaluate(
     config: Config,
     folder: Path,
     *,
-    source: Source = "diffusion_rl",
+    source: Source | None = None,
     on_episode: Callable[[Trajectory], None] = lambda _: None,
 ) -> Evaluation:
     """Runs a policy once from each held-back init state and writes the result.
@@ -79,7 +79,7 @@ def evaluate(
         scene: The task.
         config: Its ``sim`` and ``evaluation`` sections and seed.
         folder: Receives ``results.parquet`` (a row per episode) and ``eval_info.json``.
-        source: What the policy is.
+        source: What the policy is; None: an expert of ``config.policy``.
         on_episode: Called after each episode.
     """
     plans = [
@@ -91,6 +91,7 @@ def evaluate(
         for index in held_back_indices(scene, config)
     ]
     episodes = []
+    source = source or config.policy.source
     for trajectory in rollout(policy, scene, plans, source=source, sim=config.sim):
         on_episode(trajectory)
         episodes.append(

@@ -17,6 +17,9 @@ Observation = dict[str, np.ndarray]
 class Policy(Protocol):
     """What acts: an expert, an amplified demonstration, a VLA, a remote server.
 
+    A policy that looks at cameras also has an ``image_size``, height and width in pixels: images
+    are rendered for it, whenever it is asked to act and at no other time.
+
     Attributes:
         action_steps: Actions returned by each call of ``act``.
     """
@@ -107,7 +110,11 @@ def _start(
 
 
 def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
-    observations = [episode.simulator.observe() for episode in running]
+    size: int | None = getattr(policy, "image_size", None)
+    observations: list[Observation] = [
+        episode.simulator.observe() | (episode.simulator.images(size) if size else {})
+        for episode in running
+    ]
     stacked = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
     actions = policy.act(stacked, [episode.number for episode in running])
     # The simulator executes exactly what is recorded: float32 values in [-1, 1].

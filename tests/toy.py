@@ -17,10 +17,11 @@ RADIUS = 0.02  # m
 TASK = "libero_object/0"
 
 
-def toy_config(*overrides: str):
+def toy_config(*overrides: str, kind: str = "diffusion"):
     """A configuration with small networks and chunks of four."""
     return load_config(
         [
+            f"policy.kind={kind}",
             "policy.action_horizon=4",
             "policy.action_steps=4",
             "policy.encoder_width=32",

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from rl_datagen.config import Config, WarmStartConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
+from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.policy.diffusion import DiffusionPolicy
+from rl_datagen.policy import ChunkPolicy, make_policy
+from rl_datagen.tasks import get_task
 
 Report = Callable[[int, dict[str, Any]], None]
 """Called with the number of finished updates or iterations and what was measured."""
@@ -32,7 +34,7 @@ class Chunks:
     """Demonstrated chunks.
 
     Attributes:
-        observation: State at the beginning of each chunk, by key, ``[M, D]``.
+        observation: What was seen at the beginning of each chunk, by key, ``[M, ...]``.
         action: What was done, in simulator units.
     """
 
@@ -46,26 +48,54 @@ class Chunks:
         """Returns the chunks at ``index``."""
         return Chunks({k: v[index] for k, v in self.observation.items()}, self.action[index])
 
+    def to(self, device: str) -> "Chunks":
+        """Returns the same on another device."""
+        return Chunks(
+            {k: v.to(device) for k, v in self.observation.items()}, self.action.to(device)
+        )
 
-def make_chunks(
-    trajectories: Sequence[Trajectory], keys: Sequence[str], action_horizon: int
-) -> Chunks:
-    """Cuts episodes into one chunk per env step.
+
+def make_chunks(trajectories: Sequence[Trajectory], keys: Sequence[str], config: Config) -> Chunks:
+    """Cuts episodes into chunks for a policy.
+
+    In state mode a chunk begins at every env step. In pixel mode, where a frame is dear, an
+    episode gives the frames of one policy's decisions, and the next episode those in between.
 
     A chunk that runs over the end of its episode repeats the last action: the demonstration ends
     at success, and a policy that has not succeeded there should keep doing what made it.
 
     Args:
         trajectories: At least one episode.
-        keys: Observations to keep.
-        action_horizon: Length of a chunk.
+        keys: Observations to keep; images are made by replay.
+        config: ``policy``, and in pixel mode ``task`` and ``sim``, are read.
     """
-    action = [_windows(t.action, action_horizon) for t in trajectories]
-    observation = {
-        key: torch.from_numpy(np.concatenate([getattr(t, key) for t in trajectories]))
-        for key in keys
-    }
-    return Chunks(observation, torch.from_numpy(np.concatenate(action)))
+    pixels = config.policy.mode == "pixel"
+    parts: list[dict[str, np.ndarray]] = []
+    for number, trajectory in enumerate(trajectories):
+        begins = np.arange(len(trajectory))
+        if pixels:
+            steps = config.policy.action_steps
+            begins = begins[(begins == 0) | (begins % steps == number % steps)]
+        part = {key: getattr(trajectory, key)[begins] for key in keys if key not in CAMERAS}
+        part["action"] = _windows(trajectory.action, config.policy.action_horizon)[begins]
+        parts.append(part | (_images(trajectory, begins, config) if pixels else {}))
+    joined = {key: torch.from_numpy(np.concatenate([p[key] for p in parts])) for key in parts[0]}
+    return Chunks({key: joined[key] for key in keys}, joined["action"])
+
+
+def _images(
+    trajectory: Trajectory, begins: Int64[np.ndarray, " M"], config: Config
+) -> dict[str, UInt8[np.ndarray, "M H W 3"]]:
+    from rl_datagen.sim import load_scene, replay  # state mode needs no simulator here
+
+    wanted = set(begins.tolist())
+    scene = load_scene(get_task(config.task), config.sim.backend)
+    frames = [
+        simulator.images(config.policy.image_size)
+        for step, simulator in enumerate(replay(trajectory, scene))
+        if step in wanted
+    ]
+    return {name: np.stack([frame[name] for frame in frames]) for name in CAMERAS}
 
 
 def warm_start(
@@ -73,8 +103,10 @@ def warm_start(
     config: Config,
     *,
     report: Report | None = None,
-) -> tuple[DiffusionPolicy, NormStats, dict[str, float]]:
+) -> tuple[ChunkPolicy, NormStats, dict[str, float]]:
     """Clones demonstrations and returns the policy with averaged weights.
+
+    It trains on a GPU if ``algo.num_gpus_per_learner`` asks for one.
 
     Args:
         trajectories: Successful episodes of one task.
@@ -93,27 +125,29 @@ def warm_start(
     stats = NormStats.from_trajectories(training)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("bc", "weights", config.seed))
-        policy = DiffusionPolicy(config.policy, stats)
-    keys, length = policy.normalizer.keys, config.policy.action_horizon
+        policy = make_policy(config.policy, stats)
+    keys = policy.observation_keys
+    device = "cuda" if config.algo.num_gpus_per_learner else "cpu"
     metrics = _train(
-        policy,
-        make_chunks(training, keys, length),
-        make_chunks(held_out, keys, length) if held_out else None,
+        policy.to(device),
+        make_chunks(training, keys, config),
+        make_chunks(held_out, keys, config) if held_out else None,
         settings,
-        torch.Generator().manual_seed(derive_seed("bc", "batches", config.seed)),
+        torch.Generator(device).manual_seed(derive_seed("bc", "batches", config.seed)),
         report,
     )
-    return policy.eval(), stats, metrics
+    return policy.cpu().eval(), stats, metrics
 
 
 def _train(
-    policy: DiffusionPolicy,
+    policy: ChunkPolicy,
     chunks: Chunks,
     held_out: Chunks | None,
     settings: WarmStartConfig,
     generator: torch.Generator,
     report: Report | None,
 ) -> dict[str, float]:
+    device = str(generator.device)
     optimizer = torch.optim.AdamW(
         policy.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True
     )
@@ -122,7 +156,8 @@ def _train(
     size = min(settings.train_batch_size, len(chunks))
     losses, metrics = [], {}
     for update in range(1, settings.num_updates + 1):
-        batch = chunks.take(torch.randint(len(chunks), (size,), generator=generator))
+        index = torch.randint(len(chunks), (size,), generator=generator, device=device)
+        batch = chunks.take(index.cpu()).to(device)
         optimizer.zero_grad()
         loss = policy.loss(batch.observation, batch.action, generator)
         loss.backward()
@@ -137,7 +172,7 @@ def _train(
                 "lr": schedule.get_last_lr()[0],
             }
             if held_out:
-                metrics["held_out_loss"] = _held_out_loss(policy, ema, held_out)
+                metrics["held_out_loss"] = _held_out_loss(policy, ema, held_out.to(device))
             losses = []
             _check_finite(metrics["train_loss"], update)
             if report:
@@ -154,9 +189,9 @@ def lr_factor(update: int, settings: WarmStartConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (update - settings.num_lr_warmup_updates) / left))
 
 
-def _held_out_loss(policy: DiffusionPolicy, ema: EMAModel, held_out: Chunks) -> float:
+def _held_out_loss(policy: ChunkPolicy, ema: EMAModel, held_out: Chunks) -> float:
     """Error of the averaged weights, with the same noise every time it is asked."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(held_out.action.device).manual_seed(0)
     parameters = list(policy.parameters())
     ema.store(parameters)
     ema.copy_to(parameters)

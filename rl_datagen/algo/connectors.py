@@ -67,7 +67,7 @@ class DecisionBatch(ConnectorV2):
         """
         del batch, explore, shared_data, kwargs
         observations = [episode.get_observations() for episode in episodes]
-        values = self._values(rl_module[DEFAULT_MODULE_ID], observations)
+        values = self._values(rl_module[DEFAULT_MODULE_ID].unwrapped(), observations)
         advantages, targets = self._advantages(episodes, values)
         columns: dict[str, Any] = {
             Columns.OBS: {

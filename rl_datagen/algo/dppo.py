@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,13 @@ from rl_datagen.algo.env_runner import (
     make_libero_env,
 )
 from rl_datagen.algo.learner import ITERATION, DPPOLearner
-from rl_datagen.algo.rl_module import DiffusionModule
+from rl_datagen.algo.rl_module import ChunkModule
+from rl_datagen.algo.streaming import (
+    MAX_REQUESTS_IN_FLIGHT,
+    PackStream,
+    idle_fraction,
+    policy_lag,
+)
 from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
@@ -69,7 +75,7 @@ class DPPOConfig(PPOConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """Returns what acts."""
-        return RLModuleSpec(module_class=DiffusionModule)
+        return RLModuleSpec(module_class=ChunkModule)
 
     def build_learner_connector(
         self, input_observation_space: Any, input_action_space: Any, device: Any = None
@@ -91,7 +97,7 @@ class DPPOConfig(PPOConfig):
 
 
 class DPPO(PPO):
-    """Samples complete cohorts behind a barrier, learns, synchronises weights."""
+    """Samples complete cohorts, learns, hands out the weights; see ``algo.mode`` for the order."""
 
     config: DPPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     learner_group: LearnerGroup  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -102,24 +108,57 @@ class DPPO(PPO):
         """Returns an unfilled configuration."""
         return DPPOConfig()
 
+    def setup(self, config: Any) -> None:
+        """Prepares for either mode."""
+        super().setup(config)
+        settings = self.config.settings
+        streaming = settings.mode == "streaming"
+        self._stream = PackStream(self.env_runner_group, settings) if streaming else None
+
     def training_step(self) -> None:
         """Runs one iteration."""
         start = time.perf_counter()
-        cohorts = self._sample()
+        cohorts = self._take() if self._stream else self._sample()
+        self._log_cohorts(cohorts)
         sampled = time.perf_counter()
-        episodes: list[Any] = [episode for cohort in cohorts for episode in cohort.episodes]
-        results = self.learner_group.update(
-            episodes=episodes,
+        self._learn([episode for cohort in cohorts for episode in cohort.episodes])
+        learnt = time.perf_counter()
+        if not self._stream:  # else the next request brings them along
+            self.broadcast_weights()
+        synced = time.perf_counter()
+        self._log(
+            {
+                "time": {
+                    "sample": sampled - start,
+                    "learn": learnt - sampled,
+                    "sync": synced - learnt,
+                    "iteration": synced - start,
+                    "learner_idle_fraction": 1 - (learnt - sampled) / (synced - start),
+                    "simulator_idle_fraction": idle_fraction(cohorts),
+                }
+            }
+        )
+
+    def _learn(self, episodes: list[Any]) -> None:
+        """Gives every learner the same episodes: each takes its share of every minibatch.
+
+        RLlib would split the episodes instead, some of them in the middle, and each learner would
+        normalise the advantages of its own.
+        """
+        update = partial(
+            _update,
+            episodes=ray.put(episodes) if self.learner_group.is_remote else episodes,
             timesteps={ITERATION: self.iteration, NUM_ENV_STEPS_SAMPLED_LIFETIME: 0},
             num_epochs=self.config.settings.num_epochs,
             minibatch_size=self.config.settings.minibatch_size,
         )
-        self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        learnt = time.perf_counter()
-        self.broadcast_weights()
-        synced = time.perf_counter()
-        seconds = {"sample": sampled - start, "learn": learnt - sampled, "sync": synced - learnt}
-        self._log({"time": seconds})
+        results: list[Any] = list(self.learner_group.foreach_learner(update))
+        for result in results:
+            if not result.ok:
+                error = result.get()
+                raise getattr(error, "cause", None) or error
+        # What learners report is agreed among them.
+        self.metrics.aggregate([results[0].get()], key=LEARNER_RESULTS)
 
     def broadcast_weights(self) -> None:
         """Sends the policy's weights to all env runners and waits until they have them.
@@ -127,13 +166,26 @@ class DPPO(PPO):
         RLlib's ``sync_weights`` does not wait, and silently sends nothing to an env runner that
         has not yet confirmed the previous weights.
         """
+        self.env_runner_group.foreach_env_runner(
+            "set_state", kwargs={"state": ray.put(self._weights())}, local_env_runner=False
+        )
+
+    def _weights(self) -> dict[str, Any]:
+        """Returns the state of an env runner with the learner's policy."""
         state = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
         )[COMPONENT_LEARNER]
-        weights = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
-        self.env_runner_group.foreach_env_runner(
-            "set_state", kwargs={"state": ray.put(weights)}, local_env_runner=False
-        )
+        return {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
+
+    def _take(self) -> list[Cohort]:
+        """Returns the next packs of the stream."""
+        assert self._stream
+        weights = self._weights()
+        version = int(weights[WEIGHTS_SEQ_NO])
+        packs = self._stream.take(ray.put(weights), version)
+        dropped = {"num_episodes_dropped": self._stream.num_dropped}
+        self._log({"policy_lag": policy_lag(packs, version), "stream": dropped})
+        return packs
 
     def _sample(self) -> list[Cohort]:
         """Returns the cohorts of all env runners that are alive, always in the same order."""
@@ -149,15 +201,17 @@ class DPPO(PPO):
                 f"or took more than {timeout} s."
             )
         cohorts.sort(key=lambda cohort: cohort.worker_index)
+        return cohorts
+
+    def _log_cohorts(self, cohorts: list[Cohort]) -> None:
         self.metrics.aggregate([cohort.metrics for cohort in cohorts], key=ENV_RUNNER_RESULTS)
         outcomes = [outcome for cohort in cohorts for outcome in cohort.outcomes]
         self._log({ENV_RUNNER_RESULTS: summarize(outcomes)})
         missing = self.config.settings.num_episodes_per_iteration - len(outcomes)
-        if missing:
+        if missing > 0:
             logger.warning("lost episodes iteration=%d episodes=%d", self.iteration, missing)
-        return cohorts
 
-    def _log(self, metrics: dict[str, dict[str, float]]) -> None:
+    def _log(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
         for group, values in metrics.items():
             for name, value in values.items():
                 self.metrics.log_value((group, name), value, window=1)
@@ -204,8 +258,9 @@ def to_rllib(
             gym_env_vectorize_mode="vector_entry_point",
             batch_mode="complete_episodes",
             sample_timeout_s=algo.sample_timeout_s,
+            max_requests_in_flight_per_env_runner=MAX_REQUESTS_IN_FLIGHT,
         )
-        .learners(num_learners=0, num_gpus_per_learner=algo.num_gpus_per_learner)
+        .learners(num_learners=algo.num_learners, num_gpus_per_learner=algo.num_gpus_per_learner)
         .rl_module(rl_module_spec=_module_spec(config, norm_stats))
         .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1)
         .debugging(seed=config.seed, log_level="ERROR")
@@ -215,9 +270,19 @@ def to_rllib(
     rllib.settings = algo
     # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
     rllib.train_batch_size_per_learner = algo.minibatch_size
+    # It would wait for the packs in flight, to synchronise connectors that have no state.
+    rllib._dont_auto_sync_env_runner_states = algo.mode == "streaming"
+    # A minibatch is for the policy or for the critic.
+    rllib.torch_ddp_kwargs = {"find_unused_parameters": True}
     for name in _RLLIB_SETTINGS:
         setattr(rllib, name, getattr(algo, name))
     return rllib
+
+
+def _update(learner: Any, episodes: Any, **kwargs: Any) -> Any:
+    if isinstance(episodes, ray.ObjectRef):
+        episodes = ray.get(episodes)
+    return learner.update(episodes=episodes, **kwargs)
 
 
 def _sample_cohort(env_runner: Any, iteration: int) -> Cohort:
@@ -233,17 +298,21 @@ def _env_config(config: Config, init_state_indices: Sequence[int] | None) -> dic
         "num_settle_steps": config.sim.num_settle_steps,
         "max_episode_steps": config.sim.max_episode_steps,
         "init_state_indices": indices,
+        "mode": config.policy.mode,
+        "image_size": config.policy.image_size,
         "num_threads": 1,  # an env runner is an actor with one core
     }
 
 
 def _module_spec(config: Config, norm_stats: NormStats) -> RLModuleSpec:
     return RLModuleSpec(
-        module_class=DiffusionModule,
+        module_class=ChunkModule,
         model_config={
             "policy": config.policy.model_dump(mode="json"),
             "norm_stats": norm_stats.to_dict(),
             "critic_width": config.algo.critic_width,
+            "precision": config.algo.precision,
+            "compile": config.algo.compile,
             "seed": derive_seed("dppo", "weights", config.seed),
         },
     )

@@ -1,6 +1,7 @@
 """Ray actors that step simulators and return complete cohorts of episodes."""
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from rl_datagen.config import AlgoConfig
 from rl_datagen.core.seeding import derive_seed
 
 LIBERO_ENV = "libero"
@@ -30,19 +32,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cohort:
-    """All episodes that one env runner started for one iteration, every one finished.
+    """Episodes that one env runner started together, every one finished.
 
     Attributes:
         worker_index: The env runner.
         episodes: What the learner needs.
         outcomes: What the metrics need.
         metrics: RLlib's own.
+        weights_version: The learner's updates that had made the weights it was sampled with.
+        seconds_busy: Time it took.
+        seconds_idle: Time the env runner had waited for it to be asked for.
     """
 
     worker_index: int
     episodes: list[SingleAgentEpisode]
     outcomes: list[Outcome]
     metrics: Any
+    weights_version: int
+    seconds_busy: float
+    seconds_idle: float
 
 
 class CohortEnvRunner(SingleAgentEnvRunner):
@@ -50,8 +58,11 @@ class CohortEnvRunner(SingleAgentEnvRunner):
 
     Waiting for so many *finished* episodes would favour short ones. The environment therefore
     parks its simulators once the cohort is started (``num_episodes`` of ``LiberoVectorEnv``).
-    All randomness derives from (seed, iteration, env runner): a restored run repeats itself.
+    All randomness derives from (seed, cohort, env runner): a restored run repeats itself.
     """
+
+    _finished_at: float | None = None
+    _pack_version: int | None = None  # none yet: RLlib's own counter says 0 in a new actor
 
     def __init__(self, **kwargs: Any) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)  # RLlib warns about its own interior
@@ -60,7 +71,7 @@ class CohortEnvRunner(SingleAgentEnvRunner):
     def make_env(self) -> None:
         """Makes the environment with this env runner's share of an iteration."""
         config: Any = self.config.copy(copy_frozen=False)
-        sizes = cohort_sizes(config.settings.num_episodes_per_iteration, config.num_env_runners)
+        sizes = cohort_sizes(config.settings)
         position = max(0, (self.worker_index or 0) - 1)
         settings = {**config.env_config, "num_episodes": sizes[position]}
         if indices := settings.get("init_state_indices"):
@@ -71,20 +82,44 @@ class CohortEnvRunner(SingleAgentEnvRunner):
         self._num_episodes = sizes[position]
         super().make_env()
 
-    def sample_cohort(self, iteration: int) -> Cohort:
-        """Returns the cohort of an iteration."""
-        index = self.worker_index or 0
-        self._seed = derive_seed("rollout", self.config.seed or 0, iteration, index)
+    def sample_cohort(self, cohort: int | str) -> Cohort:
+        """Returns a cohort; in ``sync`` mode the iteration is its name."""
+        begin, index = time.monotonic(), self.worker_index or 0
+        idle = 0.0 if self._finished_at is None else begin - self._finished_at
+        self._seed = derive_seed("rollout", self.config.seed or 0, cohort, index)
         torch.manual_seed(derive_seed("exploration", self._seed))
         episodes = self.sample(num_episodes=self._num_episodes, explore=True)
         outcomes = [_outcome(episode) for episode in episodes]
-        return Cohort(index, episodes, outcomes, self.get_metrics())
+        self._finished_at = time.monotonic()
+        return Cohort(
+            index,
+            episodes,
+            outcomes,
+            self.get_metrics(),
+            self._weights_seq_no,
+            seconds_busy=self._finished_at - begin,
+            seconds_idle=idle,
+        )
+
+    def sample_pack(self, pack: str, version: int, weights: dict[str, Any]) -> Cohort:
+        """Returns a cohort sampled with the weights in ``weights``, a state of an env runner."""
+        if self._pack_version != version:
+            self._pack_version = version
+            self.set_state(weights)
+        return self.sample_cohort(pack)
 
 
-def cohort_sizes(num_episodes: int, num_env_runners: int) -> list[int]:
-    """Splits an iteration's episodes over the env runners, as evenly as possible."""
-    share, rest = divmod(num_episodes, max(1, num_env_runners))
-    return [share + (index < rest) for index in range(max(1, num_env_runners))]
+def cohort_sizes(settings: AlgoConfig) -> list[int]:
+    """Returns how many episodes each env runner starts at once.
+
+    In ``sync`` mode together an iteration, split as evenly as possible. In ``streaming`` mode one
+    per simulator: the smallest cohort that uses them all, so weights are fresh.
+    """
+    num = max(1, settings.num_env_runners)
+    if settings.mode == "streaming":
+        return [settings.num_envs_per_env_runner] * num
+    share, rest = divmod(settings.num_episodes_per_iteration, num)
+    return [share + (index < rest) for index in range(num)]
 
 
 def make_libero_env(context: dict[str, Any]) -> Any:

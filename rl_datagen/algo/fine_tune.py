@@ -4,27 +4,52 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS
 
-from rl_datagen.algo.bc import Report
+from rl_datagen.algo.bc import Report, make_chunks
 from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
-from rl_datagen.config import Config
+from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
-from rl_datagen.policy import DiffusionPolicy, load_policy, save_expert
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
 
 logger = logging.getLogger(__name__)
 
 LEARNING_CURVE = "learning_curve.json"
-_CHECKPOINTS = "checkpoints"
+LAST = "last"
+_CHECKPOINTS, _BEST = "checkpoints", "best"
+_ACTOR_METRICS = (
+    "policy_loss",
+    "approx_kl",
+    "clip_fraction",
+    "ratio_mean",
+    "actor_grad_norm",
+    "bc_loss",
+)
+_SCORE = "evaluation_"  # prefix of a score's fields in a row
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a policy does when it acts deterministically.
+
+    Attributes:
+        success_rate: Share of episodes that reached the goal.
+        episode_len_mean: Env steps of an episode.
+    """
+
+    success_rate: float
+    episode_len_mean: float
 
 
 def fine_tune(
@@ -32,6 +57,8 @@ def fine_tune(
     expert_dir: str | Path,
     output_dir: str | Path,
     *,
+    evaluate: Callable[[ChunkActor], Score] | None = None,
+    demonstrations: Sequence[Trajectory] = (),
     report: Report | None = None,
     init_state_indices: Sequence[int] | None = None,
     env: str = LIBERO_ENV,
@@ -39,15 +66,20 @@ def fine_tune(
     """Fine-tunes a warm-started expert with DPPO; Ray must be running (``ray.init()``).
 
     Every iteration ends with a checkpoint in ``output_dir``; called again, it goes on after the
-    last one, and ends as an uninterrupted run would. ``learning_curve.json`` there holds a row per
-    iteration.
+    last one, and ends as an uninterrupted run would (in ``sync`` mode). ``learning_curve.json``
+    there holds a row per iteration. With evaluations, the expert in ``output_dir`` is the best
+    policy; ``last`` in it is the last one.
 
     Args:
         config: What to do; ``config.policy`` must be the expert's.
         expert_dir: Folder of the warm start.
         output_dir: Folder of the new expert, of the checkpoints and of the learning curve.
+        evaluate: Rolls a policy out, every ``algo.evaluation_interval`` iterations; None never
+            does.
+        demonstrations: What ``algo.bc_loss_coeff`` clones.
         report: Told the number of finished iterations and the row of the last one.
-        init_state_indices: Shipped init states to train on; None draws new ones.
+        init_state_indices: Shipped init states to train on, taken from the beginning for every
+            cohort; None draws new ones.
         env: A registered environment, for tests.
 
     Returns:
@@ -69,37 +101,84 @@ def fine_tune(
             algo: Any = settings.build_algo()
         try:
             _set_weights(algo, policy)
+            if config.algo.bc_loss_coeff:
+                _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
             curve = _restore(algo, output)
-            while algo.iteration < config.algo.num_iterations:
-                curve.append(_row(algo.train(), curve))
+            while not _finished(curve, config.algo):
+                row = _row(algo.train(), curve)
+                curve.append(row)
+                if evaluate and _evaluation_due(algo.iteration, config.algo):
+                    policy.load_state_dict(_get_weights(algo))
+                    score = asdict(evaluate(ChunkActor(policy)))
+                    row |= {_SCORE + name: value for name, value in score.items()}
+                    if best_row(curve) is row:
+                        save_expert(output / _BEST, policy, config, stats, row)
                 _save(algo, output, curve)
                 if report:
-                    report(algo.iteration, curve[-1])
+                    report(algo.iteration, row)
             policy.load_state_dict(_get_weights(algo))
         finally:
             algo.stop()
+    best = best_row(curve)
     metrics = {
         "num_iterations": len(curve),
         "num_env_steps": curve[-1]["num_env_steps_lifetime"] if curve else 0,
         "last": curve[-1] if curve else {},
+        "best": best or {},
     }
+    if best:
+        save_expert(output / LAST, policy, config, stats, metrics)
+        policy, _, _ = load_policy(output / _BEST)
     save_expert(output, policy, config, stats, metrics)
     return metrics
 
 
-def _set_weights(algo: DPPO, policy: DiffusionPolicy) -> None:
+def best_row(curve: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns the row of the best evaluated policy: by success, then short episodes, then late."""
+    rows = [row for row in curve if f"{_SCORE}success_rate" in row]
+    key = lambda row: (row[f"{_SCORE}success_rate"], -row[f"{_SCORE}episode_len_mean"])  # noqa: E731
+    return max(reversed(rows), key=key, default=None)
+
+
+def _evaluation_due(iteration: int, settings: AlgoConfig) -> bool:
+    interval = settings.evaluation_interval
+    last = iteration == settings.num_iterations
+    return interval > 0 and (iteration % interval == 0 or last)
+
+
+def _finished(curve: Sequence[dict[str, Any]], settings: AlgoConfig) -> bool:
+    goal = settings.stop_success_rate
+    reached = curve[-1].get(f"{_SCORE}success_rate", 0.0) if curve else 0.0
+    return len(curve) >= settings.num_iterations or (goal is not None and reached >= goal)
+
+
+def _set_weights(algo: DPPO, policy: ChunkPolicy) -> None:
     weights = policy.state_dict()
 
     def load(learner: Any, *_: Any) -> None:
-        learner.module[DEFAULT_MODULE_ID].policy.load_state_dict(weights)
+        learner.module[DEFAULT_MODULE_ID].unwrapped().policy.load_state_dict(weights)
 
     algo.learner_group.foreach_learner(load)
     algo.broadcast_weights()
 
 
+def _set_demonstrations(
+    algo: DPPO, demonstrations: Sequence[Trajectory], keys: Sequence[str], config: Config
+) -> None:
+    if not demonstrations:
+        raise UserError("algo.bc_loss_coeff clones demonstrations: give some, or set it to 0.")
+    chunks = make_chunks(demonstrations, keys, config)
+
+    def load(learner: Any, *_: Any) -> None:
+        learner.demonstrations = chunks
+
+    algo.learner_group.foreach_learner(load)
+
+
 def _get_weights(algo: DPPO) -> dict[str, Any]:
     def read(learner: Any, *_: Any) -> dict[str, Any]:
-        return learner.module[DEFAULT_MODULE_ID].policy.state_dict()
+        weights = learner.module[DEFAULT_MODULE_ID].unwrapped().policy.state_dict()
+        return {name: value.cpu() for name, value in weights.items()}
 
     result: Any = next(iter(algo.learner_group.foreach_learner(read)))
     return result.get()
@@ -137,24 +216,30 @@ def _row(result: dict[str, Any], curve: list[dict[str, Any]]) -> dict[str, Any]:
     """One point of the learning curve."""
     sampled, learner = result[ENV_RUNNER_RESULTS], result[LEARNER_RESULTS][DEFAULT_MODULE_ID]
     before = curve[-1]["num_env_steps_lifetime"] if curve else 0
-    names = ("policy_loss", "approx_kl", "clip_fraction", "ratio_mean", "actor_grad_norm")
+    seconds, lag = result["time"], result.get("policy_lag", {})
+    num_env_steps = int(sampled["num_env_steps"])
     return {
         "iteration": result["training_iteration"],
         "success_rate": float(sampled["success_rate"]),
         "episode_len_mean": float(sampled["num_env_steps_per_episode"]),
-        "num_env_steps": int(sampled["num_env_steps"]),
-        "num_env_steps_lifetime": before + int(sampled["num_env_steps"]),
+        "num_env_steps": num_env_steps,
+        "num_env_steps_lifetime": before + num_env_steps,
         "num_simulator_errors": int(sampled["num_simulator_errors"]),
         # A frozen actor has none of these.
-        **{name: _number(learner.get(name)) for name in names},
+        **{name: _number(learner.get(name)) for name in _ACTOR_METRICS},
         "vf_loss": float(learner["vf_loss"]),
         "explained_variance": float(learner["explained_variance"]),
         "largest_normalized_state": float(learner["largest_normalized_state"]),
         "init_states_in_batch": int(learner["init_states_in_batch"]),
         "episodes_in_batch": int(learner["episodes_in_batch"]),
         "lr": float(learner["actor_lr"]),
-        "seconds_sample": float(result["time"]["sample"]),
-        "seconds_learn": float(result["time"]["learn"]),
+        "policy_lag_mean": float(lag.get("mean", 0)),
+        "policy_lag_max": int(lag.get("max", 0)),
+        "num_episodes_dropped": int(result.get("stream", {}).get("num_episodes_dropped", 0)),
+        **{f"seconds_{name}": float(seconds[name]) for name in ("sample", "learn", "sync")},
+        "learner_idle_fraction": float(seconds["learner_idle_fraction"]),
+        "simulator_idle_fraction": float(seconds["simulator_idle_fraction"]),
+        "env_steps_per_second": num_env_steps / float(seconds["iteration"]),
     }
 
 

@@ -10,8 +10,9 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from torch import Tensor
+from torch import Tensor, distributed
 
+from rl_datagen.algo.bc import Chunks
 from rl_datagen.algo.connectors import EXECUTED
 from rl_datagen.algo.losses import policy_loss, value_loss
 from rl_datagen.algo.rl_module import (
@@ -30,6 +31,7 @@ ACTOR, CRITIC = "actor", "critic"
 ITERATION = "iteration"
 """Key in ``timesteps``: finished iterations. Everything that changes over a run is a function of
 it, so a restored run goes on exactly where it was."""
+_BC_BATCH_SIZE = 256  # demonstrated chunks per actor minibatch
 
 
 class DPPOLearner(TorchLearner):
@@ -38,10 +40,20 @@ class DPPOLearner(TorchLearner):
     Policy and critic share nothing and have their own optimisers. The policy's learning rate is
     annealed by a cosine over the whole run; in the first ``num_critic_warmup_iterations`` only the
     critic learns. An iteration ends early once the policy has moved by more than ``target_kl``.
+
+    Several learners hold the same batch, draw the same minibatches and compute a share of each;
+    DDP averages their gradients. They do what one learner would.
+
+    Attributes:
+        demonstrations: Chunks for ``bc_loss_coeff``.
     """
 
+    demonstrations: Chunks | None = None
     _iteration = 0
     _approx_kl = 0.0
+    _rank, _num_learners = 0, 1
+    _weight = 1.0  # of this learner's share of a minibatch, relative to an even share
+    _num_parts, _part = 1, 1.0  # of the share: micro-batches, and how much the current one is of it
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,10 +77,16 @@ class DPPOLearner(TorchLearner):
                 params=parameters,
             )
 
+    def build(self) -> None:
+        """Builds the module, and finds this learner's place among several."""
+        super().build()
+        if self._settings.num_learners > 1:
+            self._rank, self._num_learners = distributed.get_rank(), distributed.get_world_size()
+
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Sets the policy's learning rate for this iteration."""
         self._iteration = timesteps[ITERATION]
-        lr = cosine_lr(self._settings, self._iteration)
+        lr = actor_lr(self._settings, self._iteration)
         self._set_optimizer_lr(self.get_optimizer(DEFAULT_MODULE_ID, ACTOR), lr)
         self.metrics.log_value((DEFAULT_MODULE_ID, "actor_lr"), lr, window=1)
 
@@ -95,17 +113,54 @@ class DPPOLearner(TorchLearner):
         seed = derive_seed("learner", self.config.seed or 0, self._iteration)
         generator = torch.Generator().manual_seed(seed)
         chain = columns[CHAIN]
+        self._bc_generator = torch.Generator(chain.device).manual_seed(
+            derive_seed("learner bc", self.config.seed or 0, self._iteration, self._rank)
+        )
         num, num_steps = len(chain), chain.shape[1] - 1
         for _ in range(self._settings.num_critic_epochs):
             for rows in _shuffled(num, self._settings.critic_minibatch_size, generator):
-                yield _wrap(_states(columns, rows.to(chain.device)), len(rows))
+                share = self._share(rows).to(chain.device)
+                yield _wrap(_states(columns, share), len(share))
         if self._iteration < self._settings.num_critic_warmup_iterations:
             return
         for _ in range(num_epochs):
             for pairs in _shuffled(num * num_steps, minibatch_size, generator):
-                yield _wrap(_pairs(columns, pairs.to(chain.device), num_steps), len(pairs))
+                share = self._share(pairs).to(chain.device)
+                yield _wrap(_pairs(columns, share, num_steps), len(share))
                 if self._approx_kl > self._settings.target_kl:
                     return
+
+    def _share(self, minibatch: Tensor) -> Tensor:
+        """Returns what this learner computes of a minibatch, and notes how much that weighs."""
+        self._approx_kl = 0.0
+        size = self._settings.micro_batch_size or len(minibatch)
+        self._num_parts = math.ceil(len(minibatch) / self._num_learners / size)
+        if len(minibatch) < self._num_learners:  # too little to share: everyone computes it
+            self._weight = 1.0
+            return minibatch
+        share = minibatch.tensor_split(self._num_learners)[self._rank]
+        self._weight = len(share) * self._num_learners / len(minibatch)
+        return share
+
+    def _uncompiled_update(self, batch: dict[str, Any], **kwargs: Any) -> Any:
+        """RLlib's gradient step; a minibatch that is too large for it goes part by part."""
+        if self._num_parts == 1:
+            return super()._uncompiled_update(batch, **kwargs)
+        for optimizer in self._optimizer_parameters:
+            optimizer.zero_grad(set_to_none=True)
+        columns = batch[DEFAULT_MODULE_ID]
+        num = len(next(iter(columns[Columns.OBS].values())))
+        fwd_out = loss = {}
+        for rows in torch.arange(num).tensor_split(self._num_parts):
+            self._part = len(rows) / num
+            part = {DEFAULT_MODULE_ID: _slice(columns, slice(rows[0], rows[-1] + 1))}
+            fwd_out = self.module.forward_train(part)
+            loss = self.compute_losses(fwd_out=fwd_out, batch=part)
+            (loss[DEFAULT_MODULE_ID] * self._part).backward()
+        self._part = 1.0
+        gradients: Any = {name: parameter.grad for name, parameter in self._params.items()}
+        self.apply_gradients(self.postprocess_gradients(gradients))
+        return fwd_out, loss, {}
 
     def compute_loss_for_module(
         self,
@@ -127,14 +182,25 @@ class DPPOLearner(TorchLearner):
             targets = batch[Postprocessing.VALUE_TARGETS]
             loss = value_loss(fwd_out[Columns.VF_PREDS], targets)
             metrics = {"vf_loss": loss}
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"The loss is {loss.item()} in iteration {self._iteration}: lower algo.lr or "
-                "algo.critic_lr and continue from the last checkpoint."
-            )
-        for name, value in metrics.items():
-            self.metrics.log_value((module_id, name), value.detach().item(), reduce="mean")
-        return loss
+        values = self._agreed(metrics)
+        # The same for every learner, so that all of them stop where one would.
+        self._approx_kl += values.get("approx_kl", 0.0) * self._part
+        for name, value in values.items():
+            if name.endswith("_loss") and not math.isfinite(value):
+                raise UserError(
+                    f"The {name} is {value} in iteration {self._iteration}: lower algo.lr or "
+                    "algo.critic_lr and continue from the last checkpoint."
+                )
+            self.metrics.log_value((module_id, name), value, reduce="mean")
+        return loss * self._weight
+
+    def _agreed(self, metrics: dict[str, Tensor]) -> dict[str, float]:
+        """Returns the metrics of the whole minibatch, of which every learner has a share."""
+        values = torch.stack([value.detach() for value in metrics.values()])
+        if self._num_learners > 1:
+            values = values * (self._weight / self._num_learners)
+            distributed.all_reduce(values)
+        return dict(zip(metrics, values.tolist(), strict=True))
 
     def _policy_loss(
         self, batch: dict[str, Any], log_prob: Tensor
@@ -151,14 +217,27 @@ class DPPOLearner(TorchLearner):
             clip_param=self._settings.clip_param,
             reduction=self._settings.log_prob_reduction,
         )
-        self._approx_kl = result.approx_kl.item()
         metrics = {
             "policy_loss": result.loss,
             "approx_kl": result.approx_kl,
             "clip_fraction": result.clip_fraction,
             "ratio_mean": result.ratio_mean,
         }
-        return result.loss, metrics
+        if not self._settings.bc_loss_coeff:
+            return result.loss, metrics
+        metrics["bc_loss"] = self._bc_loss()
+        return result.loss + self._settings.bc_loss_coeff * metrics["bc_loss"], metrics
+
+    def _bc_loss(self) -> Tensor:
+        """Returns the error in predicting a batch of demonstrated chunks, Eq. (1) of the paper."""
+        assert self.demonstrations is not None
+        shape = (_BC_BATCH_SIZE // self._num_learners,)
+        num, generator = len(self.demonstrations), self._bc_generator
+        rows = torch.randint(num, shape, generator=generator, device=generator.device)
+        chunks = self.demonstrations.take(rows.cpu())
+        observation = {key: value.to(rows.device) for key, value in chunks.observation.items()}
+        module: Any = self.module[DEFAULT_MODULE_ID].unwrapped()
+        return module.policy.loss(observation, chunks.action.to(rows.device), generator)
 
     def postprocess_gradients_for_module(
         self,
@@ -182,8 +261,10 @@ class DPPOLearner(TorchLearner):
         return clipped
 
 
-def cosine_lr(settings: AlgoConfig, iteration: int) -> float:
-    """Returns the policy's learning rate: a cosine from ``lr`` after the warm-up to zero."""
+def actor_lr(settings: AlgoConfig, iteration: int) -> float:
+    """Returns the policy's learning rate; the cosine goes from ``lr`` after the warm-up to 0."""
+    if settings.lr_schedule == "constant":
+        return settings.lr
     warmup = settings.num_critic_warmup_iterations
     progress = max(0, iteration - warmup) / max(1, settings.num_iterations - warmup)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
@@ -211,6 +292,13 @@ def _pairs(columns: dict[str, Any], pairs: Tensor, num_steps: int) -> dict[str, 
         DENOISING_STEP: num_steps - position,
         EXECUTED: columns[EXECUTED][rows],
         Postprocessing.ADVANTAGES: columns[Postprocessing.ADVANTAGES][rows],
+    }
+
+
+def _slice(columns: dict[str, Any], rows: slice) -> dict[str, Any]:
+    return {
+        name: _slice(value, rows) if isinstance(value, dict) else value[rows]
+        for name, value in columns.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The diffusion policy and its critic as an RLlib module."""
+"""A policy over chunks and its critic as an RLlib module."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from rl_datagen.config import DiffusionConfig
+from rl_datagen.config import Config
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.policy import Critic, DiffusionPolicy
+from rl_datagen.policy import Critic, make_policy
 
 CHAIN = "chain"
 CHAIN_LOG_PROB = "chain_log_prob"
@@ -21,11 +21,12 @@ DENOISING_STEP = "k"
 LOG_PROB = "log_prob"
 
 
-class DiffusionModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
+class ChunkModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     """Acts with whole chains and remembers their log-densities.
 
-    ``model_config`` holds ``policy`` (settings), ``norm_stats``, ``critic_width`` and ``seed``, all
-    JSON-ready, so that it reaches any machine of a cluster without a shared disk.
+    ``model_config`` holds ``policy`` (settings), ``norm_stats``, ``critic_width``, ``precision``,
+    ``compile`` and ``seed``, all JSON-ready, so that it reaches any machine of a cluster without a
+    shared disk.
     """
 
     def setup(self) -> None:
@@ -34,8 +35,14 @@ class DiffusionModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         stats = NormStats.from_dict(settings["norm_stats"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings["seed"])
-            self.policy = DiffusionPolicy(DiffusionConfig(**settings["policy"]), stats)
+            config = Config.model_validate({"policy": settings["policy"]})
+            self.policy = make_policy(config.policy, stats)
             self.critic = Critic(settings["critic_width"], stats)
+        # Env runners act in float32, and uncompiled: they may be of another machine.
+        self.policy.bf16 = settings["precision"] == "bf16" and not self.inference_only
+        self._log_prob = self.policy.log_prob
+        if settings["compile"] and not self.inference_only:
+            self._log_prob = torch.compile(self._log_prob, dynamic=True)
 
     def get_non_inference_attributes(self) -> list[str]:
         """Names what env runners need not hold."""
@@ -64,7 +71,7 @@ class DiffusionModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         del kwargs
         if CHUNK not in batch:
             return {Columns.VF_PREDS: self.compute_values(batch)}
-        log_prob = self.policy.log_prob(
+        log_prob = self._log_prob(
             batch[Columns.OBS], batch[CHUNK], batch[NEXT_CHUNK], batch[DENOISING_STEP]
         )
         return {LOG_PROB: log_prob}

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_datagen import __version__
+from rl_datagen.cli.demos import app as demos_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 dataset_app = typer.Typer(help="Inspect and check datasets.", no_args_is_help=True)
 config_app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
+app.add_typer(demos_app, name="demos")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(config_app, name="config")
 
@@ -42,6 +44,7 @@ Settings = Annotated[
 ]
 DatasetFolder = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")]
 
 
 def main() -> None:
@@ -110,12 +113,7 @@ def config_schema() -> None:
 
 
 @app.command()
-def quickstart(
-    settings: Settings = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")
-    ] = False,
-) -> None:
+def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
 
     Starts from configs/quickstart.yaml; a second call continues after the last finished stage.
@@ -132,6 +130,30 @@ def quickstart(
         f"dataset  {dataset}\npage     {page}\ncheck    rl-datagen dataset verify {dataset}",
         highlight=False,
     )
+
+
+@app.command()
+def train(settings: Settings = None, fresh: Fresh = False) -> None:
+    """Make one task's expert: demonstrations, warm start, PPO, and success before and after.
+
+    A second call continues where the first one stopped; `quickstart` with the same settings goes on
+    to the dataset.
+    """
+    config = load_config(settings or [])
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.quickstart import train as run
+
+    with show_progress() as progress:
+        done = run(config, progress, fresh=fresh)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"expert   {done.expert}")
+    for moment in ("before", "after"):
+        console.print(
+            "{:8} success {num_successes} of {num_episodes} ({success_ci_low:.0%} to "
+            "{success_ci_high:.0%}), {episode_len_mean:.0f} env steps an episode".format(
+                moment, **done.summary(f"evaluate_{moment}")
+            )
+        )
 
 
 @app.command()

@@ -1,16 +1,30 @@
-"""How far a run is: bars on a terminal, one line per event elsewhere."""
+"""How far a run is: bars and a table on a terminal, one line per event elsewhere."""
 
 import time
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 
 from rl_datagen.quickstart import Progress
 
 _SECONDS_BETWEEN_LINES = 20.0
+_ROWS = 12  # iterations that the table shows
+
+_COLUMNS = {
+    "success": ("success_rate", "{:.1%}"),
+    "length": ("episode_len_mean", "{:.0f}"),
+    "KL": ("approx_kl", "{:.4f}"),
+    "clipped": ("clip_fraction", "{:.1%}"),
+    "steps/s": ("env_steps_per_second", "{:.0f}"),
+    "evaluated": ("evaluation_success_rate", "{:.1%}"),
+}
+"""Heading, key in a row of the learning curve, format. A row may lack a value."""
 
 
 @contextmanager
@@ -20,7 +34,7 @@ def show_progress() -> Generator[Progress]:
     if not console.is_terminal:
         yield _Lines()
         return
-    bars = Bars(
+    bars = _BarsWithTable(
         TextColumn("{task.description:16}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -32,10 +46,35 @@ def show_progress() -> Generator[Progress]:
         yield _Bars(bars)
 
 
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    values = {heading: row.get(key) for heading, (key, _) in _COLUMNS.items()}
+    return {
+        heading: "" if value is None else _COLUMNS[heading][1].format(value)
+        for heading, value in values.items()
+    }
+
+
+class _BarsWithTable(Bars):
+    """Bars below the last iterations."""
+
+    def __init__(self, *columns: Any, **options: Any) -> None:
+        self.rows: deque[dict[str, Any]] = deque(maxlen=_ROWS)
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yields the table and the bars."""
+        if self.rows:
+            table = Table("iteration", *_COLUMNS)
+            for row in list(self.rows):
+                table.add_row(str(row["iteration"]), *_cells(row).values())
+            yield table
+        yield from super().get_renderables()
+
+
 class _Bars:
     """One bar per stage."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: _BarsWithTable) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
@@ -45,6 +84,11 @@ class _Bars:
     def advance(self, units: int = 1, detail: str = "") -> None:
         if self._task is not None:
             self._bars.update(self._task, advance=units, detail=detail)
+
+    def iteration(self, row: dict[str, Any]) -> None:
+        self._bars.rows.append(row)
+        if self._task is not None:
+            self._bars.update(self._task, completed=row["iteration"])
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
         if self._task is None:  # finished by an earlier run
@@ -70,6 +114,10 @@ class _Lines:
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             print(f"{self._stage}: {self._done}/{self._total} {detail}".rstrip(), flush=True)
+
+    def iteration(self, row: dict[str, Any]) -> None:
+        cells = " ".join(f"{heading}={cell}" for heading, cell in _cells(row).items() if cell)
+        print(f"{self._stage}: {row['iteration']}/{self._total} {cells}", flush=True)
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
         print(f"{stage}: done in {seconds:.0f} s: {detail}", flush=True)

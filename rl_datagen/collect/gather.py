@@ -21,6 +21,7 @@ def gather(
     source: Source,
     sim: SimConfig,
     on_episode: Callable[[Trajectory], None] = lambda _: None,
+    allow_fewer: bool = False,
 ) -> tuple[list[Trajectory], int]:
     """Runs attempts until ``num_episodes`` of them succeeded.
 
@@ -36,17 +37,20 @@ def gather(
         source: Recorded in each trajectory.
         sim: Settling steps and time limit.
         on_episode: Called after each attempt, in the order they end.
+        allow_fewer: Return what succeeded when the attempts are used up.
 
     Returns:
-        The successful trajectories and the number of attempts made.
+        The successful trajectories, and how many attempts the plan had up to the last of them.
 
     Raises:
-        UserError: Too few attempts succeeded.
+        UserError: Too few attempts succeeded, and fewer are not allowed.
     """
     kept: list[Trajectory] = []
-    attempts = 0
+    attempts = needed = 0
     while len(kept) < num_episodes:
         wave = min(max(num_episodes - len(kept), _MIN_WAVE), max_attempts - attempts)
+        if wave <= 0 and allow_fewer:
+            return kept, attempts
         if wave <= 0:
             raise UserError(
                 f"Only {len(kept)} of {attempts} {source} episodes of {scene.task.id} reached the "
@@ -55,11 +59,13 @@ def gather(
                 "for longer (warm_start.num_updates, algo.num_iterations)."
             )
         plans = [plan(attempts + number) for number in range(wave)]
-        attempts += wave
         done: dict[str, Trajectory] = {}
         for trajectory in rollout(policy, scene, plans, source=source, sim=sim):
             on_episode(trajectory)
             done[trajectory.episode_id] = trajectory
-        episodes = [done[planned.episode_id] for planned in plans]
-        kept += [episode for episode in episodes if episode.success]
-    return kept[:num_episodes], attempts
+        for number, planned in enumerate(plans, attempts + 1):
+            if len(kept) < num_episodes and done[planned.episode_id].success:
+                kept.append(done[planned.episode_id])
+                needed = number
+        attempts += wave
+    return kept, needed

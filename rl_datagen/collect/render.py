@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.sim import InitialState, Scene
+from rl_datagen.sim import Scene, replay
 
 
 def render_episode(
@@ -28,22 +27,9 @@ def render_episode(
         DatasetError: The replay leaves the recorded states, so its images would not be of this
             episode.
     """
-    simulator = scene.simulator()
-    initial = InitialState(trajectory.init_state, trajectory.fixture_poses, None, None)
-    simulator.reset(initial, trajectory.num_settle_steps)
-    agentview, wrist = [], []
-    for step, (state, action) in enumerate(
-        zip(trajectory.sim_state, trajectory.action, strict=True)
-    ):
-        if not np.array_equal(simulator.sim_state(), state):
-            raise DatasetError(
-                f"The replay of episode {trajectory.episode_id} leaves the recorded states at env "
-                f"step {step}. It was recorded with other versions of MuJoCo or LIBERO, or with "
-                f"another sim.backend than '{scene.backend}': install the versions its manifest "
-                "names, or set the backend it was collected with."
-            )
-        agentview.append(simulator.render("agentview", image_size, image_size))
-        wrist.append(simulator.render("wrist", image_size, image_size))
-        simulator.step(action.astype(np.float64))
+    frames = []
+    for simulator in replay(trajectory, scene):
+        frames.append(simulator.images(image_size))
         on_frame()
-    return RenderedEpisode(trajectory.episode_id, np.stack(agentview), np.stack(wrist))
+    agentview, wrist = (np.stack([f[name] for f in frames]) for name in ("agentview", "wrist"))
+    return RenderedEpisode(trajectory.episode_id, agentview, wrist)

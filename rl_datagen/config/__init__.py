@@ -3,11 +3,14 @@
 from rl_datagen.config.loader import load_config, parse_override
 from rl_datagen.config.schema import (
     AlgoConfig,
+    AmplifyConfig,
     CollectConfig,
     Config,
     DemosConfig,
     DiffusionConfig,
     EvaluationConfig,
+    GaussianConfig,
+    ImportConfig,
     PolicyConfig,
     RenderConfig,
     SimConfig,
@@ -16,11 +19,14 @@ from rl_datagen.config.schema import (
 
 __all__ = [
     "AlgoConfig",
+    "AmplifyConfig",
     "CollectConfig",
     "Config",
     "DemosConfig",
     "DiffusionConfig",
     "EvaluationConfig",
+    "GaussianConfig",
+    "ImportConfig",
     "PolicyConfig",
     "RenderConfig",
     "SimConfig",

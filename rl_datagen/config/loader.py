@@ -2,33 +2,43 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rl_datagen.config.schema import Config
+from rl_datagen.config.schema import Config, DiffusionConfig, GaussianConfig
 from rl_datagen.core.errors import ConfigError, did_you_mean
 
+_KINDS = [section.model_fields["kind"].default for section in (DiffusionConfig, GaussianConfig)]
 
-def load_config(arguments: Sequence[str] = (), *, base: str | Path | None = None) -> Config:
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_config(
+    arguments: Sequence[str] = (),
+    *,
+    base: str | Path | None = None,
+    model: type[Model] = Config,  # pyright: ignore[reportArgumentType]
+) -> Model:
     """Returns the configuration that overlays and overrides describe.
 
     Args:
         arguments: Paths of YAML files and dotted ``key=value`` overrides; later ones win.
         base: YAML file applied before all of them.
+        model: What is configured: one task's chain, or another job.
 
     Raises:
         ConfigError: A file cannot be read, or a setting is unknown, of the wrong type, out of
             range, or contradicts another. The message names path, value and what is allowed.
     """
-    values: dict[str, Any] = {}
+    values = _default_kinds(model)
     for argument in [*([str(base)] if base else []), *arguments]:
         _merge(values, parse_override(argument) if "=" in argument else _read(Path(argument)))
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(_explain(error, model)) from None
 
 
 def parse_override(text: str) -> dict[str, Any]:
@@ -69,13 +79,25 @@ def _read(path: Path) -> dict[str, Any]:
     return _numbers(cast("dict[str, Any]", values))
 
 
+def _default_kinds(model: type[BaseModel]) -> dict[str, Any]:
+    """The ``kind`` of each section that has alternatives."""
+    kinds: dict[str, Any] = {}
+    for key, section in model():
+        if isinstance(section, BaseModel) and "kind" in type(section).model_fields:
+            kinds[key] = {"kind": section.model_dump()["kind"]}
+    return kinds
+
+
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
-    """Merges sections key by key."""
+    """Merges sections key by key; a section of another ``kind`` is replaced."""
     for key, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], cast("dict[str, Any]", value))
-        else:
+        if not isinstance(value, dict) or not isinstance(into.get(key), dict):
             into[key] = value
+            continue
+        section, changes = into[key], cast("dict[str, Any]", value)
+        if changes.get("kind", section.get("kind")) != section.get("kind"):
+            section.clear()
+        _merge(section, changes)
 
 
 def _numbers(value: Any) -> Any:
@@ -94,18 +116,21 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _explain(error: ValidationError) -> str:
-    return " ".join(_sentence(item) for item in error.errors(include_url=False))
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    return " ".join(_sentence(item, model) for item in error.errors(include_url=False))
 
 
-def _sentence(item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"])
+def _sentence(item: Any, model: type[BaseModel]) -> str:
+    path = ".".join(map(str, item["loc"]))
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
     if item["type"] == "extra_forbidden":
-        known = list(_fields(Config))
-        siblings = [name for name in known if name.rpartition(".")[0] == path.rpartition(".")[0]]
-        guess = did_you_mean(path, siblings) or did_you_mean(path, known)
+        known = list(_fields(model))
+        section = path.rpartition(".")[0]
+        siblings = [_plain(name) for name in known if name.rpartition(".")[0] == section]
+        path = _plain(path)
+        guess = did_you_mean(path, siblings) or did_you_mean(path, {_plain(name) for name in known})
         return f"Unknown setting '{path}'.{guess} Allowed here: {', '.join(siblings)}."
+    path = _plain(path)
     if not path:
         return f"{message}."
     value = item["input"]
@@ -114,8 +139,16 @@ def _sentence(item: Any) -> str:
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every setting's path; as in pydantic's errors, alternatives are told apart by their kind."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _fields(kind, f"{prefix}{name}.")
+        types = (field.annotation, *get_args(field.annotation))
+        sections = [t for t in types if isinstance(t, type) and issubclass(t, BaseModel)]
+        for section in sections:
+            kind = f"{section.model_fields['kind'].default}." if len(sections) > 1 else ""
+            yield from _fields(section, f"{prefix}{name}.{kind}")
+
+
+def _plain(path: str) -> str:
+    """The path as people write it."""
+    return ".".join(part for part in path.split(".") if part not in _KINDS)

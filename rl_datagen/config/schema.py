@@ -8,12 +8,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rl_datagen.tasks import get_task
+from rl_datagen.tasks import get_task, select_tasks
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class _Section(BaseModel):
@@ -38,39 +39,46 @@ class DemosConfig(_Section):
     """One human demonstration to many amplified ones."""
 
     num_episodes: PositiveInt = 40
-    """Successful episodes to make."""
-    max_attempts_per_episode: PositiveInt = 5
+    """Successful episodes to make of each task."""
+    max_attempts_per_episode: PositiveInt = 15
     """Give up after ``num_episodes`` times this many attempts."""
+    num_shipped_init_states: Annotated[int, Field(ge=0, le=50)] = 50
+    """LIBERO's own init states that attempts may start from, once each and in turn with newly drawn
+    ones: the first this many. 0 keeps all of them for evaluation."""
     action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
     """Standard deviation of the slowly wandering noise on executed actions, which the tracker
     corrects afterwards."""
 
 
-class DiffusionConfig(_Section):
-    """A diffusion policy over action chunks."""
+class _ChunkPolicyConfig(_Section):
+    """What all policies over action chunks share."""
 
-    kind: Literal["diffusion"] = "diffusion"
     action_horizon: PositiveInt = 8
     """Env steps predicted together."""
     action_steps: PositiveInt = 8
     """Env steps executed of each prediction."""
+    encoder: Literal["state", "resnet", "vit"] = "state"
+    """What encodes the observation. ``state``: object poses and proprio, an MLP (state mode);
+    ``resnet``, ``vit``: both cameras, with proprio by FiLM (pixel mode)."""
     encoder_width: PositiveInt = 128
-    """Features of the encoded observation, which condition the U-Net by FiLM."""
+    """Features of the encoded observation, which condition the denoiser."""
+    image_size: Annotated[int, Field(ge=48, le=1024)] = 128
+    """Height and width of the images in pixel mode."""
+    denoiser: Literal["unet", "mlp"] = "unet"
+    """Network over the chunk, conditioned by the encoder's features. A Gaussian policy has the
+    same one, applied once to a learnt chunk."""
     unet_channels: tuple[PositiveInt, ...] = (64, 128)
     """Channels of each U-Net level; each further level halves the chunk."""
-    num_train_timesteps: PositiveInt = 100
-    """Steps of the noise schedule that the denoiser is trained on."""
-    num_denoising_steps: PositiveInt = 5
-    """Steps of the sampler, K."""
-    sampler: Literal["ddim", "ddpm"] = "ddim"
-    """``ddpm`` visits every training step, so it needs K = ``num_train_timesteps``."""
-    min_sampling_denoising_std: PositiveFloat = 0.06
-    """Floor of the exploration noise per denoising step, in normalised action units."""
-    min_logprob_denoising_std: PositiveFloat = 0.1
-    """Floor of the standard deviation in the log-probabilities."""
+    mlp_width: PositiveInt = 256
+    """Units of the MLP's hidden layers."""
+
+    @property
+    def mode(self) -> Literal["state", "pixel"]:
+        """What simulators have to show."""
+        return "state" if self.encoder == "state" else "pixel"
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _shapes_agree(self) -> Self:
         if self.action_steps > self.action_horizon:
             raise ValueError(
                 f"action_steps={self.action_steps} is more than "
@@ -78,11 +86,45 @@ class DiffusionConfig(_Section):
                 "not predicted. Lower action_steps or raise action_horizon"
             )
         shrink = 2 ** (len(self.unet_channels) - 1)
-        if self.action_horizon % shrink:
+        if self.denoiser == "unet" and self.action_horizon % shrink:
             raise ValueError(
                 f"action_horizon={self.action_horizon} must be a multiple of {shrink}, since the "
                 f"{len(self.unet_channels)} levels of unet_channels halve it that often"
             )
+        if self.encoder == "vit" and self.image_size % 8:
+            raise ValueError(
+                f"image_size={self.image_size} must be a multiple of 8 with encoder='vit', which "
+                "cuts an image into 8 x 8 patches"
+            )
+        return self
+
+
+class DiffusionConfig(_ChunkPolicyConfig):
+    """A diffusion policy over action chunks."""
+
+    kind: Literal["diffusion"] = "diffusion"
+    num_train_timesteps: PositiveInt = 100
+    """Steps of the noise schedule that the denoiser is trained on."""
+    num_denoising_steps: PositiveInt = 5
+    """Steps of the sampler, K."""
+    sampler: Literal["ddim", "ddpm"] = "ddim"
+    """``ddpm`` visits every training step, so it needs K = ``num_train_timesteps``."""
+    sampling_eta: Fraction = 1.0
+    """Scale of the sampler's own noise in training; 1 is DDPM's."""
+    evaluation_eta: Fraction = 0.0
+    """The same in evaluation and collection, without a floor; 0 is deterministic."""
+    min_sampling_denoising_std: PositiveFloat = 0.06
+    """Floor of the exploration noise per denoising step, in normalised action units."""
+    min_logprob_denoising_std: PositiveFloat = 0.1
+    """Floor of the standard deviation in the log-probabilities."""
+
+    @property
+    def source(self) -> Literal["diffusion_rl"]:
+        """What its episodes are recorded as."""
+        return "diffusion_rl"
+
+    @model_validator(mode="after")
+    def _sampler_agrees(self) -> Self:
         if self.num_denoising_steps > self.num_train_timesteps:
             raise ValueError(
                 f"num_denoising_steps={self.num_denoising_steps} is more than "
@@ -90,14 +132,50 @@ class DiffusionConfig(_Section):
             )
         if self.sampler == "ddpm" and self.num_denoising_steps != self.num_train_timesteps:
             raise ValueError(
-                "sampler='ddpm' visits every training step: set num_denoising_steps to "
-                f"{self.num_train_timesteps}, or take sampler='ddim'"
+                f"num_denoising_steps={self.num_denoising_steps} with sampler='ddpm', which visits "
+                f"every training step: set num_denoising_steps to {self.num_train_timesteps} (or "
+                "num_train_timesteps lower), or take sampler='ddim'"
+            )
+        if self.sampler == "ddpm" and self.sampling_eta != 1:
+            raise ValueError(
+                f"sampling_eta={self.sampling_eta} with sampler='ddpm', whose noise is that of "
+                "sampling_eta=1: leave it out, or take sampler='ddim'"
             )
         return self
 
 
-PolicyConfig = DiffusionConfig
-"""The policies there are."""
+class GaussianConfig(_ChunkPolicyConfig):
+    """A diagonal Gaussian over action chunks, the paper's baseline."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    init_std: PositiveFloat = 0.08
+    """Standard deviation before fine-tuning, in normalised action units; the warm start leaves it
+    alone."""
+    min_std: PositiveFloat = 0.04
+    """What the learnt standard deviation approaches at most."""
+
+    @property
+    def num_denoising_steps(self) -> int:
+        """Its chain has one step."""
+        return 1
+
+    @property
+    def source(self) -> Literal["gaussian_rl"]:
+        """What its episodes are recorded as."""
+        return "gaussian_rl"
+
+    @model_validator(mode="after")
+    def _deviations_agree(self) -> Self:
+        if self.init_std <= self.min_std:
+            raise ValueError(
+                f"init_std={self.init_std} must be more than min_std={self.min_std}, which the "
+                "learnt deviation stays above"
+            )
+        return self
+
+
+PolicyConfig = DiffusionConfig | GaussianConfig
+"""The policies there are; ``kind`` tells them apart."""
 
 
 class WarmStartConfig(_Section):
@@ -124,6 +202,11 @@ class WarmStartConfig(_Section):
 class AlgoConfig(_Section):
     """Denoising-step PPO (Eqs. 2-5 of the paper)."""
 
+    mode: Literal["sync", "streaming"] = "sync"
+    """``sync``: sample, then learn; the same seed gives the same curve. ``streaming``: env runners
+    sample without a pause, and the learner takes what the fast ones have finished."""
+    max_policy_lag: Count = 4
+    """``streaming``: episodes sampled with weights more than this many updates old are dropped."""
     num_iterations: Count = 8
     """Rounds of sampling and learning."""
     num_episodes_per_iteration: PositiveInt = 96
@@ -132,10 +215,14 @@ class AlgoConfig(_Section):
     """Ray actors that step simulators."""
     num_envs_per_env_runner: PositiveInt = 16
     """Simulators in each of them."""
+    num_learners: Count = 0
+    """Ray actors that learn, each a share of every minibatch (DDP); 0 learns in this process."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
-    """GPU share of the learner."""
+    """GPU share of each learner."""
     lr: PositiveFloat = 1e-4
-    """Actor's peak learning rate, cosine-annealed to zero over the run."""
+    """Actor's peak learning rate."""
+    lr_schedule: Literal["cosine", "constant"] = "cosine"
+    """The actor's learning rate over the run: a cosine to zero, or the peak throughout."""
     critic_lr: PositiveFloat = 1e-3
     """Critic's learning rate."""
     gamma: Fraction = 0.99
@@ -156,6 +243,9 @@ class AlgoConfig(_Section):
     """Passes over an iteration's (decision, denoising step) pairs."""
     minibatch_size: PositiveInt = 5000
     """(decision, denoising step) pairs per gradient step."""
+    micro_batch_size: PositiveInt | None = None
+    """Pairs that a learner has in memory with all their activations; null: a whole minibatch. The
+    gradient of a larger minibatch is summed up part by part."""
     grad_clip: PositiveFloat = 1.0
     """Largest gradient norm of actor and critic, each."""
     target_kl: PositiveFloat = 0.02
@@ -172,6 +262,16 @@ class AlgoConfig(_Section):
     log_prob_reduction: Literal["mean", "sum"] = "mean"
     """How the elements of a chunk make one log-probability. ``mean`` is DPPO's, and the reason for
     its small clip ranges; ``sum`` is the true density and needs ranges around 0.1."""
+    bc_loss_coeff: Annotated[float, Field(ge=0)] = 0
+    """Weight of behaviour cloning of the demonstrations in the actor's loss."""
+    evaluation_interval: Count = 5
+    """Iterations between evaluations, which choose the best policy; 0 keeps the last one."""
+    stop_success_rate: Fraction | None = None
+    """End the run once an evaluation succeeds this often; null runs all iterations."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """``bf16`` encodes observations in mixed precision while learning; for a GPU in pixel mode."""
+    compile: bool = False
+    """Compile the policy's log-probabilities with ``torch.compile``; for a GPU."""
     sample_timeout_s: PositiveFloat = 3600
     """An env runner that takes longer for its cohort is given up for this iteration."""
 
@@ -189,6 +289,11 @@ class AlgoConfig(_Section):
             raise ValueError(
                 f"clip_base={self.clip_base} is more than clip_param={self.clip_param}: the clip "
                 "range grows from clip_base to clip_param along the denoising chain"
+            )
+        if self.stop_success_rate is not None and not self.evaluation_interval:
+            raise ValueError(
+                f"stop_success_rate={self.stop_success_rate} needs evaluations: set "
+                "evaluation_interval to 1 or more"
             )
         return self
 
@@ -227,7 +332,7 @@ class CollectConfig(_Section):
 class Config(_Section):
     """One task from its demonstration to its dataset."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
+    name: Name = "default"
     """Names the output folders."""
     task: str = "libero_object/0"
     """Task id such as ``libero_goal/3``."""
@@ -237,7 +342,8 @@ class Config(_Section):
     """Folder that holds demonstrations, experts, datasets and evaluations."""
     sim: SimConfig = SimConfig()
     demos: DemosConfig = DemosConfig()
-    policy: PolicyConfig = DiffusionConfig()
+    policy: Annotated[PolicyConfig, Field(discriminator="kind")] = DiffusionConfig()
+    """What acts: ``kind`` chooses, and an overlay that changes it replaces the section."""
     warm_start: WarmStartConfig = WarmStartConfig()
     algo: AlgoConfig = AlgoConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -247,3 +353,43 @@ class Config(_Section):
     @classmethod
     def _known(cls, value: str) -> str:
         return get_task(value).id
+
+
+class _DemosJob(_Section):
+    """What the jobs that make demonstrations have in common."""
+
+    name: Name
+    task: str = "all"
+    """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list."""
+    seed: Count = 0
+    """All random streams derive from it."""
+    output_dir: str = "outputs"
+    """Folder that holds demonstrations, experts, datasets and evaluations."""
+    num_workers: PositiveInt | None = None
+    """Tasks worked on at a time; null: as many as the cluster has cores."""
+    sim: SimConfig = SimConfig()
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        select_tasks(value)
+        return value
+
+
+class ImportConfig(_DemosJob):
+    """Human demonstrations to a dataset."""
+
+    name: Name = "human"
+    """Names the dataset, ``<output_dir>/demos/<name>``."""
+    on_error: Literal["skip", "refuse"] = "skip"
+    """What to do with a malformed demonstration: name it and import the rest, or stop."""
+
+
+class AmplifyConfig(_DemosJob, DemosConfig):
+    """Many demonstrations from one or a few human ones of each task, to a dataset."""
+
+    name: Name = "amplified"
+    """Names the dataset, ``<output_dir>/demos/<name>``."""
+    demonstrations: str = "bundled"
+    """The human ones: ``bundled`` (one of each task), or an HDF5 file of LIBERO's, or a folder of
+    them."""

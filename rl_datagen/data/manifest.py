@@ -44,6 +44,7 @@ class Shard(_Entry):
         steps: One row per env step.
         episodes: One row per episode.
         images: Rendered episodes, one row per env step; empty before rendering.
+        num_attempts: Episodes that were run for it, the failed ones included; None: not known.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Shard(_Entry):
     steps: FileEntry
     episodes: FileEntry
     images: tuple[FileEntry, ...] = ()
+    num_attempts: int | None = None
 
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the shard."""

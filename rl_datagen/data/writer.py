@@ -94,12 +94,19 @@ class DatasetWriter:
                 return shard
         raise DatasetError(f"The dataset {self.path} has no episode '{episode_id}'.")
 
-    def append(self, trajectories: Sequence[Trajectory], *, expert: str | None = None) -> None:
+    def append(
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        expert: str | None = None,
+        num_attempts: int | None = None,
+    ) -> None:
         """Adds one shard of episodes of one task, and skips those it already holds.
 
         Args:
             trajectories: Episodes of one task.
             expert: Id of the expert that acted, if one did.
+            num_attempts: Episodes that were run for these, the failed ones included.
 
         Raises:
             DatasetError: Two tasks, one id twice, or an episode that cannot be stored.
@@ -110,7 +117,7 @@ class DatasetWriter:
         if not new:
             return
         _check_shard(new)
-        shard = self._write_shard(new, expert)
+        shard = self._write_shard(new, expert, num_attempts)
         self._replace((*self._manifest.shards, shard))
         self._shard_paths.update((t.episode_id, shard.steps.path) for t in new)
         logger.info(
@@ -178,7 +185,9 @@ class DatasetWriter:
             )
         return manifest
 
-    def _write_shard(self, trajectories: Sequence[Trajectory], expert: str | None) -> Shard:
+    def _write_shard(
+        self, trajectories: Sequence[Trajectory], expert: str | None, num_attempts: int | None
+    ) -> Shard:
         task = trajectories[0].task
         part = sum(shard.task == task for shard in self._manifest.shards)
         steps = f"shards/{task}/part-{part:05d}.parquet"
@@ -204,6 +213,7 @@ class DatasetWriter:
             num_episodes=len(rows),
             steps=describe_file(self.path, steps, num_rows),
             episodes=describe_file(self.path, episodes, len(rows)),
+            num_attempts=num_attempts,
         )
 
     def _replace(self, shards: tuple[Shard, ...]) -> None:

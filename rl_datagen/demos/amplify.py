@@ -1,21 +1,18 @@
 """One demonstration to many: object-centric replay, after MimicGen (Mandlekar et al. 2023).
 
-The demonstration is replayed once and the controller's target poses are recorded. It is cut where
-the gripper command changes, and each segment is attached to the object it ends at. In a new
-initial state the targets are carried along with that object and tracked in closed loop; the caller
-keeps the episodes that succeed.
+In a new initial state the controller's target poses of each segment of the demonstration are
+carried along with the body the segment is attached to, and tracked in closed loop; the caller keeps
+the episodes that succeed.
 """
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
-from rl_datagen.demos.human import HumanDemonstration
-from rl_datagen.sim import Scene, Simulator
+from rl_datagen.demos.segments import Segment
+from rl_datagen.sim import Simulator
 
 POSITION_SCALE = 0.05  # m per unit of action, LIBERO's OSC_POSE controller
 ROTATION_SCALE = 0.5  # rad per unit of action
@@ -30,107 +27,10 @@ _APPROACH_SPREAD = 0.02
 # Share of the action noise that is carried over to the next env step. Noise that wanders moves the
 # hand off the path without shaking it, so the episodes stay smooth.
 _PERSISTENCE = 0.9
+# Each segment is acted out at a pace of its own, this much slower or faster at most.
+_PACE_SPREAD = 0.15
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
-
-
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """A part of a demonstration with one gripper command.
-
-    Attributes:
-        reference: Object whose frame the segment is attached to; None: the world.
-        position: The reference's position in the demonstration at the segment's start, m.
-        orientation: Its orientation then.
-        targets: Controller target positions, m, world frame.
-        rotations: Controller target orientations.
-        gripper: Gripper command of each step.
-    """
-
-    reference: str | None
-    position: Float64[np.ndarray, " 3"]
-    orientation: Float64[np.ndarray, "3 3"]
-    targets: Float64[np.ndarray, "T 3"]
-    rotations: Rotation
-    gripper: Float64[np.ndarray, " T"]
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-
-@dataclass(frozen=True, eq=False)
-class _Recording:
-    """What one replay of the demonstration showed, per env step."""
-
-    targets: Float64[np.ndarray, "T 3"]
-    rotations: Float64[np.ndarray, "T 3 3"]
-    hand: Float64[np.ndarray, "T 3"]
-    positions: dict[str, Float64[np.ndarray, "T 3"]]
-    orientations: dict[str, Float64[np.ndarray, "T 3 3"]]
-
-
-def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
-    """Replays a demonstration once and cuts it into segments with their reference objects."""
-    recording = _record(demonstration, scene)
-    actions = demonstration.actions[: len(recording.targets)]
-    cuts = [0, *(np.flatnonzero(np.diff(np.sign(actions[:, 6]))) + 1), len(actions)]
-    segments: list[Segment] = []
-    held: str | None = None
-    for start, end in itertools.pairwise(cuts):
-        closed = actions[start, 6] > 0
-        reference = _nearest(recording, end - 1, exclude=held if closed else None)
-        segments.append(
-            Segment(
-                reference=reference,
-                position=recording.positions[reference][start] if reference else np.zeros(3),
-                orientation=recording.orientations[reference][start] if reference else np.eye(3),
-                targets=recording.targets[start:end],
-                rotations=Rotation.from_matrix(recording.rotations[start:end]),
-                gripper=actions[start:end, 6].astype(np.float64),
-            )
-        )
-        held = None if closed else reference
-    return segments
-
-
-def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
-    simulator = scene.simulator()
-    simulator.reset(demonstration.initial(scene), demonstration.num_settle_steps)
-    names = scene.objects_of_interest
-    targets, rotations, hand = [], [], []
-    objects: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
-    for action in demonstration.actions:
-        for name in names:
-            objects[name].append(_pose(simulator, name))
-        success = simulator.step(action.astype(np.float64))
-        position, rotation = simulator.goal_pose()
-        targets.append(position.copy())
-        rotations.append(rotation.copy())
-        hand.append(simulator.ee_pose()[0].copy())
-        if success:
-            break
-    return _Recording(
-        np.array(targets),
-        np.array(rotations),
-        np.array(hand),
-        {name: np.array([position for position, _ in poses]) for name, poses in objects.items()},
-        {name: np.array([matrix for _, matrix in poses]) for name, poses in objects.items()},
-    )
-
-
-def _nearest(recording: _Recording, step: int, exclude: str | None) -> str | None:
-    """Returns the object nearest to the hand at a step, other than the one it holds.
-
-    Where there is no other object, the held one (such as a drawer being pulled) is all there is.
-    """
-    names = list(recording.positions)
-    others = [name for name in names if name != exclude] or names
-    hand = recording.hand[step]
-    return min(
-        others,
-        key=lambda name: float(np.linalg.norm(recording.positions[name][step] - hand)),
-        default=None,
-    )
 
 
 def _pose(
@@ -146,14 +46,17 @@ def _yaw(turn: Float64[np.ndarray, "3 3"]) -> float:
 
 
 class _Episode:
-    """Where one amplified episode is in its demonstration."""
+    """Where one amplified episode is in the demonstration it drew."""
 
-    def __init__(self, simulator: Simulator, segments: list[Segment], seed: int) -> None:
+    def __init__(
+        self, simulator: Simulator, demonstrations: Sequence[list[Segment]], seed: int
+    ) -> None:
         self.simulator = simulator
-        self.segments = segments
         self.rng = np.random.default_rng(seed)
+        self.segments = demonstrations[int(self.rng.integers(len(demonstrations)))]
         self.index = 0
-        self.step = 0
+        self.progress = 0.0  # in env steps of the demonstration
+        self.pace = 1.0
         self.waited = 0
         self.shift = np.zeros(3)
         self.turn = Rotation.identity()
@@ -166,8 +69,7 @@ class _Episode:
         segment = self.segments[self.index]
         self.before = (self.pivot, self.shift, self.turn)
         self.approach = self.rng.normal(0, _APPROACH_SPREAD, 3)
-        if segment.reference is None:
-            return
+        self.pace = self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
         position, orientation = _pose(self.simulator, segment.reference)
         yaw = _yaw(orientation @ segment.orientation.T)
         self.pivot = segment.position
@@ -183,7 +85,7 @@ class _Episode:
     def target(self) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
         """Returns the current target position, orientation and gripper command."""
         segment = self.segments[self.index]
-        step = min(self.step, len(segment) - 1)
+        step = min(int(self.progress), len(segment) - 1)
         position, rotation = segment.targets[step], segment.rotations[step]
         # Over the first half of a segment the old frame blends into the new one.
         weight = min(1.0, 2.0 * (step + 1) / len(segment))
@@ -200,10 +102,11 @@ class _Episode:
             self.waited += 1
             return
         self.waited = 0
-        self.step += 1
-        if self.step >= len(self.segments[self.index]) and self.index + 1 < len(self.segments):
+        self.progress += self.pace
+        ended = self.progress >= len(self.segments[self.index])
+        if ended and self.index + 1 < len(self.segments):
             self.index += 1
-            self.step = 0
+            self.progress = 0.0
             self._enter()
 
 
@@ -217,24 +120,24 @@ def _carry(
 
 
 class AmplifiedPolicy:
-    """Acts out a demonstration's segments around the objects of the episode at hand.
+    """Acts out demonstrations' segments around the objects of the episode at hand.
 
     Args:
-        segments: From ``analyse``.
+        demonstrations: Segments of each, from ``analyse``; an episode draws one of them.
         action_noise: Standard deviation of the slowly wandering noise on the actions; the closed
             loop corrects it afterwards, which is what teaches a clone to recover.
     """
 
     action_steps = 1
 
-    def __init__(self, segments: list[Segment], action_noise: float) -> None:
-        self._segments = segments
+    def __init__(self, demonstrations: Sequence[list[Segment]], action_noise: float) -> None:
+        self._demonstrations = demonstrations
         self._noise = action_noise
         self._episodes: dict[int, _Episode] = {}
 
     def start(self, episode: int, simulator: Simulator, seed: int) -> None:
         """Begins an episode in the simulator's present state."""
-        self._episodes[episode] = _Episode(simulator, self._segments, seed)
+        self._episodes[episode] = _Episode(simulator, self._demonstrations, seed)
 
     def act(
         self, observation: dict[str, Float[np.ndarray, "N _"]], episodes: Sequence[int]

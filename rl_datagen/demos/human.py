@@ -15,7 +15,10 @@ import numpy as np
 import yaml
 from jaxtyping import Float32, Float64
 
+from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import MachineError
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import InitialState, Scene, Simulator
 from rl_datagen.tasks import Task
 
@@ -29,16 +32,44 @@ class HumanDemonstration:
         init_state: Simulator state it starts from: time (s), qpos, qvel.
         actions: ``[T, 7]`` in [-1, 1].
         num_settle_steps: Env steps of doing nothing before the first action.
+        name: Tells the demonstrations of a task apart, such as ``"bundled"`` or ``"demo_3"``.
+        fixture_poses: As in ``InitialState``; None: the recording lacks them.
     """
 
     task: Task
     init_state: Float64[np.ndarray, " S"]
     actions: Float32[np.ndarray, "T 7"]
     num_settle_steps: int
+    name: str = "bundled"
+    fixture_poses: Float64[np.ndarray, "Nf 7"] | None = None
 
-    def initial(self, scene: Scene) -> InitialState:
-        """Returns where it starts; recordings lack fixture poses, so a shipped state lends its."""
-        return InitialState(self.init_state, scene.shipped_state(0).fixture_poses)
+    @property
+    def episode_id(self) -> str:
+        """Names its replay in a dataset."""
+        return f"{self.task.suite}-{self.task.index}-human-{self.name}"
+
+    def place(self, scene: Scene) -> InitialState:
+        """Returns where it starts.
+
+        LIBERO moves fixtures by up to a centimetre per episode, and recordings without their poses
+        miss a handle by that much. The shipped init states lend theirs: the first ones under which
+        the demonstration reaches the goal, or those of state 0.
+        """
+        if self.fixture_poses is not None:
+            return InitialState(self.init_state, self.fixture_poses)
+        lenders = range(scene.num_init_states if scene.fixtures else 1)
+        candidates = (
+            InitialState(self.init_state, scene.shipped_state(index).fixture_poses)
+            for index in lenders
+        )
+        reached = (initial for initial in candidates if self._reaches_goal(scene, initial))
+        first = InitialState(self.init_state, scene.shipped_state(0).fixture_poses)
+        return next(reached, first)
+
+    def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
+        simulator = scene.simulator()
+        simulator.reset(initial, self.num_settle_steps)
+        return any(simulator.step(action.astype(np.float64)) for action in self.actions)
 
 
 def load_human_demonstration(task: Task) -> HumanDemonstration:
@@ -62,6 +93,26 @@ def load_human_demonstration(task: Task) -> HumanDemonstration:
         np.array(actions["actions"], np.float32),
         int(about["settle_steps"]),
     )
+
+
+def replay(
+    demonstration: HumanDemonstration, scene: Scene, sim: SimConfig, seed: int = 0
+) -> Trajectory:
+    """Returns a demonstration as this simulator plays it, whether or not it reaches the goal.
+
+    Args:
+        demonstration: What to play.
+        scene: Its task.
+        sim: How; the demonstration says itself how long it settles and lasts.
+        seed: Recorded; nothing is random.
+    """
+    plan = PlannedEpisode(demonstration.episode_id, demonstration.place(scene), seed)
+    limits = {
+        "num_settle_steps": demonstration.num_settle_steps,
+        "max_episode_steps": len(demonstration.actions),
+    }
+    policy, sim = ReplayPolicy(demonstration.actions), sim.model_copy(update=limits)
+    return next(rollout(policy, scene, [plan], source="human", sim=sim, num_simulators=1))
 
 
 class ReplayPolicy:

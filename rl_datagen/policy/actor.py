@@ -1,4 +1,4 @@
-"""A diffusion policy as an actor in episodes."""
+"""A policy over chunks as an actor in episodes."""
 
 # Legend: N episodes, Ts action steps, Da action dim.
 
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from rl_datagen.policy.diffusion import DiffusionPolicy
+from rl_datagen.policy.base import ChunkPolicy
 
 
-class DiffusionActor:
-    """Acts with the deterministic sampler from noise that each episode draws for itself.
+class ChunkActor:
+    """Acts with the evaluation sampler from noise that each episode draws for itself.
 
     An episode's noise depends on its seed and on how often it was asked to act, and on nothing
     else: which episodes share a batch makes no difference.
@@ -21,11 +21,16 @@ class DiffusionActor:
     Args:
         policy: The policy; put into evaluation mode.
         explore: Sample as in training, with noise at every denoising step.
+
+    Attributes:
+        image_size: Height and width of the images it looks at; None in state mode.
     """
 
-    def __init__(self, policy: DiffusionPolicy, *, explore: bool = False) -> None:
+    def __init__(self, policy: ChunkPolicy, *, explore: bool = False) -> None:
         self.policy = policy.eval()
         self.action_steps = policy.config.action_steps
+        pixels = policy.config.mode == "pixel"
+        self.image_size = policy.config.image_size if pixels else None
         self._explore = explore
         self._generators: dict[int, torch.Generator] = {}
 

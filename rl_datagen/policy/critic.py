@@ -11,7 +11,10 @@ from rl_datagen.policy.normalizer import Normalizer
 
 
 class Critic(nn.Module):
-    """State value V(s) from the same normalised state as the policy.
+    """State value V(s) of objects and proprio, in pixel mode too.
+
+    Only training needs a critic, and training has a simulator: what it knows need not be guessed
+    from images, at a small part of the cost (Pinto et al., arXiv:1710.06542).
 
     Args:
         width: Units of each hidden layer.
@@ -20,7 +23,7 @@ class Critic(nn.Module):
 
     def __init__(self, width: int, stats: NormStats) -> None:
         super().__init__()
-        self.normalizer = Normalizer(stats)
+        self.normalizer = Normalizer(stats, tuple(stats.mean))
         self.value = Mlp(self.normalizer.state_size, width, width, 1)
 
     def forward(self, observation: dict[str, Tensor]) -> Float[Tensor, " B"]:

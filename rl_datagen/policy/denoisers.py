@@ -1,4 +1,4 @@
-"""Networks that predict the noise on an action chunk."""
+"""Networks from an action chunk to an action chunk: noise prediction, or a Gaussian's mean."""
 
 # Legend: B batch, Ta action horizon, Da action dim, F features.
 
@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from rl_datagen.config import PolicyConfig
 from rl_datagen.policy.layers import FilmBlock, Mlp, SinusoidalEmbedding
 
+ACTION_DIM = 7
 _TIMESTEP_SIZE = 64
 
 
@@ -58,3 +60,40 @@ class UNet1d(nn.Module):
         for lengthen, block in zip(self.lengthen, self.up, strict=True):
             x = block(torch.cat([lengthen(x), skips.pop()], dim=1), condition)
         return self.exit(x).transpose(1, 2)
+
+
+class MlpDenoiser(nn.Module):
+    """Three hidden layers over everything at once: the paper's ablation of the U-Net.
+
+    Args:
+        action_dim: Entries of an action.
+        action_horizon: Actions of a chunk.
+        condition_size: Features of the encoded observation.
+        width: Units of each hidden layer.
+    """
+
+    def __init__(
+        self, action_dim: int, action_horizon: int, condition_size: int, width: int
+    ) -> None:
+        super().__init__()
+        size = action_horizon * action_dim
+        self.embed = SinusoidalEmbedding(_TIMESTEP_SIZE)
+        self.net = Mlp(size + _TIMESTEP_SIZE + condition_size, width, width, width, size)
+
+    def forward(
+        self,
+        chunk: Float[Tensor, "B Ta Da"],
+        timestep: Int[Tensor, " B"],
+        condition: Float[Tensor, "B F"],
+    ) -> Float[Tensor, "B Ta Da"]:
+        """Returns the predicted noise."""
+        x = torch.cat([chunk.flatten(1), self.embed(timestep), condition], dim=1)
+        return self.net(x).view_as(chunk)
+
+
+def make_denoiser(config: PolicyConfig) -> nn.Module:
+    """Returns the denoiser that a configuration asks for."""
+    width = config.encoder_width
+    if config.denoiser == "unet":
+        return UNet1d(ACTION_DIM, width, config.unet_channels)
+    return MlpDenoiser(ACTION_DIM, config.action_horizon, width, config.mlp_width)

@@ -7,12 +7,14 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rl_datagen.config import Config, load_config
+from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import atomic_path, write_json, write_text
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.policy.actor import DiffusionActor
+from rl_datagen.policy.actor import ChunkActor
+from rl_datagen.policy.base import ChunkPolicy
 from rl_datagen.policy.diffusion import DiffusionPolicy
+from rl_datagen.policy.gaussian import GaussianPolicy
 
 CONFIG, WEIGHTS, NORM_STATS, METRICS = (
     "config.yaml",
@@ -22,9 +24,21 @@ CONFIG, WEIGHTS, NORM_STATS, METRICS = (
 )
 
 
+def make_policy(config: PolicyConfig, stats: NormStats) -> ChunkPolicy:
+    """Returns a new policy of the configured kind, with weights from torch's global stream.
+
+    Args:
+        config: The policy section of a configuration.
+        stats: Statistics of the warm-start data.
+    """
+    if isinstance(config, DiffusionConfig):
+        return DiffusionPolicy(config, stats)
+    return GaussianPolicy(config, stats)
+
+
 def save_expert(
     path: str | Path,
-    policy: DiffusionPolicy,
+    policy: ChunkPolicy,
     config: Config,
     norm_stats: NormStats,
     metrics: dict[str, Any],
@@ -47,9 +61,7 @@ def save_expert(
         save_file(weights, temporary)
 
 
-def load_expert(
-    path: str | Path, *, task: str | None = None, explore: bool = False
-) -> DiffusionActor:
+def load_expert(path: str | Path, *, task: str | None = None, explore: bool = False) -> ChunkActor:
     """Returns the actor in an expert folder.
 
     Args:
@@ -62,12 +74,12 @@ def load_expert(
             it is an expert of another task.
     """
     policy, _, _ = load_policy(path, task=task)
-    return DiffusionActor(policy, explore=explore)
+    return ChunkActor(policy, explore=explore)
 
 
 def load_policy(
     path: str | Path, *, task: str | None = None
-) -> tuple[DiffusionPolicy, Config, NormStats]:
+) -> tuple[ChunkPolicy, Config, NormStats]:
     """Returns policy, configuration and statistics of an expert folder.
 
     Args:
@@ -91,12 +103,12 @@ def load_policy(
             "knows one task only. Give the folder of the right expert."
         )
     stats = NormStats.load(folder / NORM_STATS)
-    policy = DiffusionPolicy(config.policy, stats)
+    policy = make_policy(config.policy, stats)
     _load_weights(policy, folder / WEIGHTS)
     return policy, config, stats
 
 
-def _load_weights(policy: DiffusionPolicy, path: Path) -> None:
+def _load_weights(policy: ChunkPolicy, path: Path) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:

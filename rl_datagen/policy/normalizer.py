@@ -2,6 +2,8 @@
 
 # Legend: B batch, Ta action horizon, Da action dim, D entries of an observation.
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,11 +19,15 @@ class Normalizer(nn.Module):
 
     The statistics are buffers that move with the module but are no weights: they are stored apart,
     as readable JSON.
+
+    Args:
+        stats: Statistics of the warm-start data.
+        keys: Observations that make the state.
     """
 
-    def __init__(self, stats: NormStats) -> None:
+    def __init__(self, stats: NormStats, keys: Sequence[str]) -> None:
         super().__init__()
-        self.keys = tuple(stats.mean)
+        self.keys = tuple(keys)
         middle = (stats.action_low + stats.action_high) / 2
         half = (stats.action_high - stats.action_low) / 2
         mean = torch.cat([torch.from_numpy(stats.mean[key]) for key in self.keys])

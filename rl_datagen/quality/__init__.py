@@ -1,6 +1,11 @@
 """How good episodes are: metrics, intervals, plots and one page that shows them."""
 
 from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.demonstrations import (
+    TaskDemonstrations,
+    demonstrations_info,
+    find_datasets,
+)
 from rl_datagen.quality.metrics import (
     EpisodeQuality,
     mean_squared_jerk,
@@ -16,8 +21,11 @@ __all__ = [
     "ReportContent",
     "SourceQuality",
     "SuccessRate",
+    "TaskDemonstrations",
     "VideoClip",
     "bootstrap_mean",
+    "demonstrations_info",
+    "find_datasets",
     "mean_squared_jerk",
     "measure",
     "spectral_arc_length",

@@ -1,12 +1,13 @@
 """Runs the stages in order and continues after the last finished one."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from rl_datagen.config import Config
 from rl_datagen.doctor import check_rendering
 from rl_datagen.quickstart.run import Progress, Run, Summary
-from rl_datagen.quickstart.stages import STAGES
+from rl_datagen.quickstart.stages import STAGES, TRAINING
 
 
 def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Path:
@@ -27,22 +28,46 @@ def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Pa
     run = Run(config, progress)
     if config.collect.render.num_episodes and (fresh or not run.finished("render")):
         check_rendering()  # now, rather than after the long stages before it
+    _run_stages(run, STAGES, fresh)
+    return run.folder / "index.html"
+
+
+def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
+    """Makes an expert: the stages of ``quickstart`` up to the evaluation of the fine-tuned policy.
+
+    Args:
+        config: As for ``quickstart``, which can go on from here.
+        progress: Told how far the run is.
+        fresh: Delete what an earlier run of this name left, its dataset too, and start over.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: The output folder belongs to another configuration.
+    """
+    run = Run(config, progress)
+    _run_stages(run, TRAINING, fresh)
+    return run
+
+
+def _run_stages(run: Run, stages: Iterable[str], fresh: bool) -> None:
     if fresh:
         run.clear()
     run.claim()
-    ahead = True  # a stage that runs again makes every later one run again
-    for stage, function in STAGES.items():
-        ahead = ahead and run.finished(stage)
-        if ahead:
+    for stage in stages:
+        if run.finished(stage):
             summary = run.summary(stage)
-            progress.finish(stage, f"already done: {_line(summary)}", summary["seconds"])
+            run.progress.finish(stage, f"already done: {_line(summary)}", summary["seconds"])
             continue
+        names = list(STAGES)
+        for later in names[names.index(stage) :]:  # what was made from the old result
+            run.forget(later)
         begin = time.monotonic()
-        summary = function(run)
+        summary = STAGES[stage](run)
         summary["seconds"] = round(time.monotonic() - begin, 1)
         run.mark(stage, summary)
-        progress.finish(stage, _line(summary), summary["seconds"])
-    return run.folder / "index.html"
+        run.progress.finish(stage, _line(summary), summary["seconds"])
 
 
 def _line(summary: Summary) -> str:

@@ -21,13 +21,13 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
     sources = [
         SourceQuality.of(source, list(episodes)) for source, episodes in groupby(demos, key=_source)
     ]
-    sources.append(SourceQuality.of("diffusion_rl", read_trajectories(run.dataset)))
+    sources.append(SourceQuality.of(run.config.policy.source, read_trajectories(run.dataset)))
     content = ReportContent(
         task=run.task.id,
         instruction=run.task.instruction,
         success_rates=(
             _success_rate(run, "Warm start", "evaluate_before"),
-            _success_rate(run, "After DPPO", "evaluate_after"),
+            _success_rate(run, "After PPO", "evaluate_after"),
         ),
         learning_curve=tuple(_read(run.expert / "learning_curve.json")),
         sources=tuple(sources),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from rl_datagen.config import Config
+from rl_datagen.config import Config, load_config
 from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
@@ -29,6 +29,10 @@ class Progress(Protocol):
 
     def advance(self, units: int = 1, detail: str = "") -> None:
         """Some units are done."""
+        ...
+
+    def iteration(self, row: dict[str, Any]) -> None:
+        """A unit of learning is done; ``row`` is its line of the learning curve."""
         ...
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
@@ -110,6 +114,10 @@ class Run:
         """Leaves the marker of a finished stage."""
         write_json(self._marker(stage), summary)
 
+    def forget(self, stage: str) -> None:
+        """Removes the marker of a stage, which has to run again."""
+        self._marker(stage).unlink(missing_ok=True)
+
     def summary(self, stage: str) -> Summary:
         """Returns what a finished stage reported."""
         return json.loads(self._marker(stage).read_text("utf-8"))
@@ -131,7 +139,7 @@ class Run:
             return
         lines = [
             f"{name} is {there!r} there and {here!r} here"
-            for name, there, here in differences(yaml.safe_load(path.read_text("utf-8")), settings)
+            for name, there, here in differences(_read_settings(path), settings)
         ]
         if lines:
             raise ConfigError(
@@ -154,3 +162,8 @@ class Run:
         for folder in owned:
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Reads a configuration; a setting that is newer than the file has its default."""
+    return load_config(base=path).model_dump(mode="json")

@@ -1,19 +1,16 @@
 """The stages of the chain, in order; each takes a run, leaves files and returns a summary."""
 
-import logging
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
-import ray
 
 from rl_datagen.algo.bc import warm_start
-from rl_datagen.algo.fine_tune import fine_tune
+from rl_datagen.algo.fine_tune import Score, fine_tune
+from rl_datagen.cluster import ray_session
 from rl_datagen.collect import gather, render_episode
-from rl_datagen.core.errors import UserError
-from rl_datagen.core.log import stderr_to
+from rl_datagen.collect.amplification import plan_attempt
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_trajectories, rendered_episodes
@@ -21,15 +18,9 @@ from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.demos import (
-    AmplifiedPolicy,
-    HumanDemonstration,
-    ReplayPolicy,
-    analyse,
-    load_human_demonstration,
-)
+from rl_datagen.demos import AmplifiedPolicy, analyse, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate, held_back_indices
-from rl_datagen.policy import load_expert, save_expert
+from rl_datagen.policy import ChunkActor, load_expert, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.run import Run, Summary
 from rl_datagen.rollout import PlannedEpisode, rollout
@@ -39,12 +30,13 @@ def demonstrations(run: Run) -> Summary:
     """Stage 1: replays the human demonstration and amplifies it."""
     settings, scene = run.config.demos, run.scene
     human = load_human_demonstration(run.task)
-    policy = AmplifiedPolicy(analyse(human, scene), settings.action_noise)
+    policy = AmplifiedPolicy([analyse(human, scene)], settings.action_noise)
+    num_shipped = min(settings.num_shipped_init_states, held_back_indices(scene, run.config).start)
     run.progress.start("demonstrations", settings.num_episodes)
     episodes, attempts = gather(
         policy,
         scene,
-        lambda number: _plan(run, "amplified", number),
+        lambda number: plan_attempt(scene, run.config.seed, number, num_shipped=num_shipped),
         num_episodes=settings.num_episodes,
         max_attempts=settings.num_episodes * settings.max_attempts_per_episode,
         source="amplified",
@@ -52,7 +44,8 @@ def demonstrations(run: Run) -> Summary:
         on_episode=_count_successes(run),
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
-        writer.append([_replay(run, human), *episodes])
+        writer.append([replay(human, scene, run.config.sim)], num_attempts=1)
+        writer.append(episodes, num_attempts=attempts)
     return {
         "episodes": len(episodes),
         "attempts": attempts,
@@ -60,24 +53,10 @@ def demonstrations(run: Run) -> Summary:
     }
 
 
-def _replay(run: Run, human: HumanDemonstration) -> Trajectory:
-    """Returns the human demonstration as this simulator plays it."""
-    plan = PlannedEpisode(_episode_id(run, "human", 0), human.initial(run.scene), 0)
-    limits = {
-        "num_settle_steps": human.num_settle_steps,
-        "max_episode_steps": len(human.actions),
-    }
-    sim = run.config.sim.model_copy(update=limits)
-    replay = rollout(
-        ReplayPolicy(human.actions), run.scene, [plan], source="human", sim=sim, num_simulators=1
-    )
-    return next(replay)
-
-
 def clone(run: Run) -> Summary:
     """Stage 2: behaviour cloning of the amplified demonstrations."""
     run.progress.start("warm_start", run.config.warm_start.num_updates)
-    episodes = [t for t in read_trajectories(run.demos) if t.source == "amplified"]
+    episodes = _amplified(run)
     done = 0
 
     def report(update: int, metrics: dict[str, float]) -> None:
@@ -90,46 +69,45 @@ def clone(run: Run) -> Summary:
     return dict(metrics)
 
 
+def _amplified(run: Run) -> list[Trajectory]:
+    return [t for t in read_trajectories(run.demos) if t.source == "amplified"]
+
+
 def evaluate_before(run: Run) -> Summary:
     """Stage 3: success of the warm start on held-back init states."""
     return _evaluate(run, "before", str(run.warm_expert))
 
 
 def fine_tune_expert(run: Run) -> Summary:
-    """Stage 4: denoising-step PPO, on env runners that are Ray actors."""
-    run.progress.start("dppo", run.config.algo.num_iterations)
-
-    def report(iteration: int, metrics: dict[str, float]) -> None:
-        run.progress.advance(
-            1, f"iteration {iteration}: sampled success {metrics['success_rate']:.0%}"
+    """Stage 4: PPO, on env runners that are Ray actors."""
+    algo = run.config.algo
+    run.progress.start("dppo", algo.num_iterations)
+    cores = max(os.cpu_count() or 1, algo.num_env_runners + algo.num_learners)
+    with ray_session(run.folder / "ray.log", cores):
+        metrics = fine_tune(
+            run.config,
+            run.warm_expert,
+            run.expert,
+            evaluate=lambda actor: _score(run, actor),
+            demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
+            report=lambda _, row: run.progress.iteration(row),
         )
-
-    with _ray(run):
-        metrics = fine_tune(run.config, run.warm_expert, run.expert, report=report)
     return {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
 
 
-@contextmanager
-def _ray(run: Run) -> Generator[None]:
-    """Joins the cluster that RAY_ADDRESS names, or starts Ray on this machine."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    options = {}
-    if address == "local":
-        cpus = max(os.cpu_count() or 1, run.config.algo.num_env_runners)
-        options = {"num_cpus": cpus, "include_dashboard": False}
-    try:
-        with stderr_to(run.folder / "ray.log"):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, RuntimeError) as error:
-        raise UserError(
-            f"Ray could not be reached at RAY_ADDRESS={address}: {str(error).splitlines()[0]}. "
-            "Unset RAY_ADDRESS to start Ray on this machine, or check address and token "
-            "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+def _score(run: Run, actor: ChunkActor) -> Score:
+    """Rolls out a policy to choose the best one; evaluations start from other init states."""
+    first = run.scene.num_init_states
+    plans = [
+        _plan(run, "selection", first + number)
+        for number in range(run.config.evaluation.num_episodes)
+    ]
+    source = run.config.policy.source
+    episodes = list(rollout(actor, run.scene, plans, source=source, sim=run.config.sim))
+    return Score(
+        float(np.mean([episode.success for episode in episodes])),
+        float(np.mean([len(episode) for episode in episodes])),
+    )
 
 
 def evaluate_after(run: Run) -> Summary:
@@ -164,14 +142,15 @@ def collect(run: Run) -> Summary:
             episodes, made = gather(
                 policy,
                 run.scene,
-                lambda number, offset=offset: _plan(run, "diffusion_rl", offset + number),
+                lambda number, offset=offset: _plan(run, run.config.policy.source, offset + number),
                 num_episodes=size,
                 max_attempts=size * settings.max_attempts_per_episode,
-                source="diffusion_rl",
+                source=run.config.policy.source,
                 sim=run.config.sim,
                 on_episode=_count_successes(run),
             )
-            writer.append(episodes, expert=f"{run.config.task}/{run.config.name}")
+            expert = f"{run.config.task}/{run.config.name}"
+            writer.append(episodes, expert=expert, num_attempts=made)
             attempts += made
     return {"episodes": settings.num_episodes, "attempts": attempts}
 
@@ -213,12 +192,17 @@ def report(run: Run) -> Summary:
     }
 
 
-STAGES: dict[str, Callable[[Run], Summary]] = {
+TRAINING: dict[str, Callable[[Run], Summary]] = {
     "demonstrations": demonstrations,
     "warm_start": clone,
     "evaluate_before": evaluate_before,
     "dppo": fine_tune_expert,
     "evaluate_after": evaluate_after,
+}
+"""The stages that make an expert."""
+
+STAGES: dict[str, Callable[[Run], Summary]] = {
+    **TRAINING,
     "collect": collect,
     "render": render,
     "report": report,

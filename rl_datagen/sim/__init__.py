@@ -6,6 +6,7 @@ import_mujoco()  # before any module that needs it
 
 # ruff: noqa: E402
 from rl_datagen.sim.render import CAMERAS, Camera
+from rl_datagen.sim.replay import replay
 from rl_datagen.sim.scene import Backend, InitialState, Scene, load_scene
 from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator
 from rl_datagen.sim.vector_env import LiberoVectorEnv
@@ -20,4 +21,5 @@ __all__ = [
     "Scene",
     "Simulator",
     "load_scene",
+    "replay",
 ]

@@ -174,6 +174,14 @@ class Simulator(ABC):
         site = self.scene.robot.ee_site
         return scratch.site_xpos[site].copy(), scratch.site_xmat[site].reshape(3, 3).copy()
 
+    def images(self, size: int) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+        """Returns what each camera sees, by our names; see ``render``.
+
+        Args:
+            size: Height and width in pixels.
+        """
+        return {name: self.render(name, size, size) for name in rendering.CAMERAS}
+
     def render(
         self, camera: rendering.Camera, height: int, width: int
     ) -> UInt8[np.ndarray, "H W 3"]:

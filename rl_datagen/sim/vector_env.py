@@ -51,8 +51,8 @@ class LiberoVectorEnv(VectorEnv):
         task: The task.
         num_envs: Simulators.
         action_steps: Env steps per action.
-        mode: ``state``: observe ``proprio`` and ``object_state``; ``pixel``: ``proprio`` and
-            uint8 images of both cameras, rendered once per action.
+        mode: ``state``: observe ``proprio`` and ``object_state``; ``pixel``: uint8 images of both
+            cameras too, rendered once per action. The state is for the critic then.
         backend: See ``load_scene``.
         num_settle_steps: Env steps of doing nothing after a reset.
         max_episode_steps: Time limit in env steps; None takes the task's.
@@ -224,10 +224,9 @@ class LiberoVectorEnv(VectorEnv):
         def numbers(size: int) -> gym.spaces.Box:
             return gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
-        spaces: dict[str, gym.Space] = {"proprio": numbers(8)}
-        if self.mode == "state":
-            spaces["object_state"] = numbers(self.scene.state_layout.size)
-        else:
+        size = self.scene.state_layout.size
+        spaces: dict[str, gym.Space] = {"proprio": numbers(8), "object_state": numbers(size)}
+        if self.mode == "pixel":
             shape = (self._image_size, self._image_size, 3)
             spaces |= {name: gym.spaces.Box(0, 255, shape, np.uint8) for name in CAMERAS}
         return spaces
@@ -235,9 +234,7 @@ class LiberoVectorEnv(VectorEnv):
     def _observe(self, simulator: Simulator) -> dict[str, np.ndarray]:
         if self.mode == "state":
             return simulator.observe()
-        size = self._image_size
-        images = {name: simulator.render(name, size, size) for name in CAMERAS}
-        return {"proprio": simulator.proprio(), **images}
+        return simulator.observe() | simulator.images(self._image_size)
 
     def _observations(self) -> dict[str, np.ndarray]:
         return {

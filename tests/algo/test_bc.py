@@ -12,7 +12,7 @@ SMALL = ("policy.unet_channels=[16]", "warm_start.train_batch_size=64")
 
 def test_chunks_repeat_the_last_action_at_the_end():
     (episode,) = demonstrations(1)
-    chunks = make_chunks([episode], ["proprio"], 4)
+    chunks = make_chunks([episode], ["proprio"], toy_config())
     assert chunks.action.shape == (12, 4, 7)
     np.testing.assert_array_equal(chunks.action[3], episode.action[3:7])
     np.testing.assert_array_equal(chunks.action[-2], episode.action[[10, 11, 11, 11]])

@@ -11,6 +11,9 @@ from rl_datagen.core.errors import UserError
 class LinearCritic:
     """V(s) = the first entry of the state."""
 
+    def unwrapped(self):
+        return self
+
     def compute_values(self, batch):
         return batch["obs"]["proprio"][:, 0]
 

@@ -1,4 +1,6 @@
 import json
+import pickle
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from rl_datagen.algo import fine_tune as module
 from rl_datagen.algo.dppo import to_rllib
 from rl_datagen.algo.env_runner import cohort_sizes
 from rl_datagen.algo.fine_tune import fine_tune
-from rl_datagen.algo.learner import cosine_lr
+from rl_datagen.algo.learner import actor_lr
 from rl_datagen.core.errors import UserError
 from rl_datagen.policy import load_policy
 from tests.toy import toy_config
@@ -31,6 +33,18 @@ def weights(folder):
 def assert_same(one, other):
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], rtol=0, atol=0)
+
+
+def optimizers(folder):
+    """The state of both optimisers in the newest checkpoint."""
+    (path,) = (folder / "checkpoints").glob("*/learner_group/learner/state.*")
+    state = pickle.loads(path.read_bytes())["optimizer"]
+    assert len(state) == 2
+    return [state[name]["state"]["state"] for name in sorted(state)]
+
+
+def without_time(row):
+    return {name: value for name, value in row.items() if not re.search("second|idle", name)}
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +108,10 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
         small_config, expert_dir, tmp_path, report=lambda n, row: resumed.append(row), env="toy"
     )
     assert [row["iteration"] for row in resumed] == [3]
-    without_time = lambda row: {k: v for k, v in row.items() if not k.startswith("seconds")}  # noqa: E731
     assert without_time(resumed[0]) == without_time(rows[2])
     assert_same(weights(output), weights(tmp_path))
+    for one, other in zip(*(optimizers(folder) for folder in (output, tmp_path)), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
     # Called once more, it has nothing to do.
     assert fine_tune(small_config, expert_dir, tmp_path, env="toy")["num_iterations"] == 3
 
@@ -131,14 +146,25 @@ def test_other_policy_settings_than_the_expert_are_refused(small_config, expert_
         fine_tune(config, expert_dir, tmp_path, env="toy")
 
 
+def test_an_expert_of_another_task_is_refused(small_config, expert_dir, tmp_path):
+    config = small_config.model_copy(update={"task": "libero_goal/1"})
+    with pytest.raises(UserError, match="trained for libero_object/0, not for libero_goal/1"):
+        fine_tune(config, expert_dir, tmp_path, env="toy")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_learning_rate_is_annealed_after_the_warm_up(small_config):
     algo = changed(small_config, num_iterations=5, num_critic_warmup_iterations=1, lr=1.0).algo
-    rates = [cosine_lr(algo, iteration) for iteration in range(7)]
+    rates = [actor_lr(algo, iteration) for iteration in range(7)]
     np.testing.assert_allclose(rates, [1, 1, 0.853553, 0.5, 0.146447, 0, 0], atol=1e-6)
+    constant = algo.model_copy(update={"lr_schedule": "constant"})
+    assert {actor_lr(constant, iteration) for iteration in range(7)} == {1.0}
 
 
-def test_cohorts_are_even():
-    assert cohort_sizes(10, 3) == [4, 3, 3]
+def test_cohorts_are_even(small_config):
+    settings = changed(small_config, num_episodes_per_iteration=10, num_env_runners=3).algo
+    assert cohort_sizes(settings) == [4, 3, 3]
+    assert cohort_sizes(settings.model_copy(update={"mode": "streaming"})) == [4, 4, 4]
 
 
 def test_fewer_episodes_than_simulators_are_refused():

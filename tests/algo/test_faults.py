@@ -50,3 +50,19 @@ def test_a_killed_env_runner_comes_back(toy_ray, small_config, expert_dir, tmp_p
     assert len(rows) == 8
     assert 0 < min(episodes) < 21  # the others went on while it was away
     assert episodes[-1] == 21
+
+
+def test_a_stream_goes_on_without_a_killed_env_runner(toy_ray, small_config, expert_dir, tmp_path):
+    update = {"num_iterations": 6, "mode": "streaming"}
+    algo = small_config.algo.model_copy(update=update)
+    config = small_config.model_copy(update={"algo": algo})
+    rows = []
+
+    def report(number, row):
+        rows.append(row)
+        if number == 1:
+            os.kill(env_runners()[0], signal.SIGKILL)
+
+    fine_tune(config, expert_dir, tmp_path, report=report, env="toy")
+    assert len(rows) == 6
+    assert min(row["episodes_in_batch"] for row in rows) >= 21

@@ -11,7 +11,7 @@ from rl_datagen.algo.losses import (
     value_loss,
 )
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.policy import DiffusionPolicy
+from rl_datagen.policy import make_policy
 from tests.toy import demonstrations, toy_config
 
 SETTINGS = {"gamma_denoising": 0.9, "clip_base": 0.001, "clip_param": 0.01}
@@ -73,44 +73,89 @@ def test_the_clipped_objective_by_hand():
     assert result.approx_kl.item() == pytest.approx(k3, rel=1e-4)
 
 
-@pytest.fixture
-def batch():
-    """A policy with two denoising steps in float64, and every pair of four decisions."""
+def make_batch(*overrides, kind="diffusion"):
+    """A policy in float64, and every (decision, k) pair of four decisions."""
     config = toy_config(
-        "policy.num_denoising_steps=2", "policy.encoder_width=8", "policy.unet_channels=[8]"
+        *overrides,
+        "policy.action_horizon=4",
+        "policy.action_steps=4",
+        "policy.encoder_width=8",
+        "policy.unet_channels=[8]",
+        kind=kind,
     )
     torch.manual_seed(0)
-    policy = DiffusionPolicy(config.policy, NormStats.from_trajectories(demonstrations(3))).double()
+    policy = make_policy(config.policy, NormStats.from_trajectories(demonstrations(3))).double()
+    num = policy.num_chain_steps
     generator = torch.Generator().manual_seed(1)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     observation = {"proprio": 0.1 * draw(4, 8), "object_state": 0.1 * draw(4, 3)}
-    chain, log_prob = policy.explore(observation, draw(4, 3, 4, 7))
-    rows, k = torch.arange(8) // 2, torch.tensor([2, 1] * 4)
+    chain, log_prob = policy.explore(observation, draw(4, num + 1, 4, 7))
+    rows, k = torch.arange(4 * num) // num, torch.arange(num, 0, -1).repeat(4)
     pairs = {
         "observation": {key: value[rows] for key, value in observation.items()},
-        "chunk": chain[rows, 2 - k],
-        "next_chunk": chain[rows, 3 - k],
+        "chunk": chain[rows, num - k],
+        "next_chunk": chain[rows, num + 1 - k],
         "k": k,
     }
-    executed = torch.ones(8, 4, dtype=torch.bool)
-    executed[-2:, 2:] = False
-    return policy, pairs, log_prob[rows, 2 - k], executed, draw(4)[rows]
+    executed = torch.ones(4 * num, 4, dtype=torch.bool)
+    executed[-num:, 2:] = False
+    return policy, pairs, log_prob[rows, num - k], executed, draw(4)[rows]
+
+
+@pytest.fixture
+def batch():
+    """A chain of two steps."""
+    return make_batch("policy.num_denoising_steps=2")
+
+
+@pytest.fixture(params=["ddim", "ddpm", "one step", "gaussian"])
+def any_batch(request):
+    """Every kind of chain in turn."""
+    ddpm = ("num_train_timesteps=7", "num_denoising_steps=7", "sampler=ddpm")
+    return {
+        "ddim": lambda: make_batch(),
+        "ddpm": lambda: make_batch(*(f"policy.{setting}" for setting in ddpm)),
+        "one step": lambda: make_batch("policy.num_denoising_steps=1"),
+        "gaussian": lambda: make_batch(kind="gaussian"),
+    }[request.param]()
 
 
 def compute(policy, pairs, old, executed, advantage, **settings):
     new = policy.log_prob(*pairs.values())
+    num = policy.num_chain_steps
     return policy_loss(
-        new, old, executed, advantage, pairs["k"], num_denoising_steps=2, **SETTINGS | settings
+        new, old, executed, advantage, pairs["k"], num_denoising_steps=num, **SETTINGS | settings
     )
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_at_the_old_weights_every_ratio_is_one(batch, reduction):
-    result = compute(*batch, reduction=reduction)
-    assert result.ratio_mean.item() == pytest.approx(1, abs=1e-9)
-    assert result.ratio_max.item() == pytest.approx(1, abs=1e-9)
-    assert result.clip_fraction.item() == 0
-    assert result.approx_kl.item() == pytest.approx(0, abs=1e-9)
+def test_at_the_old_weights_every_ratio_is_one(any_batch, reduction):
+    policy, pairs, old, executed, advantage = any_batch
+    for k in range(1, policy.num_chain_steps + 1):
+        rows = pairs["k"] == k
+        chosen = {key: pairs[key][rows] for key in ("chunk", "next_chunk", "k")}
+        seen = {key: value[rows] for key, value in pairs["observation"].items()}
+        result = compute(
+            policy,
+            {"observation": seen, **chosen},
+            old[rows],
+            executed[rows],
+            advantage[rows],
+            reduction=reduction,
+        )
+        assert result.ratio_mean.item() == pytest.approx(1, abs=1e-9)
+        assert result.ratio_max.item() == pytest.approx(1, abs=1e-9)
+        assert result.clip_fraction.item() == 0
+        assert result.approx_kl.item() == pytest.approx(0, abs=1e-9)
+
+
+def test_every_chain_has_a_finite_gradient(any_batch):
+    policy = any_batch[0]
+    compute(*any_batch).loss.backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    assert any(parameter.grad.abs().max() > 0 for parameter in policy.parameters())
 
 
 def test_gradient_equals_finite_differences(batch):

@@ -39,6 +39,10 @@ def test_the_schema_names_every_section():
         (("quickstart", "algo.lrr=1e-4"), "Did you mean 'algo.lr'"),
         (("quickstart", "algo.num_iterations=many"), "algo.num_iterations='many'"),
         (("quickstart", "policy.action_steps=9"), "action_horizon=8"),
+        (
+            ("train", "algo.stop_success_rate=0.9", "algo.evaluation_interval=0"),
+            "needs evaluations",
+        ),
         (("quickstart", "nowhere.yaml"), "neither a readable YAML file"),
         (("tasks", "libero_gaol"), "Did you mean 'libero_goal'"),
         (("dataset", "verify", "nowhere"), "nowhere"),
@@ -54,7 +58,15 @@ def test_bad_input_is_one_paragraph_and_exit_code_2(tmp_path, arguments, message
 
 
 def test_every_command_explains_itself(capsys):
-    for arguments in ([], ["quickstart"], ["dataset"], ["doctor"], ["tasks"], ["config"]):
+    for arguments in (
+        [],
+        ["quickstart"],
+        ["train"],
+        ["dataset"],
+        ["doctor"],
+        ["tasks"],
+        ["config"],
+    ):
         with pytest.raises(SystemExit) as exit_:
             cli.app([*arguments, "--help"])
         assert exit_.value.code == 0

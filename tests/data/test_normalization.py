@@ -24,7 +24,7 @@ def test_actions_map_to_unit_range_and_the_gripper_stays():
     action[:, 0] = [-0.2, 0.6]
     action[:, 6] = -1  # never closed in this data
     stats = NormStats.from_trajectories([trajectory(action, rows(2))])
-    normalizer = Normalizer(stats)
+    normalizer = Normalizer(stats, list(stats.mean))
     chunk = torch.from_numpy(action).float()[None]
     normalized = normalizer.normalize_action(chunk)
     np.testing.assert_allclose(normalized[0, :, 0], [-1, 1], atol=1e-6)
@@ -35,7 +35,7 @@ def test_actions_map_to_unit_range_and_the_gripper_stays():
 
 def test_far_states_are_clipped_but_reported():
     stats = NormStats.from_trajectories([trajectory(np.zeros((4, 7)), rows(4))])
-    normalizer = Normalizer(stats)
+    normalizer = Normalizer(stats, list(stats.mean))
     observation = {"proprio": torch.zeros(1, 8), "object_state": torch.tensor([[0.0, 4.0, 0.0]])}
     assert normalizer.state(observation).max() == MAX_NORMALIZED
     torch.testing.assert_close(normalizer.largest(observation), torch.tensor([80.0]))

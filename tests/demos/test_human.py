@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from rl_datagen.config import SimConfig
 from rl_datagen.demos import ReplayPolicy, load_human_demonstration
-from rl_datagen.tasks import TASKS
+from rl_datagen.demos.human import replay
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import TASKS, get_task
 
 
 @pytest.mark.parametrize("task", TASKS[::13], ids=str)
@@ -18,3 +21,16 @@ def test_a_replay_holds_still_after_its_last_action():
     policy.start(0, None, 0)
     actions = [policy.act({}, [0])[0, 0].tolist() for _ in range(3)]
     assert actions == [[0.5] * 7, [0.5] * 7, [0.0] * 6 + [0.5]]
+
+
+@pytest.mark.sim
+def test_a_demonstration_finds_the_fixture_poses_its_recording_lacks():
+    """With the poses of shipped state 0 the hand misses this cabinet's handle."""
+    scene = load_scene(get_task("libero_goal/3"))
+    demonstration = load_human_demonstration(scene.task)
+    episode = replay(demonstration, scene, SimConfig())
+    assert episode.success
+    assert episode.source == "human"
+    assert len(episode) <= len(demonstration.actions)
+    assert not np.array_equal(episode.fixture_poses, scene.shipped_state(0).fixture_poses)
+    np.testing.assert_array_equal(episode.action, demonstration.actions[: len(episode)])

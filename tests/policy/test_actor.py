@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from rl_datagen.policy import DiffusionActor
+from rl_datagen.policy import ChunkActor
 
 
 @pytest.mark.parametrize("explore", [False, True])
 def test_an_episode_does_not_feel_who_shares_its_batch(policy, observation, explore):
     rows = {key: value.numpy() for key, value in observation.items()}
-    together = DiffusionActor(policy, explore=explore)
-    alone = DiffusionActor(policy, explore=explore)
+    together = ChunkActor(policy, explore=explore)
+    alone = ChunkActor(policy, explore=explore)
     for episode in range(6):
         together.start(episode, None, seed=episode)
     alone.start(0, None, seed=4)
@@ -21,7 +21,7 @@ def test_an_episode_does_not_feel_who_shares_its_batch(policy, observation, expl
 
 def test_another_seed_acts_differently(policy, observation):
     rows = {key: value.numpy()[:1] for key, value in observation.items()}
-    actor = DiffusionActor(policy)
+    actor = ChunkActor(policy)
     chunks = []
     for seed in (1, 2, 1):
         actor.start(0, None, seed=seed)

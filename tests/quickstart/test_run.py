@@ -1,7 +1,9 @@
 import pytest
+import yaml
 
 from rl_datagen.config import load_config
 from rl_datagen.core.errors import ConfigError
+from rl_datagen.quickstart import chain
 from rl_datagen.quickstart.run import Run
 
 
@@ -41,3 +43,48 @@ def test_clearing_deletes_this_run_and_no_other(tmp_path):
     assert not run.dataset.exists()
     assert other.folder.exists()
     assert other.dataset.exists()
+
+
+def test_a_setting_that_is_newer_than_the_folder_has_its_default(tmp_path):
+    run = make_run(tmp_path)
+    run.claim()
+    path = run.folder / "config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    del settings["algo"]["lr_schedule"]
+    path.write_text(yaml.safe_dump(settings))
+    make_run(tmp_path).claim()
+    with pytest.raises(ConfigError, match=r"algo\.lr_schedule is 'cosine' there"):
+        make_run(tmp_path, "algo.lr_schedule=constant").claim()
+
+
+class Silent:
+    def finish(self, stage, detail, seconds):
+        pass
+
+
+def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkeypatch):
+    ran = []
+
+    def make(stage):
+        def run_stage(run):
+            ran.append(stage)
+            for folder in (run.demos, run.warm_expert, run.expert, run.dataset):
+                folder.mkdir(parents=True, exist_ok=True)
+            return {}
+
+        return run_stage
+
+    names = list(chain.STAGES)
+    monkeypatch.setattr(chain, "STAGES", {stage: make(stage) for stage in names})
+    config = load_config([f"output_dir={tmp_path}"])
+    run = chain.train(config, Silent())
+    assert ran == names[:5]
+    run.mark("collect", {})
+    chain.train(config, Silent())
+    assert ran == names[:5]  # nothing was left to do
+    run.forget("dppo")
+    chain.train(config, Silent())
+    assert ran[5:] == names[3:5]
+    assert not run.finished("collect")
+    assert chain.train(config, Silent(), fresh=True).finished("evaluate_after")
+    assert ran[7:] == names[:5]

@@ -75,5 +75,6 @@ def test_pixel_mode_renders_once_per_decision(settled, drawer_task, monkeypatch)
     observation = env.step(np.zeros((2, 3, 7)))[0]
     env.close()
     assert env.observation_space.contains(observation)
+    assert observation["object_state"].shape == (2, env.scene.state_layout.size)
     assert observation["agentview"].shape == (2, 32, 32, 3)
     assert len(calls) == 2 * 2 * 2  # simulators, cameras, decisions: not env steps

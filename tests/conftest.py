@@ -1,4 +1,4 @@
-"""Synthetic episodes and small datasets."""
+"""Synthetic episodes and small datasets, for every test."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,284 @@
+"""What does learning inside RLlib cost?
+
+What it shows: (decision, denoising step) pairs and critic states per second of our RLlib learner,
+from sampled episodes to updated weights, against a plain torch loop of the same losses on the same
+batch; then which part of the learner's update takes how long. Both take turns in one run.
+
+How to run it::
+
+    python benchmarks/learner.py [--rounds 5] [--device cuda] [--shapes state pixel]
+
+Results to expect: the last line is ``RESULT`` and a JSON object with ``ratio_state`` and
+``ratio_pixel`` (ours over plain, medians over the rounds). Both are at least 0.85.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import time
+import warnings
+from collections import Counter
+from functools import wraps
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+
+from rl_datagen.algo.dppo import to_rllib
+from rl_datagen.algo.learner import ITERATION
+from rl_datagen.algo.losses import policy_loss, value_loss
+from rl_datagen.config import load_config
+from rl_datagen.data.normalization import NormStats
+
+PROPRIO, OBJECTS = 8, 56  # entries of a typical task's observation
+SHAPES = {
+    "state": (
+        "algo.num_epochs=2",
+        "algo.num_critic_epochs=2",
+        "algo.minibatch_size=2500",
+    ),
+    "pixel": (
+        "policy.encoder=resnet",
+        "policy.image_size=96",
+        "algo.num_epochs=1",
+        "algo.num_critic_epochs=2",
+        "algo.minibatch_size=40",
+        "algo.critic_minibatch_size=32",
+    ),
+}
+NUM_EPISODES = {"state": 125, "pixel": 4}
+NUM_DECISIONS = {"state": 16, "pixel": 8}  # per episode
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), default=sorted(SHAPES))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    result = {}
+    for shape in arguments.shapes:
+        result |= compare(shape, arguments.rounds, arguments.device)
+    print("RESULT", json.dumps(result))
+
+
+def compare(shape: str, rounds: int, device: str) -> dict:
+    config = load_config(
+        [
+            *SHAPES[shape],
+            "algo.num_critic_warmup_iterations=0",
+            "algo.target_kl=1e9",
+            f"algo.num_gpus_per_learner={int(device == 'cuda')}",
+        ]
+    )
+    learner = make_learner(config)
+    episodes = make_episodes(learner.module[DEFAULT_MODULE_ID], config, shape)
+    columns = {}
+    original = learner._make_batch_if_necessary
+
+    def remember(**kwargs):
+        batch = original(**kwargs)
+        columns.update(batch.policy_batches[DEFAULT_MODULE_ID])
+        return batch
+
+    learner._make_batch_if_necessary = remember
+    settings = {
+        "timesteps": {ITERATION: 0},
+        "num_epochs": config.algo.num_epochs,
+        "minibatch_size": config.algo.minibatch_size,
+    }
+    learner.update(episodes=episodes, **settings)  # warms up, and makes the batch
+    plain = PlainLoop(learner.module[DEFAULT_MODULE_ID], config, columns)
+    plain.update()
+    ratios, seconds = [], []
+    for number in range(rounds):
+        runs = {
+            "ours": lambda: learner.update(episodes=episodes, **settings),
+            "plain": plain.update,
+        }
+        order = list(runs) if number % 2 else list(reversed(runs))
+        taken = {name: timed(runs[name]) for name in order}
+        ratios.append(taken["plain"] / taken["ours"])
+        seconds.append(taken["ours"])
+        print(shape, {name: round(value, 3) for name, value in taken.items()}, flush=True)
+    pairs = len(columns["chain"]) * config.policy.num_denoising_steps * config.algo.num_epochs
+    return {
+        f"ratio_{shape}": round(statistics.median(ratios), 3),
+        f"pairs_per_s_{shape}": round(pairs / statistics.median(seconds), 1),
+        f"shares_{shape}": time_shares(learner, episodes, settings),
+    }
+
+
+def timed(function) -> float:
+    begin = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def observation_spaces(config) -> dict[str, gym.Space]:
+    numbers = lambda n: gym.spaces.Box(-np.inf, np.inf, (n,), np.float32)  # noqa: E731
+    spaces = {"proprio": numbers(PROPRIO), "object_state": numbers(OBJECTS)}
+    if config.policy.mode == "pixel":
+        size = config.policy.image_size
+        image = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        spaces |= {"agentview": image, "wrist": image}
+    return spaces
+
+
+def make_learner(config):
+    sizes = {"proprio": PROPRIO, "object_state": OBJECTS}
+    stats = NormStats(
+        -np.ones(7, np.float32),
+        np.ones(7, np.float32),
+        {key: np.zeros(size, np.float32) for key, size in sizes.items()},
+        {key: np.ones(size, np.float32) for key, size in sizes.items()},
+    )
+    rllib = to_rllib(config, stats)
+    spec = rllib.get_default_rl_module_spec()
+    spec.model_config = rllib.rl_module_spec.model_config
+    spec.observation_space = gym.spaces.Dict(observation_spaces(config))
+    spec.action_space = gym.spaces.Box(-1, 1, (config.policy.action_steps, 7), np.float32)
+    modules = MultiRLModuleSpec(rl_module_specs={DEFAULT_MODULE_ID: spec})
+    learner = rllib.learner_class(config=rllib, module_spec=modules)
+    learner.build()
+    return learner
+
+
+def make_episodes(module, config, shape: str) -> list[SingleAgentEpisode]:
+    """Episodes of random observations, acted in by the policy itself."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    return [
+        make_episode(module, config, NUM_DECISIONS[shape], rng) for _ in range(NUM_EPISODES[shape])
+    ]
+
+
+def make_episode(module, config, num: int, rng) -> SingleAgentEpisode:
+    rows = [
+        {
+            key: rng.integers(0, 256, space.shape, np.uint8)
+            if space.dtype == np.uint8
+            else rng.normal(size=space.shape).astype(np.float32)
+            for key, space in observation_spaces(config).items()
+        }
+        for _ in range(num + 1)
+    ]
+    device = next(module.parameters()).device
+    batch = {key: np.stack([row[key] for row in rows[:-1]]) for key in rows[0]}
+    output = module.forward_exploration(
+        {"obs": {key: torch.from_numpy(value).to(device) for key, value in batch.items()}}
+    )
+    output = {key: value.cpu().numpy() for key, value in output.items()}
+    success = bool(rng.integers(2))
+    infos = [{} for _ in rows]
+    steps = num * config.policy.action_steps
+    infos[-1] = {"num_env_steps": steps, "init_state_index": -1, "seed": int(rng.integers(2**31))}
+    return SingleAgentEpisode(
+        observations=rows,
+        actions=list(output.pop("actions")),
+        rewards=[0.0] * (num - 1) + [float(success)],
+        infos=infos,
+        terminated=success,
+        truncated=not success,
+        extra_model_outputs={key: list(value) for key, value in output.items()},
+        len_lookback_buffer=0,
+    ).to_numpy()
+
+
+class PlainLoop:
+    """The same losses on the same batch, as one would write them without RLlib."""
+
+    def __init__(self, module, config, columns) -> None:
+        self.module, self.algo, self.columns = module, config.algo, columns
+        self.num_steps = config.policy.num_denoising_steps
+        self.actor = torch.optim.Adam(module.policy.parameters(), self.algo.lr)
+        self.critic = torch.optim.Adam(module.critic.parameters(), self.algo.critic_lr)
+
+    def update(self) -> None:
+        num = len(self.columns["chain"])
+        for _ in range(self.algo.num_critic_epochs):
+            for rows in self.minibatches(num, self.algo.critic_minibatch_size):
+                value = self.module.critic(self.observation(rows))
+                loss = value_loss(value, self.columns["value_targets"][rows])
+                self.step(loss, self.critic, self.module.critic)
+        for _ in range(self.algo.num_epochs):
+            for pairs in self.minibatches(num * self.num_steps, self.algo.minibatch_size):
+                self.step(self.policy_loss(pairs), self.actor, self.module.policy)
+
+    def policy_loss(self, pairs):
+        rows, position = pairs // self.num_steps, pairs % self.num_steps
+        columns, k = self.columns, self.num_steps - position
+        log_prob = self.module.policy.log_prob(
+            self.observation(rows),
+            columns["chain"][rows, position],
+            columns["chain"][rows, position + 1],
+            k,
+        )
+        result = policy_loss(
+            log_prob,
+            columns["chain_log_prob"][rows, position],
+            columns["executed"][rows],
+            columns["advantages"][rows],
+            k,
+            num_denoising_steps=self.num_steps,
+            gamma_denoising=self.algo.gamma_denoising,
+            clip_base=self.algo.clip_base,
+            clip_param=self.algo.clip_param,
+        )
+        result.approx_kl.item()  # for the KL limit
+        return result.loss
+
+    def observation(self, rows):
+        return {key: value[rows] for key, value in self.columns["obs"].items()}
+
+    def minibatches(self, num: int, size: int):
+        order = torch.randperm(num).to(self.columns["chain"].device)
+        return order.chunk(-(-num // size))
+
+    def step(self, loss, optimizer, part) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(part.parameters(), self.algo.grad_clip)
+        optimizer.step()
+
+
+def time_shares(learner, episodes, settings) -> dict[str, float]:
+    """Returns the share of one update's time by part; what is left over is RLlib's own."""
+    seconds: Counter[str] = Counter()
+
+    def watch(owner, name: str, part: str) -> None:
+        function = getattr(owner, name)
+
+        @wraps(function)
+        def wrapper(*args, **kwargs):
+            begin = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+                seconds[part] += time.perf_counter() - begin
+
+        setattr(owner, name, wrapper)
+
+    watch(learner, "_make_batch_if_necessary", "batch")
+    watch(learner.module, "forward_train", "forward")
+    watch(learner, "compute_losses", "loss")
+    watch(learner, "compute_gradients", "backward")
+    watch(learner, "postprocess_gradients", "clip")
+    watch(learner, "apply_gradients", "step")
+    total = timed(lambda: learner.update(episodes=episodes, **settings))
+    seconds["rest"] = total - sum(seconds.values())
+    return {part: round(value / total, 3) for part, value in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""``rl-datagen demos``: human demonstrations."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rl_datagen.config import AmplifyConfig, ImportConfig, load_config
+from rl_datagen.tasks import SUITES
+
+app = typer.Typer(help="Human demonstrations, and many made from them.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("import")
+def import_(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE] [OVERLAY.yaml | KEY=VALUE]...",
+            help="SOURCE is 'bundled' (one demonstration per task, the default), an HDF5 file of "
+            "LIBERO's or a folder of them; settings follow, such as task=libero_goal.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay human demonstrations in this simulator and store them as a dataset.
+
+    Those that miss the goal are stored too, and marked. A second call continues the first.
+    """
+    source, settings = _split(arguments or [])
+    config = load_config(settings, model=ImportConfig)
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.demos.importing import import_demonstrations
+
+    if as_json:
+        report = import_demonstrations(config, source)
+        print(json.dumps({**asdict(report), "dataset": str(report.dataset)}, indent=2))
+        return
+    with show_progress() as progress:
+        report = import_demonstrations(
+            config,
+            source,
+            on_start=lambda total: progress.start("import", total),
+            on_task=lambda task: progress.advance(1, task),
+        )
+    table = Table("task", "demonstrations", "succeeded", "not imported, or not successful")
+    for task in report.tasks:
+        counts = (str(task.demonstrations), str(task.succeeded))
+        table.add_row(task.task, *counts, Text("\n".join(task.problems)))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for problem in report.problems:
+        console.print(Text(problem))
+    total = sum(task.demonstrations for task in report.tasks)
+    succeeded = sum(task.succeeded for task in report.tasks)
+    print(f"{succeeded} of {total} demonstrations succeed in this simulator: {report.dataset}")
+
+
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    """Returns the source and the settings."""
+    if arguments and "=" not in arguments[0] and not arguments[0].endswith((".yaml", ".yml")):
+        return arguments[0], arguments[1:]
+    return "bundled", arguments
+
+
+@app.command("download")
+def download_(
+    suites: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SUITE]...", help="None: all five.", show_default=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where to put the files.")] = Path("outputs/libero"),
+    yes: Annotated[bool, typer.Option("--yes", help="Fetch, having seen the size.")] = False,
+) -> None:
+    """Show size and licence of LIBERO's full set, 50 demonstrations per task; fetch with --yes."""
+    from rl_datagen.demos.download import LICENSE, REPOSITORY, download, list_remote
+
+    files = list_remote(suites or SUITES)
+    size = sum(file.num_bytes for file in files) / 1e9
+    print(f"{REPOSITORY}: {len(files)} files, {size:.1f} GB, to {folder}\nlicence: {LICENSE}")
+    if not yes:
+        print("Nothing was fetched. Call again with --yes to fetch.")
+        return
+    for file in files:
+        print(download(file, folder), flush=True)
+    print(f"Next: rl-datagen demos import {folder} name=libero")
+
+
+@app.command("amplify")
+def amplify_(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[OVERLAY.yaml | KEY=VALUE]...",
+            help="Such as task=libero_goal num_episodes=10 name=goal.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make many successful episodes of each task from its human demonstration.
+
+    Tasks are worked on side by side, as Ray tasks. A second call continues the first.
+    """
+    config = load_config(settings or [], model=AmplifyConfig)
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect.amplification import AmplifiedTask, amplify
+
+    begin = time.monotonic()
+    done: list[AmplifiedTask] = []
+    with show_progress() as progress:
+
+        def on_task(task: AmplifiedTask) -> None:
+            done.append(task)
+            progress.advance(1, f"{task.task}: {task.num_episodes} of {task.num_attempts} attempts")
+
+        path = amplify(config, on_start=lambda n: progress.start("amplify", n), on_task=on_task)
+        episodes, attempts = (
+            sum(task.num_episodes for task in done),
+            sum(task.num_attempts for task in done),
+        )
+        summary = f"tasks={len(done)} episodes={episodes} attempts={attempts}"
+        progress.finish("amplify", summary, time.monotonic() - begin)
+    Console(soft_wrap=True).print(
+        f"dataset  {path}\nlook     rl-datagen demos info {path}", highlight=False
+    )
+
+
+@app.command("info")
+def info_(
+    folder: Annotated[
+        Path, typer.Argument(help="A dataset, or a folder of datasets.", show_default=True)
+    ] = Path("outputs/demos"),
+    paths: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of the hand's paths per task.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show counts, attempts, quality and spread of demonstrations, task by task."""
+    from rl_datagen.quality import demonstrations_info, find_datasets
+
+    rows = list(demonstrations_info(find_datasets(folder), paths))
+    if as_json:
+        print(json.dumps({"tasks": [asdict(row) for row in rows]}, indent=2))
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("task", "source"):
+        table.add_column(name, no_wrap=True)
+    for name in ("stored", "attempts", "length", "no-ops", "jerk", "starts", "spread"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        failed = f" ({row.episodes - row.successes} miss)" if row.successes < row.episodes else ""
+        table.add_row(
+            row.task,
+            row.source,
+            f"{row.episodes}{failed}",
+            "" if row.attempts is None else str(row.attempts),
+            f"{row.length_mean:.0f}",
+            str(row.noops),
+            "" if row.jerk_mean is None else f"{row.jerk_mean:.0f}",
+            f"{row.shipped_init_states}+{row.drawn_init_states}",
+            "" if row.path_spread is None else f"{100 * row.path_spread:.1f} cm",
+        )
+    Console().print(table)
+    print(
+        "length: env steps, mean. jerk: mean squared, (m/s^3)^2. starts: shipped + newly drawn\n"
+        "init states. spread: of the hand's paths, at the same share of their length."
+    )

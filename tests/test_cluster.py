@@ -1,0 +1,55 @@
+import os
+import signal
+
+import pytest
+import ray
+
+from rl_datagen.cluster import map_units, ray_session
+from rl_datagen.core.errors import SimulatorError, UserError
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(autouse=True)
+def _no_ray():
+    """Leaves the cluster that tests of other modules share."""
+    ray.shutdown()
+
+
+def _work(unit):
+    number, folder = unit
+    if number == 1:
+        raise SimulatorError("diverged", task="libero_goal/3", step=7)
+    marker = folder / "killed"
+    if number == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def test_units_survive_a_killed_worker_and_a_failure_of_one_leaves_the_others(tmp_path):
+    with ray_session(tmp_path / "ray.log", num_cpus=2):
+        results = dict(map_units(_work, [(n, tmp_path) for n in range(4)], num_workers=2))
+    by_number = {number: result for (number, _), result in results.items()}
+    assert (tmp_path / "killed").exists()
+    assert [by_number[n] for n in (0, 2, 3)] == [0, 4, 9]
+    error = by_number[1]
+    assert isinstance(error, SimulatorError)
+    assert (error.message, error.step) == ("diverged", 7)
+
+
+def test_an_unreachable_cluster_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with (
+        pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:1"),
+        ray_session(tmp_path / "ray.log"),
+    ):
+        pass
+
+
+def test_a_process_that_has_joined_a_cluster_stays_in_it(tmp_path):
+    with ray_session(tmp_path / "ray.log", num_cpus=1):
+        with ray_session(tmp_path / "inner.log", num_cpus=2):
+            assert ray.cluster_resources()["CPU"] == 1
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
