@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ROBOMIMIC := .venv-robomimic
 
-.PHONY: help install gl quickstart format check test e2e check-formats bench clean
+.PHONY: help install gl quickstart format check test e2e test-faults test-autoscaling check-formats bench clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -35,8 +35,8 @@ check: $(STAMP)  ## format, lint, spelling, types, import layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: install  ## every test but the whole chain
-	$(BIN)/pytest -m 'not e2e'
+test: install  ## every test but the whole chain, faults and autoscaling
+	$(BIN)/pytest -m 'not e2e and not faults and not autoscaling'
 
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e
@@ -50,6 +50,12 @@ check-formats: install  ## our exports, read by other people's libraries
 	rm -rf outputs/formats
 	$(BIN)/python tests/formats/make_hdf5.py outputs/formats/hdf5
 	$(ROBOMIMIC)/bin/python tests/formats/check_hdf5.py outputs/formats/hdf5
+
+test-faults: install  ## kills the processes of campaigns, which go on
+	$(BIN)/pytest -m faults
+
+test-autoscaling: install  ## nodes that come and go with pending trials, on this machine
+	$(BIN)/pytest -m autoscaling --log-cli-level=INFO
 
 bench: install  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/sim.py speed

@@ -60,6 +60,7 @@ def fine_tune(
     evaluate: Callable[[ChunkActor], Score] | None = None,
     demonstrations: Sequence[Trajectory] = (),
     report: Report | None = None,
+    should_stop: Callable[[dict[str, Any]], bool] = lambda _: False,
     init_state_indices: Sequence[int] | None = None,
     env: str = LIBERO_ENV,
 ) -> dict[str, Any]:
@@ -78,12 +79,14 @@ def fine_tune(
             does.
         demonstrations: What ``algo.bc_loss_coeff`` clones.
         report: Told the number of finished iterations and the row of the last one.
+        should_stop: Asked with the last row before each further iteration; True ends the run early.
         init_state_indices: Shipped init states to train on, taken from the beginning for every
             cohort; None draws new ones.
         env: A registered environment, for tests.
 
     Returns:
-        ``num_iterations``, ``num_env_steps`` and the last row of the learning curve.
+        ``num_iterations``, ``num_env_steps``, ``stopped`` (by ``should_stop``), and the last and
+        the best row of the learning curve.
 
     Raises:
         UserError: The expert is of another task, or of another shape than ``config.policy``.
@@ -104,7 +107,7 @@ def fine_tune(
             if config.algo.bc_loss_coeff:
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
             curve = _restore(algo, output)
-            while not _finished(curve, config.algo):
+            while not (_finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
                 row = _row(algo.train(), curve)
                 curve.append(row)
                 if evaluate and _evaluation_due(algo.iteration, config.algo):
@@ -123,6 +126,7 @@ def fine_tune(
     metrics = {
         "num_iterations": len(curve),
         "num_env_steps": curve[-1]["num_env_steps_lifetime"] if curve else 0,
+        "stopped": not _finished(curve, config.algo),
         "last": curve[-1] if curve else {},
         "best": best or {},
     }

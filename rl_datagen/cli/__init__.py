@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_datagen import __version__
+from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.demos import app as demos_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.errors import UserError
@@ -31,6 +32,7 @@ app = typer.Typer(
 dataset_app = typer.Typer(help="Inspect and check datasets.", no_args_is_help=True)
 config_app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
 app.add_typer(demos_app, name="demos")
+app.add_typer(campaign_app, name="campaign")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(config_app, name="config")
 
@@ -121,7 +123,7 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     config = load_config(settings or [], base=QUICKSTART)
     # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.quickstart import quickstart as run
+    from rl_datagen.quickstart.chain import quickstart as run
 
     with show_progress() as progress:
         page = run(config, progress, fresh=fresh)
@@ -141,7 +143,7 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
     """
     config = load_config(settings or [])
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.quickstart import train as run
+    from rl_datagen.quickstart.chain import train as run
 
     with show_progress() as progress:
         done = run(config, progress, fresh=fresh)

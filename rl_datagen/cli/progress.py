@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from rl_datagen.quickstart import Progress
+from rl_datagen.quickstart.run import Progress
 
 _SECONDS_BETWEEN_LINES = 20.0
 _ROWS = 12  # iterations that the table shows

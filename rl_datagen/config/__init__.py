@@ -1,5 +1,6 @@
 """Frozen, typed settings and their loader."""
 
+from rl_datagen.config.campaign import CampaignConfig, CampaignSection
 from rl_datagen.config.loader import load_config, parse_override
 from rl_datagen.config.schema import (
     AlgoConfig,
@@ -20,6 +21,8 @@ from rl_datagen.config.schema import (
 __all__ = [
     "AlgoConfig",
     "AmplifyConfig",
+    "CampaignConfig",
+    "CampaignSection",
     "CollectConfig",
     "Config",
     "DemosConfig",

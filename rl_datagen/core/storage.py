@@ -1,13 +1,23 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, on this machine or under a URI."""
 
 import hashlib
+import importlib
 import json
+import logging
 import os
+import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import tenacity
+
+from rl_datagen.core.errors import UserError
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -51,3 +61,159 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+class Storage:
+    """Files below a local folder or a URI (``file://``, ``s3://``, ``gs://``).
+
+    Each call tries again, and says so, while the storage is unavailable. A file is replaced whole.
+
+    Args:
+        uri: The folder.
+        patience_s: How long a call keeps trying.
+
+    Raises:
+        UserError: No storage has such a URI.
+    """
+
+    def __init__(self, uri: str, patience_s: float = 300) -> None:
+        self.uri, self.patience_s = uri.rstrip("/"), patience_s
+        # Slow to import, and the command line should answer at once.
+        filesystem: Any = importlib.import_module("pyarrow.fs").FileSystem
+        path = self.uri if "://" in self.uri else str(Path(self.uri).resolve())
+        try:
+            found: Any = filesystem.from_uri(path)
+        except (ValueError, OSError) as error:
+            raise UserError(
+                f"campaign.storage={uri} cannot be used: {_first_line(error)}. Give a folder, or a "
+                "URI that begins with file://, s3:// or gs://."
+            ) from None
+        self._fs: Any = found[0]
+        self._root: str = found[1]
+
+    def uri_of(self, path: str) -> str:
+        """Returns the URI of a file or folder; ``?endpoint_override=...`` stays at the end."""
+        uri, mark, options = self.uri.partition("?")
+        return f"{uri.rstrip('/')}/{path}{mark}{options}"
+
+    def check(self) -> None:
+        """Writes a file and removes it.
+
+        Raises:
+            UserError: The storage cannot be reached, or not be written.
+        """
+        try:
+            self.write_json(".check", None)
+            self.remove(".check")
+        except OSError as error:
+            raise UserError(
+                f"campaign.storage={self.uri} cannot be written: {_first_line(error)}. Check the "
+                "address, the network and the credentials, or leave the setting out."
+            ) from error
+
+    def read_json(self, path: str) -> Any:
+        """Returns what a JSON file holds, or None if there is no such file."""
+        text = self.read_text(path)
+        return None if text is None else json.loads(text)
+
+    def read_text(self, path: str) -> str | None:
+        """Returns a text file, or None if there is no such file."""
+
+        def read() -> str | None:
+            try:
+                with self._fs.open_input_stream(self._full(path)) as file:
+                    return file.read().decode("utf-8")
+            except FileNotFoundError:
+                return None
+
+        return self._try(read)
+
+    def write_json(self, path: str, value: Any) -> None:
+        """Writes ``value`` as indented JSON."""
+        self.write_text(path, json.dumps(value, indent=2) + "\n")
+
+    def write_text(self, path: str, text: str) -> None:
+        """Writes a text file."""
+
+        def copy(target: Any) -> None:
+            target.write(text.encode("utf-8"))
+
+        self._try(lambda: self._write(path, copy))
+
+    def upload(self, source: Path, path: str) -> None:
+        """Copies a file of this machine to the storage."""
+
+        def copy(target: Any) -> None:
+            with source.open("rb") as file:
+                shutil.copyfileobj(file, target, 1 << 20)
+
+        self._try(lambda: self._write(path, copy))
+
+    def download(self, path: str, target: Path) -> None:
+        """Copies a file of the storage to this machine."""
+
+        def copy() -> None:
+            with (
+                atomic_path(target) as temporary,
+                self._fs.open_input_stream(self._full(path)) as source,
+                temporary.open("wb") as file,
+            ):
+                shutil.copyfileobj(source, file, 1 << 20)
+
+        self._try(copy)
+
+    def remove(self, path: str) -> None:
+        """Removes a file, if it is there."""
+
+        def delete() -> None:
+            try:
+                self._fs.delete_file(self._full(path))
+            except FileNotFoundError:
+                return
+
+        self._try(delete)
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _write(self, path: str, copy: Callable[[Any], None]) -> None:
+        """An object appears whole; on a disk, a rename makes it so."""
+        full = self._full(path)
+        folder, _, name = full.rpartition("/")
+        disk = self._fs.type_name == "local"
+        target = f"{folder}/.{name}.{os.getpid()}" if disk else full
+        if disk:
+            self._fs.create_dir(folder, recursive=True)
+        with self._fs.open_output_stream(target) as file:
+            copy(file)
+        if disk:
+            self._fs.move(target, full)
+
+    def _try(self, action: Callable[[], Result]) -> Result:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_unavailable),
+            wait=tenacity.wait_exponential(max=30),
+            stop=tenacity.stop_before_delay(self.patience_s),
+            before_sleep=self._say,
+            reraise=True,
+        )
+        return retrying(action)
+
+    def _say(self, attempt: tenacity.RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        logger.warning(
+            "storage unavailable, trying again uri=%s attempt=%d error=%s",
+            self.uri,
+            attempt.attempt_number,
+            error and _first_line(error),
+        )
+
+
+def _unavailable(error: BaseException) -> bool:
+    """Whether waiting may help."""
+    hopeless = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+    return isinstance(error, OSError) and not isinstance(error, hopeless)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")

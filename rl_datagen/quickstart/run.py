@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -14,10 +16,23 @@ from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
-from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import Task, get_task
 
+if TYPE_CHECKING:
+    from rl_datagen.sim import Scene
+
 Summary = dict[str, Any]
+ORDER = (
+    "demonstrations",
+    "warm_start",
+    "evaluate_before",
+    "dppo",
+    "evaluate_after",
+    "collect",
+    "render",
+    "report",
+)
+"""The stages; each is made from what those before it left."""
 
 
 class Progress(Protocol):
@@ -95,8 +110,10 @@ class Run:
         return get_task(self.config.task)
 
     @cached_property
-    def scene(self) -> Scene:
+    def scene(self) -> "Scene":
         """Its compiled scene."""
+        from rl_datagen.sim import load_scene  # only where simulators run
+
         return load_scene(self.task, self.config.sim.backend)
 
     def finished(self, stage: str) -> bool:
@@ -113,6 +130,10 @@ class Run:
     def mark(self, stage: str, summary: Summary) -> None:
         """Leaves the marker of a finished stage."""
         write_json(self._marker(stage), summary)
+
+    def should_stop(self, row: dict[str, Any]) -> bool:
+        """Whether learning ends with this row of the learning curve; a campaign has budgets."""
+        return False
 
     def forget(self, stage: str) -> None:
         """Removes the marker of a stage, which has to run again."""
@@ -167,3 +188,41 @@ class Run:
 def _read_settings(path: Path) -> dict[str, Any]:
     """Reads a configuration; a setting that is newer than the file has its default."""
     return load_config(base=path).model_dump(mode="json")
+
+
+def run_stages(
+    run: Run, stages: Mapping[str, Callable[[Run], Summary]], *, fresh: bool = False
+) -> None:
+    """Runs those of these stages that are not finished yet.
+
+    Args:
+        run: The run.
+        stages: Some of those in ``ORDER``, by name.
+        fresh: Delete what an earlier run of this name left, and start over.
+
+    Raises:
+        ConfigError: The output folder belongs to another configuration.
+    """
+    if fresh:
+        run.clear()
+    run.claim()
+    for stage, function in stages.items():
+        if run.finished(stage):
+            summary = run.summary(stage)
+            run.progress.finish(stage, f"already done: {_line(summary)}", summary["seconds"])
+            continue
+        for later in ORDER[ORDER.index(stage) :]:  # what was made from the old result
+            run.forget(later)
+        begin = time.monotonic()
+        summary = function(run)
+        summary["seconds"] = round(time.monotonic() - begin, 1)
+        run.mark(stage, summary)
+        run.progress.finish(stage, _line(summary), summary["seconds"])
+
+
+def _line(summary: Summary) -> str:
+    pairs = [(key, value) for key, value in summary.items() if key != "seconds"]
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in pairs
+    )

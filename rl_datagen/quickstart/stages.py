@@ -91,8 +91,10 @@ def fine_tune_expert(run: Run) -> Summary:
             evaluate=lambda actor: _score(run, actor),
             demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
+            should_stop=run.should_stop,
         )
-    return {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
+    summary = {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
+    return summary | ({"stopped": True} if metrics["stopped"] else {})
 
 
 def _score(run: Run, actor: ChunkActor) -> Score:

@@ -1,0 +1,71 @@
+"""A copy, in the campaign's storage, of the folders that a trial continues from."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rl_datagen.core.storage import Storage
+
+Index = dict[str, tuple[int, int]]
+"""Size in bytes and time of modification (ns) of each file, by its path below the root."""
+
+
+class Mirror:
+    """Copies a trial's folders to the storage and back.
+
+    The index, which is written last, says which files the copy consists of: one that was
+    interrupted leaves the previous copy in force.
+
+    Args:
+        storage: Where the copy is.
+        root: The folders' common parent.
+        folders: The folders; the copy has the same paths.
+        index: Path of the index in the storage, and below ``root``.
+    """
+
+    def __init__(self, storage: Storage, root: Path, folders: Iterable[Path], index: str) -> None:
+        self._storage, self._root, self._folders = storage, root, tuple(folders)
+        self._index, self._local = index, root / index
+
+    def upload(self) -> None:
+        """Copies the files that are new or have changed, and drops those that are gone."""
+        before, now = _parse(self._storage.read_json(self._index)), self._files()
+        for path, stamp in now.items():
+            if before.get(path) != stamp:
+                self._storage.upload(self._root / path, path)
+        self._storage.write_json(self._index, now)
+        self._local.parent.mkdir(parents=True, exist_ok=True)
+        self._storage.download(self._index, self._local)
+        for path in before.keys() - now.keys():
+            self._storage.remove(path)
+
+    def download(self) -> None:
+        """Restores the copy, unless this machine made it: then its files are as new or newer."""
+        text = self._storage.read_text(self._index)
+        if text is None or (self._local.exists() and self._local.read_text("utf-8") == text):
+            return
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        for path, (_, modified) in _parse(self._storage.read_json(self._index)).items():
+            target = self._root / path
+            self._storage.download(path, target)
+            os.utime(target, ns=(modified, modified))
+        self._storage.download(self._index, self._local)
+
+    def fetch(self, folder: Path) -> None:
+        """Restores the files of one folder, without those of its folders."""
+        for path in _parse(self._storage.read_json(self._index)):
+            if (self._root / path).parent == folder:
+                self._storage.download(path, self._root / path)
+
+    def _files(self) -> Index:
+        paths = [path for folder in self._folders for path in folder.rglob("*") if path.is_file()]
+        return {
+            path.relative_to(self._root).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in sorted(set(paths))  # an expert's folder may lie in another one's
+        }
+
+
+def _parse(values: Mapping[str, tuple[int, int]] | None) -> Index:
+    return {path: (size, modified) for path, (size, modified) in (values or {}).items()}

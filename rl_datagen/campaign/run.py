@@ -1,0 +1,295 @@
+"""The driver of a campaign: which tasks are left, Ray Tune over them, and what became of them."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray import tune
+from ray._private.worker import get_dashboard_url
+from ray.tune.experiment import Trial as TuneTrial
+
+from rl_datagen.campaign.board import write_board
+from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states, write_state
+from rl_datagen.campaign.tracking import Tracker
+from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
+from rl_datagen.cluster import ray_session
+from rl_datagen.config import CampaignConfig
+from rl_datagen.core.compare import differences
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.provenance import provenance
+from rl_datagen.core.storage import Storage
+from rl_datagen.tasks import Task, get_task
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_TO_REACH_STORAGE = 20.0
+_SECONDS_BETWEEN_BOARDS = 30.0
+_FREE = ("max_concurrent_trials", "max_failures", "mlflow_uri", "gpus_per_trial", "cost_per_hour")
+"""Settings of the campaign that may change from one call to the next."""
+
+
+def run_campaign(
+    config: CampaignConfig, *, retry_failed: bool = False, stages: Stages | None = None
+) -> Mapping[str, TrialState | None]:
+    """Makes the experts that are missing.
+
+    Called again with the same name it goes on: experts that exist are left alone, and interrupted
+    trials continue after their last finished stage and iteration.
+
+    Args:
+        config: The campaign.
+        retry_failed: Run the tasks again that have used up their retries.
+        stages: What trials do; None: make an expert.
+
+    Returns:
+        How each selected task ended, by its id.
+
+    Raises:
+        ConfigError: The storage belongs to a campaign with other settings.
+        UserError: Storage or Ray cannot be reached.
+    """
+    config = _absolute(config)
+    Storage(config.storage, patience_s=_SECONDS_TO_REACH_STORAGE).check()
+    storage = Storage(config.storage)
+    _claim(storage, config)
+    states = read_states(storage, config.tasks)
+    left = [task for task in config.tasks if _is_left(states[task.id], retry_failed)]
+    logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
+    if left:
+        config.folder.mkdir(parents=True, exist_ok=True)
+        with ray_session(config.folder / "ray.log", _num_cpus(config, len(left))):
+            _run(config, storage, left, stages)
+    return read_states(storage, config.tasks)
+
+
+def _absolute(config: CampaignConfig) -> CampaignConfig:
+    """Trials have another working folder."""
+    storage = config.campaign.storage
+    if not storage or "://" in storage:
+        return config
+    section = config.campaign.model_copy(update={"storage": str(Path(storage).absolute())})
+    return config.model_copy(update={"campaign": section})
+
+
+def bundles(config: CampaignConfig) -> list[dict[str, float]]:
+    """Returns the resources of one trial: its own process, then its actors."""
+    algo, gpus = config.algo, config.campaign.gpus_per_trial
+    if not algo.num_learners:
+        gpus = gpus or algo.num_gpus_per_learner
+    own: dict[str, float] = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
+    learner: dict[str, float] = {"CPU": 1, "GPU": algo.num_gpus_per_learner}
+    env_runner: dict[str, float] = {"CPU": 1}
+    return [own, *[learner] * algo.num_learners, *[env_runner] * algo.num_env_runners]
+
+
+def _claim(storage: Storage, config: CampaignConfig) -> None:
+    """Writes configuration and provenance, or checks that the campaign has the same."""
+    text = storage.read_text("config.yaml")
+    if text is not None:
+        there = CampaignConfig.model_validate(yaml.safe_load(text))
+        lines = [
+            f"{name} is {old!r} there and {new!r} here"
+            for name, old, new in differences(_identity(there), _identity(config))
+        ]
+        if lines:
+            raise ConfigError(
+                f"The campaign in {config.storage} has another configuration: {'; '.join(lines)}. "
+                "Nothing was changed. Choose another name with name=... (and another "
+                "campaign.storage), or give it these settings; task, output_dir and, of campaign, "
+                f"{', '.join(_FREE)} may differ."
+            )
+    else:
+        storage.write_json("provenance.json", provenance())
+    storage.write_text(
+        "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    )
+
+
+def _identity(config: CampaignConfig) -> dict[str, Any]:
+    exclude: Any = {"task": True, "output_dir": True, "campaign": {*_FREE, "storage"}}
+    return config.model_dump(mode="json", exclude=exclude)
+
+
+def _is_left(state: TrialState | None, retry_failed: bool) -> bool:
+    if state is None or state.state not in (*DONE, "failed"):
+        return True
+    return state.state == "failed" and retry_failed
+
+
+def _num_cpus(config: CampaignConfig, num_tasks: int) -> int:
+    """Cores Ray may believe in on this machine: enough for the trials asked for, at least one."""
+    at_once = min(config.campaign.max_concurrent_trials or 1, num_tasks)
+    return max(os.cpu_count() or 1, at_once * len(bundles(config)))
+
+
+def _run(
+    config: CampaignConfig, storage: Storage, tasks: list[Task], stages: Stages | None
+) -> None:
+    root = Path(config.output_dir).absolute()
+    if not config.campaign.storage and sum(node["Alive"] for node in ray.nodes()) > 1:
+        logger.warning(
+            "several nodes and campaign.storage=null: they need %s on a shared disk, or give "
+            "campaign.storage an s3:// or gs:// URI",
+            root,
+        )
+    tracker = _tracker(config)
+    runs = tracker.open([task.id for task in tasks], _parameters(config))
+    for task in tasks:
+        state = read_state(storage, task) or TrialState(task.id)
+        pending = {"state": "pending", "finished": None, "error": None, "updated": time.time()}
+        known = {"mlflow_run": runs.get(task.id) or state.mlflow_run}
+        iterations = {"num_iterations": config.algo.num_iterations}
+        write_state(storage, replace(state, **pending, **known, **iterations))
+    storage.write_json("campaign.json", {"mlflow_uri": tracker.uri, "dashboard": _dashboard()})
+
+    def expert(parameters: dict[str, Any]) -> None:
+        train_task(parameters, config=config, root=root, stages=stages)
+
+    at_once = config.campaign.max_concurrent_trials
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one cannot be silenced
+    # Trials that wait for resources are what makes a cluster grow.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(at_once or len(tasks)))
+    tuner = tune.Tuner(
+        tune.with_resources(expert, tune.PlacementGroupFactory(bundles(config))),
+        param_space={TASK: tune.grid_search([task.id for task in tasks])},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=at_once,
+            reuse_actors=False,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=time.strftime("%Y%m%d-%H%M%S"),
+            storage_path=storage.uri_of("tune"),
+            failure_config=tune.FailureConfig(max_failures=config.campaign.max_failures),
+            callbacks=[_Witness(config, storage, tracker, root)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    tracker.flush(force=True)
+    _show_board(config)
+
+
+def _show_board(config: CampaignConfig) -> None:
+    """Renews the page; a campaign does not end for want of it."""
+    try:
+        write_board(str(config.storage))
+    except (UserError, OSError) as error:
+        logger.warning("no board error=%s", error)
+
+
+class _Witness(tune.Callback):
+    """Records what happens to trials where they cannot do it themselves."""
+
+    def __init__(
+        self, config: CampaignConfig, storage: Storage, tracker: Tracker, root: Path
+    ) -> None:
+        self._config, self._storage, self._root = config, storage, root
+        self._tracker = tracker
+        self._shown = 0.0  # time of the last board
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune stores its callbacks for its own restore, which we do not use."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial's process runs."""
+        self._tracker.status(trial.config[TASK], "RUNNING")
+        logger.info("started task=%s", trial.config[TASK])
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """A trial has reported."""
+        self._tracker.log(trial.config[TASK], result)
+        if time.monotonic() - self._shown > _SECONDS_BETWEEN_BOARDS:
+            self._shown = time.monotonic()
+            _show_board(self._config)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial died and is started again."""
+        state = read_state(self._storage, get_task(trial.config[TASK]))
+        error = (state and state.error) or _cause(trial)
+        logger.warning("died, is started again task=%s error=%s", trial.config[TASK], error)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial has died for the last time."""
+        task = get_task(trial.config[TASK])
+        state = read_state(self._storage, task) or TrialState(task.id)
+        now = time.time()
+        end = {"state": "failed", "finished": now, "updated": now}
+        write_state(self._storage, replace(state, **end, error=state.error or _cause(trial)))
+        self._end(task)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial's function has returned."""
+        self._end(get_task(trial.config[TASK]))
+
+    def _end(self, task: Task) -> None:
+        state = read_state(self._storage, task) or TrialState(task.id)
+        fetch = partial(expert_folder, task, self._config, self._root)
+        self._tracker.end(task.id, state.state, fetch if state.expert else None)
+        log = logger.warning if state.state == "failed" else logger.info
+        log(
+            "%s task=%s iterations=%d env_steps=%d seconds=%.0f%s",
+            state.state,
+            task.id,
+            state.iteration,
+            state.env_steps,
+            state.seconds,
+            f" error={state.error}" if state.error else "",
+        )
+
+
+def _cause(trial: TuneTrial) -> str:
+    lines = str(trial.get_error() or "its process died").strip().splitlines()
+    return lines[-1].strip()
+
+
+def _tracker(config: CampaignConfig) -> Tracker:
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.campaign.mlflow_uri
+    folder = config.folder.absolute()
+    if uri:
+        return Tracker(uri, config.name)
+    return Tracker(f"sqlite:///{folder}/mlflow.db", config.name, (folder / "mlartifacts").as_uri())
+
+
+def _parameters(config: CampaignConfig) -> dict[str, Any]:
+    algo = config.algo
+    return {
+        "policy": config.policy.kind,
+        "seed": config.seed,
+        "num_iterations": algo.num_iterations,
+        "num_episodes_per_iteration": algo.num_episodes_per_iteration,
+        "lr": algo.lr,
+    }
+
+
+def _trial_name(trial: TuneTrial) -> str:
+    return trial.config[TASK].replace("/", "-")
+
+
+def _dashboard() -> str | None:
+    url = get_dashboard_url()
+    return f"http://{url}" if url else None

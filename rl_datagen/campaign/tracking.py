@@ -1,0 +1,170 @@
+"""MLflow: one experiment per campaign, one run per task, written by the driver alone."""
+
+import logging
+import os
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+METRICS = (
+    "success_rate",
+    "episode_len_mean",
+    "num_env_steps_lifetime",
+    "env_steps_per_second",
+    "policy_loss",
+    "vf_loss",
+    "explained_variance",
+    "approx_kl",
+    "clip_fraction",
+    "lr",
+    "evaluation_success_rate",
+    "success_rate_before",
+    "success_rate_after",
+    "seconds",
+)
+_TASK = "task"  # the tag that tells runs apart
+_SECONDS_BETWEEN_TRIES = 60.0
+
+
+class Tracker:
+    """What happens to the campaign's trials, in MLflow.
+
+    While the server is down nothing waits for it and nothing is lost: what could not be logged is
+    logged when it answers again, or by a later call.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: The campaign's name.
+        artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
+        self.uri, self._experiment, self._artifacts = uri, experiment, artifacts
+        self._client: Any = None
+        self._experiment_id = ""
+        self._runs: dict[str, str] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._next_try, self._down = 0.0, False
+
+    def open(self, tasks: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        """Opens a run for each task, the old one if there is one; returns the runs' ids."""
+
+        def create() -> None:
+            for task in tasks:
+                self._open(task, parameters)
+
+        self._do(create)
+        return dict(self._runs)
+
+    def log(self, task: str, row: Mapping[str, Any]) -> None:
+        """Logs what ``METRICS`` names of a report."""
+        metrics = {key: row[key] for key in METRICS if row.get(key) is not None}
+        stamp, step = int(time.time() * 1000), int(row.get("iteration", 0))
+
+        def send() -> None:
+            from mlflow.entities import Metric
+
+            values = [Metric(key, float(value), stamp, step) for key, value in metrics.items()]
+            self._client.log_batch(self._runs[task], metrics=values)
+
+        self._do(send)
+
+    def status(self, task: str, status: str) -> None:
+        """Sets a run's status, in MLflow's words."""
+        self._do(lambda: self._client.update_run(self._runs[task], status=status))
+
+    def end(self, task: str, state: str, expert: Callable[[], Path] | None) -> None:
+        """Closes a run, with the files of the folder that ``expert`` returns as artifacts."""
+
+        def close() -> None:
+            run = self._runs[task]
+            self._client.set_tag(run, "state", state)
+            for path in sorted(expert().glob("*")) if expert else ():
+                if path.is_file() and path.suffix != ".log":
+                    self._client.log_artifact(run, str(path), "expert")
+            status = "FAILED" if state == "failed" else "FINISHED"
+            self._client.set_terminated(run, status)
+
+        self._do(close)
+
+    def flush(self, *, force: bool = False) -> None:
+        """Logs what waits, unless the server was down a moment ago."""
+        if not force and time.monotonic() < self._next_try:
+            return
+        while self._waiting:
+            try:
+                self._connect()
+                with _quiet():
+                    self._waiting[0]()
+            except Exception as error:  # whatever it is, training is worth more than its log
+                if not self._answers():
+                    self._warn("MLflow cannot be used, training goes on", error)
+                    self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
+                    self._down = True
+                    return
+                self._warn("MLflow has refused something, the rest goes on", error)
+            self._waiting.popleft()
+            self._down = False
+
+    def _answers(self) -> bool:
+        """Whether it is this action alone that fails, such as for a run that somebody deleted."""
+        try:
+            return bool(self._client and self._client.search_experiments(max_results=1))
+        except Exception:  # as above
+            return False
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if not self._down:
+            text = next(iter(str(error).splitlines()), type(error).__name__)
+            logger.warning("%s uri=%s error=%s", what, self.uri, text)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        self._waiting.append(action)
+        self.flush()
+
+    def _connect(self) -> None:
+        if self._client:
+            return
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        # The driver's loop must not wait for a server that is down.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        with _quiet():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(self.uri)
+            found = client.get_experiment_by_name(self._experiment)
+            self._experiment_id = (
+                found.experiment_id
+                if found
+                else client.create_experiment(self._experiment, self._artifacts)
+            )
+            runs = client.search_runs([self._experiment_id], max_results=1000)
+            self._runs |= {run.data.tags[_TASK]: run.info.run_id for run in runs}
+            self._client = client
+
+    def _open(self, task: str, parameters: Mapping[str, Any]) -> None:
+        if task in self._runs:
+            self._client.update_run(self._runs[task], status="SCHEDULED")
+            return
+        run = self._client.create_run(self._experiment_id, tags={_TASK: task}, run_name=task)
+        self._runs[task] = run.info.run_id
+        for key, value in parameters.items():
+            self._client.log_param(run.info.run_id, key, value)
+        self._client.update_run(run.info.run_id, status="SCHEDULED")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences the database layer's messages and MLflow's warnings about its own interior."""
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,95 @@
+"""``rl-datagen campaign``: experts for many tasks."""
+
+import json
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rl_datagen.config import CampaignConfig, load_config
+from rl_datagen.core.errors import UserError
+
+app = typer.Typer(help="Experts for many tasks, under Ray Tune.", no_args_is_help=True)
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERLAY.yaml | KEY=VALUE]...",
+        help="YAML overlays and dotted settings such as task=libero_goal; later ones win.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME|FOLDER", help="A campaign's name, folder or storage URI.")
+]
+
+
+@app.command()
+def run(
+    settings: Settings = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run the tasks again that have failed.")
+    ] = False,
+) -> None:
+    """Make the experts of all selected tasks.
+
+    A second call with the same name goes on: experts that exist are left alone, and interrupted
+    trials continue where they stopped.
+    """
+    config = load_config(settings or [], model=CampaignConfig)
+    # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
+    from rl_datagen.campaign.run import run_campaign
+
+    states = run_campaign(config, retry_failed=retry_failed)
+    counts = Counter(state.state if state else "pending" for state in states.values())
+    Console(soft_wrap=True).print(
+        f"campaign {config.storage}\n"
+        f"trials   {', '.join(f'{number} {state}' for state, number in counts.most_common())}",
+        highlight=False,
+    )
+    failed = [f"{s.task} ({s.error})" for s in states.values() if s and s.state == "failed"]
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(states)} tasks failed: {'; '.join(failed)}. The others are "
+            "not affected. Run the same command with --retry-failed to try these again."
+        )
+    if counts["pending"] + counts["running"]:
+        raise UserError("The campaign was interrupted. The same command goes on.")
+
+
+@app.command()
+def status(
+    name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Show how far a campaign is, what has failed, and what runs."""
+    from rl_datagen.campaign.read import read_campaign
+
+    campaign = read_campaign(name)
+    if as_json:
+        print(json.dumps(campaign.as_json(), indent=2))
+        return
+    from rl_datagen.cli.campaign_status import print_status
+
+    print_status(campaign)
+
+
+@app.command()
+def board(
+    name: Name,
+    every: Annotated[
+        float | None,
+        typer.Option(min=1, help="Write it again every so many seconds, until Ctrl-C."),
+    ] = None,
+) -> None:
+    """Write a campaign's page, board/index.html, which a browser reloads by itself."""
+    from rl_datagen.campaign.board import write_board
+
+    page = write_board(name, every=every or 30)
+    Console(soft_wrap=True).print(f"board    {page}", highlight=False)
+    with suppress(KeyboardInterrupt):
+        while every:
+            time.sleep(every)
+            write_board(name, every=every)

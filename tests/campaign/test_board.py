@@ -1,0 +1,110 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from rl_datagen.campaign.board import render_board, write_board
+from rl_datagen.campaign.state import TrialState, write_state
+from rl_datagen.campaign.status import STATES, Campaign
+from rl_datagen.core.storage import Storage
+from rl_datagen.tasks import TASKS
+
+AFTER = {"num_successes": 45, "num_episodes": 50}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of each cell of each row."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.rows = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+    def find(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture
+def trials():
+    """All tasks, in all states by turns."""
+    made = []
+    for place, task in enumerate(TASKS):
+        state = STATES[place % len(STATES)]
+        values = {} if state == "pending" else {"iteration": 4, "env_steps": 1000, "seconds": 360.0}
+        if state in ("finished", "stopped"):
+            values["success_after"] = AFTER
+        made.append(TrialState(task.id, state=state, num_iterations=10, **values))
+    return made
+
+
+def test_the_page_has_a_row_per_task_under_its_suite(trials):
+    page = Page(render_board(Campaign("all", "outputs/campaigns/all", trials)))
+    rows = [attrs for attrs in page.find("tr") if "data-state" in attrs]
+    assert [row["data-state"] for row in rows] == [trial.state for trial in trials]
+    assert sum(attrs.get("class") == "suite" for attrs in page.find("tr")) == 5
+    assert {attrs["data-state"] for attrs in page.find("button") if "data-state" in attrs} == set(
+        STATES
+    )
+    assert len({len(row) for row in page.rows}) == 1  # as many cells in each row
+
+
+def test_the_page_loads_nothing(trials):
+    page = Page(render_board(Campaign("all", "folder", trials), every=7))
+    attributes = [attrs for _, attrs in page.tags]
+    assert not any("src" in attrs or attrs.get("href") for attrs in attributes)
+    assert {"http-equiv": "refresh", "content": "7"} in attributes
+    policy = next(a for a in attributes if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy["content"]
+
+
+def test_what_trials_say_is_escaped(trials):
+    error = "</td></script><script>alert('x')</script>\n\"<img src=x onerror='alert(1)'>"
+    trials[3] = TrialState(trials[3].task, state="failed", stage="<b>", error=error)
+    links = (("MLflow", 'http://h/"><script>'), ("Ray dashboard", "javascript:alert(1)"))
+    page = Page(render_board(Campaign("<script>", "<script>", trials, links=links)))
+    assert len(page.find("script")) == 1
+    assert not page.find("img")
+    assert [attrs["href"] for attrs in page.find("a")] == ['http://h/"><script>']
+    assert any("</td></script><script>alert('x')</script>" in row[0] for row in page.rows if row)
+
+
+def test_success_before_and_after_has_intervals_and_a_sparkline_of_few_points():
+    trial = TrialState(
+        "libero_goal/3",
+        state="running",
+        num_iterations=1000,
+        iteration=900,
+        success_before={"num_successes": 22, "num_episodes": 50},
+        evaluated=[(10 * i, 0.5) for i in range(1, 91)],
+        sampled=[(i, 0.25) for i in range(1, 901)],
+    )
+    page = Page(render_board(Campaign("c", "f", [trial])))
+    assert page.rows[2][2] == "44% 31-58"
+    sampled, evaluated = (attrs["points"].split() for attrs in page.find("polyline"))
+    assert len(sampled) <= 60
+    assert len(evaluated) <= 60
+    assert sampled[-1] == evaluated[-1].replace(",13.0", ",19.5")
+
+
+def test_cost_appears_with_a_price_only(trials):
+    assert "Cost" not in render_board(Campaign("c", "f", trials))
+    page = Page(render_board(Campaign("c", "f", trials, cost_per_hour=20.0)))
+    assert page.rows[0][8] == "Cost"
+    assert page.rows[2][8] == "2.00"  # a tenth of an hour
+    assert len({len(row) for row in page.rows}) == 1
+
+
+def test_the_board_is_written_into_the_campaign(tmp_path):
+    write_state(Storage(str(tmp_path)), TrialState("libero_goal/3"))
+    assert write_board(str(tmp_path)) == f"{tmp_path}/board/index.html"
+    assert "libero_goal/3" in (tmp_path / "board" / "index.html").read_text("utf-8")
