@@ -22,6 +22,7 @@ TASKS = ["libero_goal/0", "libero_goal/1", "libero_goal/2"]
 def tiny_ray():
     import ray
 
+    ray.shutdown()  # the one that tests of other folders share
     tiny.start_ray()
     yield
     ray.shutdown()
