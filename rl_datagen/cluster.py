@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import SimulatorError, UserError, first_line
 from rl_datagen.core.log import stderr_to
 
 Unit = TypeVar("Unit")
@@ -46,7 +46,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"Ray could not be reached at RAY_ADDRESS={address}: {str(error).splitlines()[0]}. "
+            f"Ray could not be reached at RAY_ADDRESS={address}: {first_line(error)}. "
             "Unset RAY_ADDRESS to start Ray on this machine, or check address and token "
             "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
         ) from error
@@ -65,11 +65,11 @@ def _knock(address: str) -> None:
 
 def map_units(
     function: Callable[[Unit], Result], units: Iterable[Unit], num_workers: int | None = None
-) -> Iterator[tuple[Unit, Result | Exception]]:
+) -> Iterator[tuple[Unit, Result | SimulatorError]]:
     """Runs a function on each unit of work as a Ray task, and yields each as it ends.
 
-    A worker that dies is replaced and its unit run again, up to twice; an exception is a result, so
-    that one unit's failure leaves the others alone.
+    A worker that dies is replaced and its unit run again, up to twice. A simulator's failure is a
+    result, so that one unit's leaves the others alone; any other exception ends the job.
 
     Args:
         function: Importable by name, or small enough to be pickled.
@@ -90,4 +90,9 @@ def map_units(
             yield unit, ray.get(ready)
         except RayError as error:
             cause = getattr(error, "cause", None)
-            yield unit, cause if isinstance(cause, Exception) else error
+            if isinstance(cause, SimulatorError):
+                yield unit, cause
+            elif isinstance(cause, Exception):
+                raise cause from error
+            else:
+                raise

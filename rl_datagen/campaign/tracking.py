@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rl_datagen.core.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 METRICS = (
@@ -121,8 +123,7 @@ class Tracker:
 
     def _warn(self, what: str, error: Exception) -> None:
         if not self._down:
-            text = next(iter(str(error).splitlines()), type(error).__name__)
-            logger.warning("%s uri=%s error=%s", what, self.uri, text)
+            logger.warning("%s uri=%s error=%s", what, self.uri, first_line(error))
 
     def _do(self, action: Callable[[], None]) -> None:
         self._waiting.append(action)

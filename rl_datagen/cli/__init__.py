@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_datagen import __version__
+from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.demos import app as demos_app
 from rl_datagen.config import Config, load_config
@@ -36,16 +37,8 @@ app.add_typer(campaign_app, name="campaign")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(config_app, name="config")
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[OVERLAY.yaml | KEY=VALUE]...",
-        help="YAML overlays and dotted settings such as algo.lr=1e-4; later ones win.",
-        show_default=False,
-    ),
-]
+Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
 DatasetFolder = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")]
 
 

@@ -9,19 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.errors import UserError
 
 app = typer.Typer(help="Experts for many tasks, under Ray Tune.", no_args_is_help=True)
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[OVERLAY.yaml | KEY=VALUE]...",
-        help="YAML overlays and dotted settings such as task=libero_goal; later ones win.",
-        show_default=False,
-    ),
-]
+Settings = Annotated[list[str] | None, settings("task=libero_goal")]
 Name = Annotated[
     str, typer.Argument(metavar="NAME|FOLDER", help="A campaign's name, folder or storage URI.")
 ]
@@ -61,9 +55,7 @@ def run(
 
 
 @app.command()
-def status(
-    name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def status(name: Name, as_json: AsJson = False) -> None:
     """Show how far a campaign is, what has failed, and what runs."""
     from rl_datagen.campaign.read import read_campaign
 

@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.config import AmplifyConfig, ImportConfig, load_config
 from rl_datagen.tasks import SUITES
 
 app = typer.Typer(help="Human demonstrations, and many made from them.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("import")
@@ -97,20 +96,13 @@ def download_(
 
 @app.command("amplify")
 def amplify_(
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[OVERLAY.yaml | KEY=VALUE]...",
-            help="Such as task=libero_goal num_episodes=10 name=goal.",
-            show_default=False,
-        ),
-    ] = None,
+    overrides: Annotated[list[str] | None, settings("task=libero_goal num_episodes=10")] = None,
 ) -> None:
     """Make many successful episodes of each task from its human demonstration.
 
     Tasks are worked on side by side, as Ray tasks. A second call continues the first.
     """
-    config = load_config(settings or [], model=AmplifyConfig)
+    config = load_config(overrides or [], model=AmplifyConfig)
     from rl_datagen.cli.progress import show_progress
     from rl_datagen.collect.amplification import AmplifiedTask, amplify
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_datagen.cluster import map_units, ray_session
-from rl_datagen.collect.gather import gather
+from rl_datagen.collect.gather import gather, plan_episode
 from rl_datagen.config import AmplifyConfig
 from rl_datagen.core.errors import SimulatorError, UserError
-from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.card import write_card
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
@@ -92,8 +91,6 @@ def _run(
             task = source.task.id
             if isinstance(result, SimulatorError):
                 errors.append(f"{task} failed: {result.message}.")
-            elif isinstance(result, Exception):
-                raise result
             else:
                 episodes, num_attempts = result
                 if episodes:
@@ -132,10 +129,6 @@ def plan_attempt(scene: Scene, seed: int, number: int, *, num_shipped: int) -> P
         number: Of the attempt, from 0.
         num_shipped: Shipped init states that may serve, once each: the first ones.
     """
-    task = scene.task
-    episode_seed = derive_seed(seed, "amplified", task.id, number)
     index, drawn = divmod(number, 2)
-    shipped = not drawn and index < num_shipped
-    initial = scene.shipped_state(index) if shipped else scene.draw_state(episode_seed)
-    name = f"{task.suite}-{task.index}-amplified-{seed}-{number:05d}"
-    return PlannedEpisode(name, initial, episode_seed)
+    shipped = None if drawn or index >= num_shipped else index
+    return plan_episode(scene, "amplified", seed, number, shipped)

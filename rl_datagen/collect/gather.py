@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.rollout import PlannedEpisode, Policy, rollout
 from rl_datagen.sim import Scene
@@ -69,3 +70,22 @@ def gather(
                 needed = number
         attempts += wave
     return kept, needed
+
+
+def plan_episode(
+    scene: Scene, source: str, seed: int, number: int, shipped: int | None
+) -> PlannedEpisode:
+    """Returns episode ``number`` of a source.
+
+    Args:
+        scene: The task.
+        source: Whose stream of randomness it takes; names the episode, too.
+        seed: Of the run.
+        number: Of the episode in that stream.
+        shipped: The shipped init state it starts from; None: from a newly drawn one.
+    """
+    task = scene.task
+    episode_seed = derive_seed(seed, source, task.id, number)
+    initial = scene.draw_state(episode_seed) if shipped is None else scene.shipped_state(shipped)
+    name = f"{task.suite}-{task.index}-{source}-{seed}-{number:05d}"
+    return PlannedEpisode(name, initial, episode_seed)

@@ -3,16 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
-from rl_datagen.config.schema import Config, Count, Name, PositiveFloat, PositiveInt
+from rl_datagen.config.schema import (
+    Config,
+    Count,
+    Name,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    TaskSelector,
+)
 from rl_datagen.tasks import Task, select_tasks
 
 
-class CampaignSection(BaseModel):
+class CampaignSection(Section):
     """How the trials run; budgets are those of one trial."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_concurrent_trials: PositiveInt | None = None
     """Trials at a time; null: as many as the cluster has room for."""
@@ -40,15 +46,9 @@ class CampaignConfig(Config):
 
     name: Name = "campaign"
     """Names the campaign and its experts."""
-    task: str = "all"
+    task: TaskSelector = "all"
     """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list."""
     campaign: CampaignSection = CampaignSection()
-
-    @field_validator("task")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        select_tasks(value)
-        return value
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -6,7 +6,7 @@ PPO settings are spelled as RLlib spells them, denoising ones as DPPO spells the
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from rl_datagen.tasks import get_task, select_tasks
 
@@ -17,13 +17,26 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class _Section(BaseModel):
+def _known_task(value: str) -> str:
+    return get_task(value).id
+
+
+def _known_tasks(value: str) -> str:
+    select_tasks(value)
+    return value
+
+
+TaskId = Annotated[str, AfterValidator(_known_task)]
+TaskSelector = Annotated[str, AfterValidator(_known_tasks)]
+
+
+class Section(BaseModel):
     """A part of the configuration: frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class SimConfig(_Section):
+class SimConfig(Section):
     """How LIBERO is stepped."""
 
     backend: Literal["exact", "fast", "stock"] = "exact"
@@ -35,7 +48,7 @@ class SimConfig(_Section):
     """Time limit in env steps; null takes the suite's (220 to 520)."""
 
 
-class DemosConfig(_Section):
+class DemosConfig(Section):
     """One human demonstration to many amplified ones."""
 
     num_episodes: PositiveInt = 40
@@ -50,7 +63,7 @@ class DemosConfig(_Section):
     corrects afterwards."""
 
 
-class _ChunkPolicyConfig(_Section):
+class _ChunkPolicyConfig(Section):
     """What all policies over action chunks share."""
 
     action_horizon: PositiveInt = 8
@@ -178,7 +191,7 @@ PolicyConfig = DiffusionConfig | GaussianConfig
 """The policies there are; ``kind`` tells them apart."""
 
 
-class WarmStartConfig(_Section):
+class WarmStartConfig(Section):
     """Behaviour cloning of the amplified demonstrations (Eq. 1 of the paper)."""
 
     num_updates: PositiveInt = 3000
@@ -199,7 +212,7 @@ class WarmStartConfig(_Section):
     """Share of episodes kept out of training, for the held-out loss."""
 
 
-class AlgoConfig(_Section):
+class AlgoConfig(Section):
     """Denoising-step PPO (Eqs. 2-5 of the paper)."""
 
     mode: Literal["sync", "streaming"] = "sync"
@@ -298,7 +311,7 @@ class AlgoConfig(_Section):
         return self
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """The deterministic sampler on held-back init states."""
 
     num_episodes: Annotated[int, Field(ge=1, le=50)] = 20
@@ -307,7 +320,7 @@ class EvaluationConfig(_Section):
     """Level of the Wilson interval."""
 
 
-class RenderConfig(_Section):
+class RenderConfig(Section):
     """Replay of stored states into camera images."""
 
     num_episodes: Count = 2
@@ -316,7 +329,7 @@ class RenderConfig(_Section):
     """Height and width of both cameras' images, in pixels."""
 
 
-class CollectConfig(_Section):
+class CollectConfig(Section):
     """Successful episodes to Parquet shards."""
 
     num_episodes: PositiveInt = 50
@@ -329,12 +342,12 @@ class CollectConfig(_Section):
     """Images of some of the episodes."""
 
 
-class Config(_Section):
+class Config(Section):
     """One task from its demonstration to its dataset."""
 
     name: Name = "default"
     """Names the output folders."""
-    task: str = "libero_object/0"
+    task: TaskId = "libero_object/0"
     """Task id such as ``libero_goal/3``."""
     seed: Count = 0
     """All random streams derive from it."""
@@ -349,17 +362,12 @@ class Config(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     collect: CollectConfig = CollectConfig()
 
-    @field_validator("task")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return get_task(value).id
 
-
-class _DemosJob(_Section):
+class _DemosJob(Section):
     """What the jobs that make demonstrations have in common."""
 
     name: Name
-    task: str = "all"
+    task: TaskSelector = "all"
     """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list."""
     seed: Count = 0
     """All random streams derive from it."""
@@ -368,12 +376,6 @@ class _DemosJob(_Section):
     num_workers: PositiveInt | None = None
     """Tasks worked on at a time; null: as many as the cluster has cores."""
     sim: SimConfig = SimConfig()
-
-    @field_validator("task")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        select_tasks(value)
-        return value
 
 
 class ImportConfig(_DemosJob):

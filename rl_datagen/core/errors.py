@@ -58,6 +58,12 @@ class SimulatorError(RuntimeError):
         return partial(SimulatorError, self.message, **coordinates), ()
 
 
+def first_line(error: BaseException) -> str:
+    """Returns what an error says first, without a full stop; its type if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -85,7 +85,7 @@ class Storage:
             found: Any = filesystem.from_uri(path)
         except (ValueError, OSError) as error:
             raise UserError(
-                f"campaign.storage={uri} cannot be used: {_first_line(error)}. Give a folder, or a "
+                f"campaign.storage={uri} cannot be used: {first_line(error)}. Give a folder, or a "
                 "URI that begins with file://, s3:// or gs://."
             ) from None
         self._fs: Any = found[0]
@@ -107,7 +107,7 @@ class Storage:
             self.remove(".check")
         except OSError as error:
             raise UserError(
-                f"campaign.storage={self.uri} cannot be written: {_first_line(error)}. Check the "
+                f"campaign.storage={self.uri} cannot be written: {first_line(error)}. Check the "
                 "address, the network and the credentials, or leave the setting out."
             ) from error
 
@@ -205,7 +205,7 @@ class Storage:
             "storage unavailable, trying again uri=%s attempt=%d error=%s",
             self.uri,
             attempt.attempt_number,
-            error and _first_line(error),
+            error and first_line(error),
         )
 
 
@@ -213,7 +213,3 @@ def _unavailable(error: BaseException) -> bool:
     """Whether waiting may help."""
     hopeless = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
     return isinstance(error, OSError) and not isinstance(error, hopeless)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")

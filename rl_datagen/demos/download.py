@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 from huggingface_hub.hf_api import RepoFile
 
-from rl_datagen.core.errors import ConfigError, UserError, did_you_mean
+from rl_datagen.core.errors import ConfigError, UserError, did_you_mean, first_line
 from rl_datagen.tasks import SUITES
 
 REPOSITORY = "yifengzhu-hf/LIBERO-datasets"
@@ -80,10 +80,10 @@ def download(file: RemoteFile, folder: Path, api: HfApi | None = None) -> Path:
 
 
 def _unreachable(error: Exception) -> UserError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return UserError(
-        f"The Hugging Face hub did not answer for the data set {REPOSITORY}: {reason}. Check the "
-        "network (HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy) and call again: what is "
-        "complete is kept. Or copy LIBERO's *_demo.hdf5 files here by other means and give their "
-        "folder to `rl-datagen demos import`; the bundled demonstrations need no network."
+        f"The Hugging Face hub did not answer for the data set {REPOSITORY}: "
+        f"{first_line(error)}. Check the network (HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy) "
+        "and call again: what is complete is kept. Or copy LIBERO's *_demo.hdf5 files here by "
+        "other means and give their folder to `rl-datagen demos import`; the bundled "
+        "demonstrations need no network."
     )

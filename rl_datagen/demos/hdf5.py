@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float64
 
-from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.errors import ConfigError, first_line
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
@@ -56,13 +56,13 @@ def read_hdf5(
                 except _MalformedError as error:
                     problems.append(f"{path}: {name} {error}.")
                 except _UNREADABLE as error:
-                    problems.append(f"{path}: {name} cannot be read: {_first_line(error)}.")
+                    problems.append(f"{path}: {name} cannot be read: {first_line(error)}.")
             if not len(data):
                 problems.append(f"{path} holds no demonstration.")
     except ConfigError as error:
         problems.append(str(error))
     except _UNREADABLE as error:
-        problems.append(f"{path} is damaged or no HDF5 file: {_first_line(error)}.")
+        problems.append(f"{path} is damaged or no HDF5 file: {first_line(error)}.")
     return demonstrations, problems
 
 
@@ -171,7 +171,3 @@ def _fixture_poses(xml: str, fixtures: Sequence[str]) -> Float64[np.ndarray, "Nf
 def _number(name: str) -> tuple[int, str]:
     digits = name.rpartition("_")[2]
     return (int(digits) if digits.isdecimal() else 0, name)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

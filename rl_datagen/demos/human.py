@@ -57,14 +57,14 @@ class HumanDemonstration:
         """
         if self.fixture_poses is not None:
             return InitialState(self.init_state, self.fixture_poses)
-        lenders = range(scene.num_init_states if scene.fixtures else 1)
+        first = InitialState(self.init_state, scene.shipped_state(0).fixture_poses)
+        if not scene.fixtures:
+            return first
         candidates = (
             InitialState(self.init_state, scene.shipped_state(index).fixture_poses)
-            for index in lenders
+            for index in range(scene.num_init_states)
         )
-        reached = (initial for initial in candidates if self._reaches_goal(scene, initial))
-        first = InitialState(self.init_state, scene.shipped_state(0).fixture_poses)
-        return next(reached, first)
+        return next((c for c in candidates if self._reaches_goal(scene, c)), first)
 
     def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
         simulator = scene.simulator()

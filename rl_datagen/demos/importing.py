@@ -171,8 +171,6 @@ def _replay_all(
         for (_, source, _), result in map_units(replay_task, units, config.num_workers):
             if isinstance(result, SimulatorError):
                 yield source.task, [], [f"{source.task} failed: {result.message}."]
-            elif isinstance(result, Exception):
-                raise result
             else:
                 yield source.task, *result
 

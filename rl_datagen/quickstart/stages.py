@@ -9,9 +9,8 @@ import numpy as np
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import Score, fine_tune
 from rl_datagen.cluster import ray_session
-from rl_datagen.collect import gather, render_episode
+from rl_datagen.collect import gather, plan_episode, render_episode
 from rl_datagen.collect.amplification import plan_attempt
-from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_trajectories, rendered_episodes
 from rl_datagen.data.images import write_video
@@ -216,15 +215,8 @@ def _plan(run: Run, source: str, number: int) -> PlannedEpisode:
 
     No attempt starts from a held-back init state.
     """
-    seed = derive_seed(run.config.seed, source, run.config.task, number)
-    shipped = held_back_indices(run.scene, run.config).start
-    scene = run.scene
-    initial = scene.shipped_state(number) if number < shipped else scene.draw_state(seed)
-    return PlannedEpisode(_episode_id(run, source, number), initial, seed)
-
-
-def _episode_id(run: Run, source: str, number: int) -> str:
-    return f"{run.task.suite}-{run.task.index}-{source}-{run.config.seed}-{number:05d}"
+    shipped = number if number < held_back_indices(run.scene, run.config).start else None
+    return plan_episode(run.scene, source, run.config.seed, number, shipped)
 
 
 def _count_successes(run: Run) -> Callable[[Trajectory], None]:
