@@ -3,7 +3,13 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-ROBOMIMIC := .venv-robomimic
+CLIENTS := robomimic rlds lerobot lerobot-v21
+FORMATS := outputs/formats
+TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_checkpoint=false \
+	--wandb.enable=false --dataset.video_backend=pyav \
+	--policy.type=act --policy.device=cpu --policy.push_to_hub=false --policy.chunk_size=10 \
+	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
+	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
 .PHONY: help install gl quickstart format check test e2e test-faults test-autoscaling check-formats bench clean
 
@@ -41,15 +47,35 @@ test: install  ## every test but the whole chain, faults and autoscaling
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e
 
-check-formats: install  ## our exports, read by other people's libraries
-	$(PYTHON) -m venv $(ROBOMIMIC)
-	$(ROBOMIMIC)/bin/python -m pip install --quiet --no-deps robomimic==0.3.0 psutil==7.2.2
-	@# The rest of what robomimic needs (torch, h5py, ...) is ours.
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> $$($(ROBOMIMIC)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
-	rm -rf outputs/formats
-	$(BIN)/python tests/formats/make_hdf5.py outputs/formats/hdf5
-	$(ROBOMIMIC)/bin/python tests/formats/check_hdf5.py outputs/formats/hdf5
+check-formats: export HF_HUB_OFFLINE := 1
+check-formats: export HF_HOME := $(CURDIR)/$(FORMATS)/cache
+check-formats: install $(CLIENTS:%=.venv-%/.installed)  ## our exports, read by other people's libraries
+	rm -rf $(FORMATS)
+	$(BIN)/python tests/formats/make_dataset.py $(FORMATS)/dataset
+	$(BIN)/rl-datagen export hdf5 $(FORMATS)/dataset $(FORMATS)/hdf5
+	.venv-robomimic/bin/python tests/formats/check_hdf5.py $(FORMATS)/hdf5 $(FORMATS)/dataset
+	$(BIN)/rl-datagen export rlds $(FORMATS)/dataset $(FORMATS)/libero_rl
+	.venv-rlds/bin/python tests/formats/check_rlds.py $(FORMATS)/libero_rl $(FORMATS)/dataset
+	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v21 --version v2.1
+	.venv-lerobot-v21/bin/python tests/formats/check_lerobot.py $(FORMATS)/v21 $(FORMATS)/dataset
+	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30-images --images image
+	.venv-lerobot/bin/python tests/formats/check_lerobot.py $(FORMATS)/v30-images $(FORMATS)/dataset
+	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30
+	.venv-lerobot/bin/python tests/formats/check_lerobot.py $(FORMATS)/v30 $(FORMATS)/dataset
+	.venv-lerobot/bin/lerobot-train $(TRAIN_ACT) \
+		--dataset.repo_id=local/check --dataset.root=$(FORMATS)/v30 --output_dir=$(FORMATS)/act
+
+# What robomimic and lerobot 0.3 need besides (torch, ...) is in another environment.
+.venv-robomimic/.installed: BESIDE = $(VENV)
+.venv-lerobot-v21/.installed: BESIDE = .venv-lerobot
+.venv-lerobot-v21/.installed: .venv-lerobot/.installed
+
+.venv-%/.installed: tests/formats/requirements/%.txt | $(STAMP)
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --no-deps -r $<
+	@$(if $(BESIDE),echo $(CURDIR)/$(BESIDE)/lib/python3.11/site-packages \
+		> .venv-$*/lib/python3.11/site-packages/beside.pth)
+	@touch $@
 
 test-faults: install  ## kills the processes of campaigns, which go on
 	$(BIN)/pytest -m faults
@@ -57,7 +83,7 @@ test-faults: install  ## kills the processes of campaigns, which go on
 test-autoscaling: install  ## nodes that come and go with pending trials, on this machine
 	$(BIN)/pytest -m autoscaling --log-cli-level=INFO
 
-bench: install  ## every benchmark of docs/results.md
+bench: install .venv-lerobot/.installed  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/sim.py speed
 	$(BIN)/python benchmarks/sim.py reset
 	$(BIN)/python benchmarks/sim.py memory
@@ -65,7 +91,8 @@ bench: install  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/sim.py render
 	$(BIN)/python benchmarks/learner.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/dataset.py
 
 clean:  ## removes the environment and caches, keeps outputs/
-	rm -rf $(VENV) $(ROBOMIMIC) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS:%=.venv-%) build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,11 +44,11 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         _knock(address)
         with stderr_to(log):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # Ray's own are bare ones, such as a start that took too long
         raise UserError(
             f"Ray could not be reached at RAY_ADDRESS={address}: {first_line(error)}. "
-            "Unset RAY_ADDRESS to start Ray on this machine, or check address and token "
-            "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
+            "Call again if this machine was too busy to start it; for a cluster, check address and "
+            "token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
         ) from error
     try:
         yield
@@ -64,7 +64,11 @@ def _knock(address: str) -> None:
 
 
 def map_units(
-    function: Callable[[Unit], Result], units: Iterable[Unit], num_workers: int | None = None
+    function: Callable[[Unit], Result],
+    units: Iterable[Unit],
+    num_workers: int | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+    num_gpus: float = 0,
 ) -> Iterator[tuple[Unit, Result | SimulatorError]]:
     """Runs a function on each unit of work as a Ray task, and yields each as it ends.
 
@@ -75,8 +79,10 @@ def map_units(
         function: Importable by name, or small enough to be pickled.
         units: Taken from lazily: no more wait in Ray than workers can take up.
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
+        on_wait: Called about every second in which no unit ends.
+        num_gpus: GPU share of each unit.
     """
-    remote: Any = ray.remote(num_cpus=1, max_retries=2)(function)
+    remote: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(function)
     width = num_workers or int(ray.cluster_resources().get("CPU", 1))
     queue, running = iter(units), {}
     while True:
@@ -84,7 +90,11 @@ def map_units(
             running[remote.remote(unit)] = unit
         if not running:
             return
-        (ready, *_), _ = ray.wait(list(running))
+        done, _ = ray.wait(list(running), timeout=1)
+        if not done:
+            on_wait()
+            continue
+        (ready,) = done
         unit = running.pop(ready)
         try:
             yield unit, ray.get(ready)

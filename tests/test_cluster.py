@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 import ray
@@ -36,6 +37,19 @@ def test_units_survive_a_killed_worker_and_a_failure_of_one_leaves_the_others(tm
     error = by_number[1]
     assert isinstance(error, SimulatorError)
     assert (error.message, error.step) == ("diverged", 7)
+
+
+def _sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def test_the_driver_hears_of_the_time_while_no_unit_ends(tmp_path):
+    waits = []
+    with ray_session(tmp_path / "ray.log", num_cpus=1):
+        results = list(map_units(_sleep, [1.5], on_wait=lambda: waits.append(time.monotonic())))
+    assert results == [(1.5, 1.5)]
+    assert waits
 
 
 def test_an_unreachable_cluster_is_named(tmp_path, monkeypatch):

@@ -88,7 +88,11 @@ class DecisionBatch(ConnectorV2):
 
     def _values(self, module: Any, observations: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
         """V(s) of every observation of every episode, the true final ones included."""
-        rows = {key: self._tensor([item[key] for item in observations]) for key in observations[0]}
+        rows = {
+            key: self._tensor([item[key] for item in observations])
+            for key, value in observations[0].items()
+            if value.dtype.kind == "f"  # the critic does not look at images
+        }
         for key, row in rows.items():
             if not torch.isfinite(row).all():
                 raise UserError(

@@ -33,6 +33,7 @@ _ACTOR_METRICS = (
     "approx_kl",
     "clip_fraction",
     "ratio_mean",
+    "ratio_max",
     "actor_grad_norm",
     "bc_loss",
 )

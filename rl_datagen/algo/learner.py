@@ -223,6 +223,10 @@ class DPPOLearner(TorchLearner):
             "clip_fraction": result.clip_fraction,
             "ratio_mean": result.ratio_mean,
         }
+        # Of this learner's share: a maximum cannot be agreed on like the means.
+        self.metrics.log_value(
+            (DEFAULT_MODULE_ID, "ratio_max"), result.ratio_max.item(), reduce="max"
+        )
         if not self._settings.bc_loss_coeff:
             return result.loss, metrics
         metrics["bc_loss"] = self._bc_loss()
@@ -276,8 +280,13 @@ def _shuffled(num: int, size: int, generator: torch.Generator) -> Iterator[Tenso
 
 
 def _states(columns: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Gathers what the critic needs: it does not look at images, which are large."""
     return {
-        Columns.OBS: {key: value[rows] for key, value in columns[Columns.OBS].items()},
+        Columns.OBS: {
+            key: value[rows]
+            for key, value in columns[Columns.OBS].items()
+            if value.is_floating_point()
+        },
         Postprocessing.VALUE_TARGETS: columns[Postprocessing.VALUE_TARGETS][rows],
     }
 
@@ -285,7 +294,8 @@ def _states(columns: dict[str, Any], rows: Tensor) -> dict[str, Any]:
 def _pairs(columns: dict[str, Any], pairs: Tensor, num_steps: int) -> dict[str, Any]:
     """Gathers (decision, position in the chain) pairs; position 0 leads away from noise."""
     rows, position = pairs // num_steps, pairs % num_steps
-    return _states(columns, rows) | {
+    return {
+        Columns.OBS: {key: value[rows] for key, value in columns[Columns.OBS].items()},
         CHUNK: columns[CHAIN][rows, position],
         NEXT_CHUNK: columns[CHAIN][rows, position + 1],
         CHAIN_LOG_PROB: columns[CHAIN_LOG_PROB][rows, position],

@@ -1,1 +1,1 @@
-"""All selected experts under Ray Tune: trials, their state files, tracking."""
+"""All selected experts under Ray Tune: trials, their state files, the board."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
-import jinja2
 from markupsafe import Markup
 
 from rl_datagen.campaign.read import PATIENCE_S, read_campaign
@@ -20,6 +19,7 @@ from rl_datagen.campaign.status import (
     success,
 )
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.templates import template_environment
 from rl_datagen.tasks import get_task
 
 _WIDTH, _HEIGHT, _MAX_POINTS = 110, 26, 60  # of a sparkline
@@ -49,14 +49,8 @@ def render_board(campaign: Campaign, *, every: float = 30) -> str:
         campaign: What to show.
         every: Seconds between two reloads of the page in a browser.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl_datagen.campaign"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    environment = template_environment(
+        "rl_datagen.campaign",
         percent=partial(percent, confidence=campaign.confidence),
         clock=lambda moment: time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment)),
         money=money,

@@ -17,7 +17,6 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from rl_datagen.campaign.board import write_board
 from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states, write_state
-from rl_datagen.campaign.tracking import Tracker
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
 from rl_datagen.cluster import ray_session
 from rl_datagen.config import CampaignConfig
@@ -26,6 +25,7 @@ from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import Task, get_task
+from rl_datagen.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,8 @@ def _run(
             "campaign.storage an s3:// or gs:// URI",
             root,
         )
-    tracker = _tracker(config)
+    uri = config.campaign.mlflow_uri
+    tracker = make_tracker(uri, config.folder, config.name, CAMPAIGN_METRICS)
     runs = tracker.open([task.id for task in tasks], _parameters(config))
     for task in tasks:
         state = read_state(storage, task) or TrialState(task.id)
@@ -265,14 +266,6 @@ class _Witness(tune.Callback):
 def _cause(trial: TuneTrial) -> str:
     lines = str(trial.get_error() or "its process died").strip().splitlines()
     return lines[-1].strip()
-
-
-def _tracker(config: CampaignConfig) -> Tracker:
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.campaign.mlflow_uri
-    folder = config.folder.absolute()
-    if uri:
-        return Tracker(uri, config.name)
-    return Tracker(f"sqlite:///{folder}/mlflow.db", config.name, (folder / "mlartifacts").as_uri())
 
 
 def _parameters(config: CampaignConfig) -> dict[str, Any]:

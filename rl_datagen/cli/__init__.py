@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,14 @@ from rich.text import Text
 from rl_datagen import __version__
 from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.cli.campaign import app as campaign_app
+from rl_datagen.cli.collect import collect
+from rl_datagen.cli.dataset import app as dataset_app
 from rl_datagen.cli.demos import app as demos_app
+from rl_datagen.cli.evaluate import evaluate, tables
+from rl_datagen.cli.export import app as export_app
+from rl_datagen.cli.paper import paper
+from rl_datagen.cli.quality import quality
+from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
@@ -30,15 +36,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-dataset_app = typer.Typer(help="Inspect and check datasets.", no_args_is_help=True)
 config_app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
 app.add_typer(demos_app, name="demos")
 app.add_typer(campaign_app, name="campaign")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(config_app, name="config")
+app.command()(collect)
+app.command()(quality)
+app.command()(evaluate)
+app.command()(tables)
+app.command()(paper)
+app.add_typer(export_app, name="export")
+app.add_typer(vla_app, name="vla")
 
 Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
-DatasetFolder = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")]
 
 
@@ -164,42 +175,3 @@ def doctor() -> None:
     Console(soft_wrap=False).print(table)
     if not all(finding.ok for finding in findings):
         raise UserError("This machine lacks something; the lines marked 'no' say what to do.")
-
-
-@dataset_app.command("verify")
-def dataset_verify(dataset: DatasetFolder) -> None:
-    """Compare every file with the manifest, and every episode with the schema."""
-    from rl_datagen.data.verify import verify
-
-    report = verify(dataset)
-    report.check()
-    print(
-        f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
-        f"{report.num_shards} shards, {report.num_bytes / 1e6:.1f} MB."
-    )
-
-
-@dataset_app.command("info")
-def dataset_info(dataset: DatasetFolder, as_json: AsJson = False) -> None:
-    """Show what a dataset holds, task by task."""
-    from rl_datagen.data.card import dataset_info
-
-    info = dataset_info(dataset)
-    if as_json:
-        print(json.dumps({**asdict(info), "path": str(info.path)}, indent=2))
-        return
-    table = Table("task", "instruction", "source", "episodes", "env steps", "length")
-    for task in info.tasks:
-        table.add_row(
-            task.task,
-            task.instruction,
-            ", ".join(task.sources),
-            str(task.num_episodes),
-            str(task.num_rows),
-            f"{task.length_min} to {task.length_max}, mean {task.length_mean:.0f}",
-        )
-    Console().print(table)
-    print(
-        f"{info.num_episodes} episodes in {info.num_shards} shards, {info.num_rendered} rendered, "
-        f"{info.num_bytes / 1e6:.1f} MB, schema version {info.schema_version}"
-    )

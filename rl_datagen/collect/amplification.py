@@ -105,9 +105,8 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
     """Returns the successful episodes of one task, and the attempts they took."""
     config, source = unit
     scene = load_scene(source.task, config.sim.backend)
-    demonstrations, _ = source.read(scene)
     return gather(
-        AmplifiedPolicy([analyse(d, scene) for d in demonstrations], config.action_noise),
+        amplified_policy(source, scene, config.action_noise),
         scene,
         lambda number: plan_attempt(
             scene, config.seed, number, num_shipped=config.num_shipped_init_states
@@ -118,6 +117,23 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
         sim=config.sim,
         allow_fewer=True,
     )
+
+
+def amplified_policy(
+    source: DemonstrationSource, scene: Scene, action_noise: float
+) -> AmplifiedPolicy:
+    """Returns what acts out a task's human demonstrations in new init states.
+
+    Raises:
+        UserError: None of them is sound.
+    """
+    demonstrations, problems = source.read(scene)
+    if not demonstrations:
+        raise UserError(
+            f"{source.task.id} has no sound demonstration: {' '.join(problems[:3])} Put "
+            f"{source.path} right, or take demonstrations=bundled."
+        )
+    return AmplifiedPolicy([analyse(d, scene) for d in demonstrations], action_noise)
 
 
 def plan_attempt(scene: Scene, seed: int, number: int, *, num_shipped: int) -> PlannedEpisode:

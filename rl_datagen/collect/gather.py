@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rl_datagen.config import SimConfig
+from rl_datagen.config import ATTEMPTS_PER_SHARD, ShardsConfig, SimConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -23,6 +23,7 @@ def gather(
     sim: SimConfig,
     on_episode: Callable[[Trajectory], None] = lambda _: None,
     allow_fewer: bool = False,
+    keep_failed: bool = False,
 ) -> tuple[list[Trajectory], int]:
     """Runs attempts until ``num_episodes`` of them succeeded.
 
@@ -39,6 +40,7 @@ def gather(
         sim: Settling steps and time limit.
         on_episode: Called after each attempt, in the order they end.
         allow_fewer: Return what succeeded when the attempts are used up.
+        keep_failed: Return the failed attempts as well, which do not count.
 
     Returns:
         The successful trajectories, and how many attempts the plan had up to the last of them.
@@ -47,14 +49,14 @@ def gather(
         UserError: Too few attempts succeeded, and fewer are not allowed.
     """
     kept: list[Trajectory] = []
-    attempts = needed = 0
-    while len(kept) < num_episodes:
-        wave = min(max(num_episodes - len(kept), _MIN_WAVE), max_attempts - attempts)
+    attempts = needed = successes = 0
+    while successes < num_episodes:
+        wave = min(max(num_episodes - successes, _MIN_WAVE), max_attempts - attempts)
         if wave <= 0 and allow_fewer:
             return kept, attempts
         if wave <= 0:
             raise UserError(
-                f"Only {len(kept)} of {attempts} {source} episodes of {scene.task.id} reached the "
+                f"Only {successes} of {attempts} {source} episodes of {scene.task.id} reached the "
                 f"goal, and {num_episodes} are needed. Allow more attempts with "
                 "max_attempts_per_episode, ask for fewer with num_episodes, or train the expert "
                 "for longer (warm_start.num_updates, algo.num_iterations)."
@@ -65,11 +67,62 @@ def gather(
             on_episode(trajectory)
             done[trajectory.episode_id] = trajectory
         for number, planned in enumerate(plans, attempts + 1):
-            if len(kept) < num_episodes and done[planned.episode_id].success:
-                kept.append(done[planned.episode_id])
+            episode = done[planned.episode_id]
+            if successes < num_episodes and (episode.success or keep_failed):
+                kept.append(episode)
+                successes += episode.success
                 needed = number
         attempts += wave
     return kept, needed
+
+
+def gather_shard(
+    policy: Policy,
+    scene: Scene,
+    settings: ShardsConfig,
+    shard: int,
+    *,
+    source: Source,
+    seed: int,
+    sim: SimConfig,
+    on_episode: Callable[[Trajectory], None] = lambda _: None,
+) -> tuple[list[Trajectory], int]:
+    """Returns the episodes of one shard, and the attempts they took.
+
+    They depend on the arguments alone, and no two shards have an attempt in common: neither its
+    random stream nor, while there are enough of them, a shipped init state.
+
+    Args:
+        policy: What acts.
+        scene: The task.
+        settings: How many episodes, and where they start.
+        shard: The shard's number, from 0.
+        source: Recorded in each trajectory.
+        seed: Of the job.
+        sim: Settling steps and time limit.
+        on_episode: Called after each attempt, in the order they end.
+
+    Raises:
+        UserError: Too few attempts succeeded.
+    """
+    size = settings.shard_size(shard)
+
+    def plan(attempt: int) -> PlannedEpisode:
+        index = (attempt * settings.num_shards + shard) % scene.num_init_states
+        shipped = index if settings.init_states == "shipped" else None
+        return plan_episode(scene, source, seed, shard * ATTEMPTS_PER_SHARD + attempt, shipped)
+
+    return gather(
+        policy,
+        scene,
+        plan,
+        num_episodes=size,
+        max_attempts=size * settings.max_attempts_per_episode,
+        source=source,
+        sim=sim,
+        on_episode=on_episode,
+        keep_failed=settings.keep_failed,
+    )
 
 
 def plan_episode(

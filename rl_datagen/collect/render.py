@@ -1,35 +1,234 @@
-"""Replay of a stored episode into camera images."""
+"""Replay of stored episodes into camera images."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from rl_datagen.data.images import RenderedEpisode
+from rl_datagen.cluster import map_units, ray_session
+from rl_datagen.config import RenderConfig
+from rl_datagen.core.errors import DatasetError, SimulatorError
+from rl_datagen.data.dataset import read_episodes, read_images, read_trajectories, rendered_episodes
+from rl_datagen.data.images import RenderedEpisode, images_table
+from rl_datagen.data.manifest import Manifest, Shard
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.sim import Scene, replay
+from rl_datagen.data.writer import DatasetWriter
+from rl_datagen.sim import Backend, Scene, load_scene, replay
+from rl_datagen.tasks import get_task
+
+EPISODES_PER_UNIT = 5
+"""Episodes of one images file: a few, since a worker holds them all, at about 20 MB as PNG."""
 
 
-def render_episode(
-    trajectory: Trajectory,
-    scene: Scene,
-    image_size: int,
-    on_frame: Callable[[], None] = lambda: None,
+@dataclass(frozen=True)
+class RenderReport:
+    """What was rendered, now or before.
+
+    Attributes:
+        num_episodes: Episodes with images, of those asked for.
+        num_images: Images of both cameras, had none been refused.
+        refused: A sentence for each episode whose replay was not the recorded one.
+    """
+
+    num_episodes: int
+    num_images: int
+    refused: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises if an episode was refused.
+
+        Raises:
+            DatasetError: Names each.
+        """
+        if self.refused:
+            found = "\n".join(f"- {sentence}" for sentence in self.refused)
+            raise DatasetError(
+                f"{len(self.refused)} episode(s) have no images; {self.num_episodes} have.\n{found}"
+            )
+
+
+@dataclass(frozen=True)
+class RenderUnit:
+    """Some episodes of one shard.
+
+    Attributes:
+        trajectories: The episodes.
+        shard: Their shard.
+        settings: Size and encoding of the images.
+        backends: See ``backends_of``.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    shard: Shard
+    settings: RenderConfig
+    backends: tuple[Backend, ...]
+
+
+def render_dataset(
+    dataset: Path,
+    settings: RenderConfig,
+    *,
+    num_workers: int | None = None,
+    on_start: Callable[[int], None] = lambda _: None,
+    on_episodes: Callable[[int], None] = lambda _: None,
+) -> RenderReport:
+    """Renders the episodes that have no images yet; a few at a time on each of Ray's workers.
+
+    A file of images appears whole or not at all, so a job that was killed continues with the
+    episodes that are missing. What is in memory does not grow with their number.
+
+    Args:
+        dataset: The dataset's folder.
+        settings: Which episodes, and size and encoding of the images.
+        num_workers: Units worked on at a time; None: as many as the cluster has cores.
+        on_start: Called with the number of episodes that are still to do.
+        on_episodes: Called with the number of episodes that are done or refused.
+
+    Raises:
+        DatasetError: It is no dataset, damaged, or rendered with another size or encoding.
+    """
+    refused: list[str] = []
+    with DatasetWriter(dataset, config=None) as writer:
+        chosen = first_episodes(dataset, settings.num_episodes)
+        rendered = rendered_episodes(dataset)
+        if rendered:
+            _refuse_other(read_images(dataset, rendered[0]), settings)
+        missing = [row for row in chosen if row["episode_id"] not in set(rendered)]
+        on_start(len(missing))
+        for unit, (tables, sentences) in _work(writer, missing, settings, num_workers):
+            writer.append_images(tables, shard=unit.shard)
+            refused += sentences
+            on_episodes(len(unit.trajectories))
+    num_images = 2 * sum(row["length"] for row in chosen)
+    return RenderReport(len(chosen) - len(refused), num_images, tuple(refused))
+
+
+def first_episodes(dataset: Path, num_episodes: int | None) -> list[dict[str, Any]]:
+    """Returns the first episodes of each task, or all: rows of ``EPISODES_SCHEMA``, in part."""
+    columns = ["episode_id", "task", "length", "shard", "row_group"]
+    count: Counter[str] = Counter()
+    chosen: list[dict[str, Any]] = []
+    for row in read_episodes(dataset).select(columns).to_pylist():
+        count[row["task"]] += 1
+        if num_episodes is None or count[row["task"]] <= num_episodes:
+            chosen.append(row)
+    return chosen
+
+
+def _refuse_other(episode: RenderedEpisode, settings: RenderConfig) -> None:
+    there, wanted = (len(episode.agentview[0]), episode.encoding), settings.image_size
+    if there != (wanted, settings.encoding):
+        raise DatasetError(
+            f"The dataset's images are {there[1]} of {there[0]} x {there[0]} pixels, and "
+            f"{settings.encoding} of {wanted} x {wanted} are asked for; one dataset has one kind. "
+            f"Go on with --size {there[0]} --encoding {there[1]}, or render a copy of the dataset "
+            "from before it had images (`rl-datagen dataset merge COPY DATASET --no-images`)."
+        )
+
+
+_Rendered = tuple[list[pa.Table], list[str]]
+
+
+def _work(
+    writer: DatasetWriter,
+    missing: list[dict[str, Any]],
+    settings: RenderConfig,
+    num_workers: int | None,
+) -> Iterator[tuple[RenderUnit, _Rendered]]:
+    if len(missing) <= EPISODES_PER_UNIT:  # not worth Ray's start
+        yield from ((u, render_unit(u)) for u in _units(writer, missing, settings))
+        return
+    with ray_session(writer.path / ".ray.log", num_workers):
+        units = _units(writer, missing, settings)
+        for unit, result in map_units(render_unit, units, num_workers):
+            if isinstance(result, SimulatorError):
+                sentence = f"{unit.shard.steps.path}: {result.message}."
+                yield unit, ([], [sentence] * len(unit.trajectories))
+            else:
+                yield unit, result
+
+
+def _units(
+    writer: DatasetWriter, missing: list[dict[str, Any]], settings: RenderConfig
+) -> Iterator[RenderUnit]:
+    """Yields the units, whose episodes are read when a worker is free.
+
+    Which episodes share a file depends on their places alone, not on what was rendered before.
+    """
+    backends = backends_of(writer.manifest)
+    places = {
+        row["episode_id"]: (row["shard"], row["row_group"] // EPISODES_PER_UNIT) for row in missing
+    }
+    episodes = read_trajectories(writer.path, episode_ids=places)
+    for _, group in groupby(episodes, key=lambda episode: places[episode.episode_id]):
+        trajectories = tuple(group)
+        shard = writer.shard_of(trajectories[0].episode_id)
+        yield RenderUnit(trajectories, shard, settings, backends)
+
+
+def backends_of(manifest: Manifest) -> tuple[Backend, ...]:
+    """Returns the ``sim.backend`` that a dataset was collected with; several if it was merged."""
+    return tuple(dict.fromkeys(_backends(manifest.config))) or ("exact",)
+
+
+def _backends(config: Mapping[str, Any]) -> Iterator[Backend]:
+    """Yields each ``sim.backend`` in a manifest's configuration, whatever made the dataset."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _backends(value)
+        elif key == "backend":
+            yield value
+
+
+def render_unit(unit: RenderUnit) -> _Rendered:
+    """Returns the images of the unit's episodes, and a sentence for each that is refused."""
+    tables: list[pa.Table] = []
+    refused: list[str] = []
+    for trajectory in unit.trajectories:
+        try:
+            rendered = render_replay(trajectory, unit.settings, unit.backends)
+            tables.append(images_table(rendered))
+        except DatasetError as error:
+            refused.append(str(error))
+        except SimulatorError as error:
+            refused.append(f"{trajectory.episode_id}: {error.message}.")
+    return tables, refused
+
+
+def render_replay(
+    trajectory: Trajectory, settings: RenderConfig, backends: Sequence[Backend]
 ) -> RenderedEpisode:
+    """Returns what both cameras saw, with the first of these backends that replays the episode.
+
+    Raises:
+        DatasetError: None does.
+    """
+    *others, last = backends
+    task = get_task(trajectory.task)
+    for backend in others:
+        with suppress(DatasetError):
+            return render_episode(trajectory, load_scene(task, backend), settings)
+    return render_episode(trajectory, load_scene(task, last), settings)
+
+
+def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:
     """Steps through an episode again and looks at it with both cameras.
 
     Args:
         trajectory: The episode.
         scene: Its task.
-        image_size: Height and width in pixels.
-        on_frame: Called after each env step.
+        settings: Size and encoding of the images.
 
     Raises:
         DatasetError: The replay leaves the recorded states, so its images would not be of this
             episode.
     """
-    frames = []
-    for simulator in replay(trajectory, scene):
-        frames.append(simulator.images(image_size))
-        on_frame()
+    frames = [simulator.images(settings.image_size) for simulator in replay(trajectory, scene)]
     agentview, wrist = (np.stack([f[name] for f in frames]) for name in ("agentview", "wrist"))
-    return RenderedEpisode(trajectory.episode_id, agentview, wrist)
+    return RenderedEpisode(trajectory.episode_id, agentview, wrist, settings.encoding)

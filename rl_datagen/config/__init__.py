@@ -1,38 +1,51 @@
 """Frozen, typed settings and their loader."""
 
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
+from rl_datagen.config.evaluation import EvaluateConfig
+from rl_datagen.config.jobs import AmplifyConfig, CollectionConfig, ImportConfig
 from rl_datagen.config.loader import load_config, parse_override
+from rl_datagen.config.paper import PaperConfig
 from rl_datagen.config.schema import (
+    ATTEMPTS_PER_SHARD,
     AlgoConfig,
-    AmplifyConfig,
     CollectConfig,
     Config,
     DemosConfig,
     DiffusionConfig,
     EvaluationConfig,
     GaussianConfig,
-    ImportConfig,
     PolicyConfig,
     RenderConfig,
+    ShardsConfig,
     SimConfig,
     WarmStartConfig,
 )
+from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, VlaConfig
 
 __all__ = [
+    "ATTEMPTS_PER_SHARD",
     "AlgoConfig",
     "AmplifyConfig",
     "CampaignConfig",
     "CampaignSection",
     "CollectConfig",
+    "CollectionConfig",
     "Config",
     "DemosConfig",
     "DiffusionConfig",
+    "EvaluateConfig",
     "EvaluationConfig",
     "GaussianConfig",
     "ImportConfig",
+    "LerobotConfig",
+    "MixturePart",
+    "PaperConfig",
     "PolicyConfig",
     "RenderConfig",
+    "ShardsConfig",
     "SimConfig",
+    "SmallVlaConfig",
+    "VlaConfig",
     "WarmStartConfig",
     "load_config",
     "parse_override",

@@ -8,9 +8,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rl_datagen.config.schema import Config, DiffusionConfig, GaussianConfig
+from rl_datagen.config.vla import LerobotConfig, SmallVlaConfig
 from rl_datagen.core.errors import ConfigError, did_you_mean
 
-_KINDS = [section.model_fields["kind"].default for section in (DiffusionConfig, GaussianConfig)]
+_ALTERNATIVES = (DiffusionConfig, GaussianConfig, SmallVlaConfig, LerobotConfig)
+_KINDS = [section.model_fields["kind"].default for section in _ALTERNATIVES]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -82,7 +84,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _default_kinds(model: type[BaseModel]) -> dict[str, Any]:
     """The ``kind`` of each section that has alternatives."""
     kinds: dict[str, Any] = {}
-    for key, section in model():
+    for key, section in model.model_construct():  # a job may have no defaults that agree
         if isinstance(section, BaseModel) and "kind" in type(section).model_fields:
             kinds[key] = {"kind": section.model_dump()["kind"]}
     return kinds

@@ -14,6 +14,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+ATTEMPTS_PER_SHARD = 100_000
+"""Each shard counts its attempts from its number times this, so that none depends on another."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -220,19 +222,19 @@ class AlgoConfig(Section):
     sample without a pause, and the learner takes what the fast ones have finished."""
     max_policy_lag: Count = 4
     """``streaming``: episodes sampled with weights more than this many updates old are dropped."""
-    num_iterations: Count = 8
+    num_iterations: Count = 30
     """Rounds of sampling and learning."""
-    num_episodes_per_iteration: PositiveInt = 96
+    num_episodes_per_iteration: PositiveInt = 256
     """Complete episodes sampled per iteration, over all env runners."""
     num_env_runners: PositiveInt = 2
     """Ray actors that step simulators."""
-    num_envs_per_env_runner: PositiveInt = 16
+    num_envs_per_env_runner: PositiveInt = 32
     """Simulators in each of them."""
     num_learners: Count = 0
     """Ray actors that learn, each a share of every minibatch (DDP); 0 learns in this process."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
     """GPU share of each learner."""
-    lr: PositiveFloat = 1e-4
+    lr: PositiveFloat = 4e-5
     """Actor's peak learning rate."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """The actor's learning rate over the run: a cosine to zero, or the peak throughout."""
@@ -240,9 +242,9 @@ class AlgoConfig(Section):
     """Critic's learning rate."""
     gamma: Fraction = 0.99
     """Discount per decision."""
-    lambda_: Fraction = 0.95
+    lambda_: Fraction = 0.9
     """GAE's lambda, per decision."""
-    bootstrap_at_time_limit: bool = True
+    bootstrap_at_time_limit: bool = False
     """What an episode that ran out of time was worth: the critic's value of its last state (true)
     or nothing (false). The critic sees no clock, so with few decisions per episode the first keeps
     the value of hopeless states up by itself; then choose false."""
@@ -252,7 +254,7 @@ class AlgoConfig(Section):
     """Clip range of the ratio at the last denoising step."""
     clip_base: PositiveFloat = 0.001
     """Clip range at the noisiest denoising step."""
-    num_epochs: PositiveInt = 5
+    num_epochs: PositiveInt = 2
     """Passes over an iteration's (decision, denoising step) pairs."""
     minibatch_size: PositiveInt = 5000
     """(decision, denoising step) pairs per gradient step."""
@@ -261,7 +263,7 @@ class AlgoConfig(Section):
     gradient of a larger minibatch is summed up part by part."""
     grad_clip: PositiveFloat = 1.0
     """Largest gradient norm of actor and critic, each."""
-    target_kl: PositiveFloat = 0.02
+    target_kl: PositiveFloat = 0.05
     """Stop an iteration's epochs above this approximate KL divergence per denoising step, in nats
     summed over the chunk."""
     num_critic_warmup_iterations: Count = 1
@@ -323,23 +325,55 @@ class EvaluationConfig(Section):
 class RenderConfig(Section):
     """Replay of stored states into camera images."""
 
-    num_episodes: Count = 2
-    """Episodes to render."""
+    num_episodes: Count | None = 2
+    """Episodes to render of each task: the first ones; null: all."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 256
     """Height and width of both cameras' images, in pixels."""
+    encoding: Literal["png", "jpeg"] = "png"
+    """``png`` is lossless; ``jpeg`` is about a fifth of its size."""
 
 
-class CollectConfig(Section):
-    """Successful episodes to Parquet shards."""
+class ShardsConfig(Section):
+    """Successful episodes of a task to Parquet shards."""
 
     num_episodes: PositiveInt = 50
     """Successful episodes to store."""
     num_episodes_per_shard: PositiveInt = 25
-    """Episodes in one Parquet file."""
+    """Successful episodes in one Parquet file."""
     max_attempts_per_episode: PositiveInt = 5
-    """Give up after ``num_episodes`` times this many attempts."""
+    """Give up a shard after this many attempts times its episodes."""
+    init_states: Literal["drawn", "shipped"] = "drawn"
+    """Where episodes start. ``drawn``: from the distribution that LIBERO draws from, a new one each
+    time; none of them is in a benchmark. ``shipped``: LIBERO's own ones in turn, which its
+    benchmark and ``evaluation`` start from: for data that is compared with those."""
+    keep_failed: bool = False
+    """Store the failed attempts too, marked; they do not count."""
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of one task."""
+        return -(-self.num_episodes // self.num_episodes_per_shard)
+
+    def shard_size(self, shard: int) -> int:
+        """Returns how many successful episodes the shard with this number has."""
+        before = shard * self.num_episodes_per_shard
+        return min(self.num_episodes_per_shard, self.num_episodes - before)
+
+    @model_validator(mode="after")
+    def _shards_have_room(self) -> Self:
+        if self.num_episodes_per_shard * self.max_attempts_per_episode > ATTEMPTS_PER_SHARD:
+            raise ValueError(
+                f"num_episodes_per_shard={self.num_episodes_per_shard} times "
+                f"max_attempts_per_episode={self.max_attempts_per_episode} is more than the "
+                f"{ATTEMPTS_PER_SHARD} attempts that a shard has numbers for: lower one of them"
+            )
+        return self
+
+
+class CollectConfig(ShardsConfig):
+    """Shards, and images of some of their episodes."""
+
     render: RenderConfig = RenderConfig()
-    """Images of some of the episodes."""
 
 
 class Config(Section):
@@ -361,37 +395,3 @@ class Config(Section):
     algo: AlgoConfig = AlgoConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     collect: CollectConfig = CollectConfig()
-
-
-class _DemosJob(Section):
-    """What the jobs that make demonstrations have in common."""
-
-    name: Name
-    task: TaskSelector = "all"
-    """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list."""
-    seed: Count = 0
-    """All random streams derive from it."""
-    output_dir: str = "outputs"
-    """Folder that holds demonstrations, experts, datasets and evaluations."""
-    num_workers: PositiveInt | None = None
-    """Tasks worked on at a time; null: as many as the cluster has cores."""
-    sim: SimConfig = SimConfig()
-
-
-class ImportConfig(_DemosJob):
-    """Human demonstrations to a dataset."""
-
-    name: Name = "human"
-    """Names the dataset, ``<output_dir>/demos/<name>``."""
-    on_error: Literal["skip", "refuse"] = "skip"
-    """What to do with a malformed demonstration: name it and import the rest, or stop."""
-
-
-class AmplifyConfig(_DemosJob, DemosConfig):
-    """Many demonstrations from one or a few human ones of each task, to a dataset."""
-
-    name: Name = "amplified"
-    """Names the dataset, ``<output_dir>/demos/<name>``."""
-    demonstrations: str = "bundled"
-    """The human ones: ``bundled`` (one of each task), or an HDF5 file of LIBERO's, or a folder of
-    them."""

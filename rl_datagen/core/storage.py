@@ -40,6 +40,37 @@ def atomic_path(path: Path) -> Generator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yields a temporary folder beside ``path`` that is renamed to it on success.
+
+    A process killed in between leaves a hidden folder ``.<name>.*``, never half of ``path``.
+
+    Raises:
+        UserError: ``path`` exists, or the disk is full or cannot be written.
+    """
+    if os.path.lexists(path):
+        raise UserError(
+            f"'{path}' exists already. Nothing was written. Choose another name to keep both, or "
+            f"delete {path} first to replace it."
+        )
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(path)
+    except OSError as error:
+        raise UserError(
+            f"'{path}' was not written: {first_line(error)}. Nothing is left of it. Make room, or "
+            "choose a folder that can be written."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes ``text`` to ``path`` atomically."""
     with atomic_path(path) as temporary:

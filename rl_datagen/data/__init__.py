@@ -4,9 +4,11 @@ from rl_datagen.data.card import DatasetInfo, TaskInfo, dataset_info, write_card
 from rl_datagen.data.dataset import (
     read_episodes,
     read_images,
+    read_rendered,
     read_trajectories,
     rendered_episodes,
 )
+from rl_datagen.data.frames import FrameDataset
 from rl_datagen.data.images import RenderedEpisode, write_video
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory, find_noops
@@ -17,6 +19,7 @@ __all__ = [
     "CONTROL_FREQUENCY",
     "DatasetInfo",
     "DatasetWriter",
+    "FrameDataset",
     "Manifest",
     "Problem",
     "RenderedEpisode",
@@ -30,6 +33,7 @@ __all__ = [
     "read_episodes",
     "read_images",
     "read_manifest",
+    "read_rendered",
     "read_trajectories",
     "rendered_episodes",
     "verify",

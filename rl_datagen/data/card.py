@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from rl_datagen.core.storage import write_text
+from rl_datagen.core.templates import template_environment
 from rl_datagen.data.dataset import read_episodes, rendered_episodes
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.schema import STEPS_SCHEMA
@@ -92,12 +91,7 @@ def write_card(dataset: Path) -> Path:
     Raises:
         DatasetError: It is no dataset, or damaged.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl_datagen.data"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown
-    )
+    environment = template_environment("rl_datagen.data", html=False)
     text = environment.get_template("card.md.j2").render(
         info=dataset_info(dataset),
         columns=[(field.name, str(field.type), _description(field)) for field in STEPS_SCHEMA],

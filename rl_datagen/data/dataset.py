@@ -5,7 +5,7 @@
     <dataset>/manifest.json
               shards/libero_goal/3/part-00000.parquet     one row per env step
               episodes/libero_goal/3/part-00000.parquet   one row per episode
-              images/libero_goal/3/part-00000-00.parquet  one row per rendered env step
+              images/libero_goal/3/part-00000-00000.parquet  one row per rendered env step
               videos/  README.md
 
 The Parquet files are plain: ``ray.data.read_parquet(f"{dataset}/shards")`` and
@@ -17,11 +17,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rl_datagen.core.errors import DatasetError
-from rl_datagen.data.images import RenderedEpisode, decode_images
-from rl_datagen.data.manifest import FileEntry, check_file, read_manifest
+from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
+from rl_datagen.data.manifest import FileEntry, Shard, check_file, read_manifest
 from rl_datagen.data.schema import EPISODES_SCHEMA
 from rl_datagen.data.shards import open_parquet, to_trajectory
 from rl_datagen.data.trajectory import Trajectory
@@ -41,14 +40,39 @@ def read_trajectories(
         DatasetError: A file is missing or damaged.
     """
     for shard in read_manifest(dataset).shards:
+        if task in (None, shard.task):
+            yield from _read_shard(dataset, shard, episode_ids)
+
+
+def read_rendered(
+    dataset: Path, *, task: str | None = None, episode_ids: Collection[str] | None = None
+) -> Iterator[tuple[Trajectory, RenderedEpisode | None]]:
+    """Yields stored episodes with their images, one episode in memory at a time.
+
+    Each file's checksum is compared once.
+
+    Args:
+        dataset: The dataset's folder.
+        task: Only this task's, such as ``"libero_goal/3"``.
+        episode_ids: Only these.
+
+    Yields:
+        Episodes in the order of writing, each with what the cameras saw; None: not rendered.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
+    for shard in read_manifest(dataset).shards:
         if task not in (None, shard.task):
             continue
-        rows = _read_table(dataset, shard.episodes).to_pylist()
-        rows = [row for row in rows if episode_ids is None or row["episode_id"] in episode_ids]
-        if rows:
-            file = open_parquet(check_file(dataset, shard.steps))
-            for row in rows:
-                yield to_trajectory(file.read_row_group(row["row_group"]), row)
+        images = {
+            name: (file, index)
+            for file in [open_parquet(check_file(dataset, entry)) for entry in shard.images]
+            for index, name in enumerate(row_group_episodes(file))
+        }
+        for trajectory in _read_shard(dataset, shard, episode_ids):
+            found = images.get(trajectory.episode_id)
+            yield trajectory, decode_images(found[0].read_row_group(found[1])) if found else None
 
 
 def read_episodes(dataset: Path, *, task: str | None = None) -> pa.Table:
@@ -72,7 +96,7 @@ def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:
             file = open_parquet(check_file(dataset, entry))
-            for index, name in enumerate(_row_group_episodes(file)):
+            for index, name in enumerate(row_group_episodes(file)):
                 if name == episode_id:
                     return decode_images(file.read_row_group(index))
                 rendered.append(name)
@@ -88,14 +112,19 @@ def rendered_episodes(dataset: Path) -> list[str]:
         name
         for shard in read_manifest(dataset).shards
         for entry in shard.images
-        for name in _row_group_episodes(open_parquet(check_file(dataset, entry)))
+        for name in row_group_episodes(open_parquet(check_file(dataset, entry)))
     ]
 
 
-def _row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
-    """Yields the episode id of each row group, from the file's statistics alone."""
-    for index in range(file.num_row_groups):
-        yield file.metadata.row_group(index).column(0).statistics.min
+def _read_shard(
+    dataset: Path, shard: Shard, episode_ids: Collection[str] | None
+) -> Iterator[Trajectory]:
+    rows = _read_table(dataset, shard.episodes).to_pylist()
+    rows = [row for row in rows if episode_ids is None or row["episode_id"] in episode_ids]
+    if rows:
+        file = open_parquet(check_file(dataset, shard.steps))
+        for row in rows:
+            yield to_trajectory(file.read_row_group(row["row_group"]), row)
 
 
 def _read_table(dataset: Path, entry: FileEntry) -> pa.Table:

@@ -1,7 +1,7 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import Literal
 import av
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.schema import IMAGES_SCHEMA
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
+
+Encoding = Literal["png", "jpeg"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class RenderedEpisode:
     episode_id: str
     agentview: UInt8[np.ndarray, "T H W 3"]
     wrist: UInt8[np.ndarray, "T H W 3"]
-    encoding: Literal["png", "jpeg"] = "png"
+    encoding: Encoding = "png"
 
 
 def images_table(episode: RenderedEpisode) -> pa.Table:
@@ -42,8 +45,8 @@ def images_table(episode: RenderedEpisode) -> pa.Table:
         {
             "episode_id": [episode.episode_id] * length,
             "step": np.arange(length, dtype=np.int32),
-            "agentview": [_encode(image, episode.encoding) for image in episode.agentview],
-            "wrist": [_encode(image, episode.encoding) for image in episode.wrist],
+            "agentview": [encode_image(image, episode.encoding) for image in episode.agentview],
+            "wrist": [encode_image(image, episode.encoding) for image in episode.wrist],
         },
         schema=IMAGES_SCHEMA,
     )
@@ -52,13 +55,19 @@ def images_table(episode: RenderedEpisode) -> pa.Table:
 def decode_images(table: pa.Table) -> RenderedEpisode:
     """Returns the episode whose rows of an images file these are."""
     agentview, wrist = (
-        np.stack([_decode(data) for data in table[camera].to_pylist()])
+        np.stack([decode_image(data) for data in table[camera].to_pylist()])
         for camera in ("agentview", "wrist")
     )
     is_png = table["agentview"][0].as_py().startswith(b"\x89PNG")
     return RenderedEpisode(
         table["episode_id"][0].as_py(), agentview, wrist, "png" if is_png else "jpeg"
     )
+
+
+def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
+    """Yields the episode id of each row group of an images file, from its statistics alone."""
+    for index in range(file.num_row_groups):
+        yield file.metadata.row_group(index).column(0).statistics.min
 
 
 def write_video(
@@ -84,13 +93,15 @@ def write_video(
             container.mux(stream.encode())
 
 
-def _encode(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
+def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
+    """Returns an image as the bytes of a PNG or JPEG file."""
     buffer = io.BytesIO()
-    options = {"compress_level": 4} if encoding == "png" else {"quality": 95}
+    options = {"compress_level": 1} if encoding == "png" else {"quality": 95}
     Image.fromarray(image).save(buffer, encoding, **options)
     return buffer.getvalue()
 
 
-def _decode(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+def decode_image(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+    """Returns the image in the bytes of a PNG or JPEG file, RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return np.array(image.convert("RGB"))

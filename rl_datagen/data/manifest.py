@@ -66,7 +66,7 @@ class Manifest(_Entry):
         schema_version: ``SCHEMA_VERSION`` of the writer.
         config: The resolved configuration.
         provenance: Code, versions and hardware of the first writer.
-        shards: In the order they were added.
+        shards: In the order of the 130 tasks, whichever was finished first.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -78,6 +78,12 @@ class Manifest(_Entry):
         """Yields every file of the dataset."""
         for shard in self.shards:
             yield from shard.files()
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
+        lines = sorted(f"{file.sha256}  {file.path}\n" for file in self.files())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:

@@ -1,7 +1,7 @@
 """The statistics that bring actions and state to a common scale."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,28 @@ class NormStats:
         if not trajectories:
             raise UserError("There is no episode to take statistics from: make demonstrations.")
         action = np.concatenate([t.action for t in trajectories])
+        observation = {
+            key: np.concatenate([getattr(t, key) for t in trajectories]) for key in MIN_STD
+        }
+        return cls.from_arrays(action, observation)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        action: Float32[np.ndarray, "M Da"],
+        observation: Mapping[str, Float32[np.ndarray, "M D"]],
+    ) -> "NormStats":
+        """Returns the statistics of some env steps, one row each; keys are those of ``MIN_STD``."""
         low, high = action.min(0), action.max(0)
         middle = (low + high) / 2
         half = np.maximum(high - low, MIN_ACTION_RANGE) / 2
         low, high = middle - half, middle + half
         low[GRIPPER], high[GRIPPER] = -1, 1
         mean, std = {}, {}
-        for key, floor in MIN_STD.items():
-            values = np.concatenate([getattr(t, key) for t in trajectories]).astype(np.float64)
+        for key, values in observation.items():
+            values = values.astype(np.float64)
             mean[key] = values.mean(0).astype(np.float32)
-            std[key] = np.maximum(values.std(0), floor).astype(np.float32)
+            std[key] = np.maximum(values.std(0), MIN_STD[key]).astype(np.float32)
         return cls(low, high, mean, std)
 
     @property

@@ -1,5 +1,6 @@
 """Finds damage in a dataset, whether it happened to the files or in the program that wrote them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class VerifyReport:
         num_rows: Env steps the manifest lists.
         num_bytes: Size of the listed files.
         problems: Empty for a sound dataset.
+        content_hash: See ``Manifest``; empty if the manifest cannot be read.
     """
 
     dataset: Path
@@ -66,6 +68,7 @@ class VerifyReport:
     num_rows: int
     num_bytes: int
     problems: tuple[Problem, ...]
+    content_hash: str = ""
 
     @property
     def ok(self) -> bool:
@@ -106,6 +109,7 @@ def verify(dataset: Path) -> VerifyReport:
         num_rows=sum(shard.steps.num_rows for shard in manifest.shards),
         num_bytes=sum(file.num_bytes for file in manifest.files()),
         problems=tuple(_problems(dataset, manifest)),
+        content_hash=manifest.content_hash,
     )
 
 
@@ -118,9 +122,10 @@ def _problems(dataset: Path, manifest: Manifest) -> Iterator[Problem]:
             yield problem
     yield from _extra_files(dataset, manifest)
     seen: Counter[str] = Counter()
+    starts: dict[bytes, str] = {}
     for shard in manifest.shards:
         if not damaged.intersection(file.path for file in shard.files()):
-            yield from _check_shard(dataset, shard, seen)
+            yield from _check_shard(dataset, shard, seen, starts)
 
 
 def _check_bytes(dataset: Path, entry: FileEntry, listed: dict[str, str]) -> Iterator[Problem]:
@@ -152,7 +157,9 @@ def _extra_files(dataset: Path, manifest: Manifest) -> Iterator[Problem]:
                 yield Problem("extra", name, f"{name} is not listed in the manifest.")
 
 
-def _check_shard(dataset: Path, shard: Shard, seen: Counter[str]) -> Iterator[Problem]:
+def _check_shard(
+    dataset: Path, shard: Shard, seen: Counter[str], starts: dict[bytes, str]
+) -> Iterator[Problem]:
     expected = [(shard.steps, STEPS_SCHEMA), (shard.episodes, EPISODES_SCHEMA)]
     expected += [(images, IMAGES_SCHEMA) for images in shard.images]
     problems = [p for entry, schema in expected for p in _check_schema(dataset, entry, schema)]
@@ -177,7 +184,23 @@ def _check_shard(dataset: Path, shard: Shard, seen: Counter[str]) -> Iterator[Pr
     for unknown in constants.keys() - set(ids):
         message = f"{name}: episode '{unknown}' of {shard.episodes.path} has no env steps."
         yield Problem("episode", name, message)
+    yield from _check_starts(dataset, shard, starts)
     yield from _check_images(dataset, shard, constants)
+
+
+def _check_starts(dataset: Path, shard: Shard, starts: dict[bytes, str]) -> Iterator[Problem]:
+    """Finds episodes of the same actor that began alike, init state and seed."""
+    columns = ["task", "source", "expert", "seed", "init_state", "fixture_poses"]
+    table = open_parquet(dataset / shard.episodes.path).read()
+    for name, row in zip(
+        table["episode_id"].to_pylist(), table.select(columns).to_pylist(), strict=True
+    ):
+        start = hashlib.sha256(repr(row).encode()).digest()
+        first = starts.setdefault(start, name)
+        if first != name:
+            path = shard.episodes.path
+            message = f"{path}: episode '{name}' repeats '{first}': same init state and seed."
+            yield Problem("episode", path, message)
 
 
 def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterator[Problem]:

@@ -7,7 +7,9 @@ last: what it does not list does not exist.
 import fcntl
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from rl_datagen.core.compare import differences
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, first_line
 from rl_datagen.core.provenance import package_versions, provenance
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
@@ -30,6 +32,7 @@ from rl_datagen.data.manifest import (
 from rl_datagen.data.schema import EPISODES_SCHEMA, IMAGES_SCHEMA, STEPS_SCHEMA
 from rl_datagen.data.shards import episode_row, steps_table, write_parquet
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.tasks import get_task
 
 logger = logging.getLogger(__name__)
 
@@ -38,40 +41,50 @@ class DatasetWriter:
     """Adds shards to a dataset; what is in it already is never repeated.
 
     Use it as a context manager. One writer at a time holds a dataset; a killed one leaves at most
-    hidden temporary files and unlisted whole files, which the next writer replaces.
+    hidden temporary files and unlisted whole files, which the next writer replaces. The same
+    shards make the same dataset in whichever order they are added.
 
     Args:
         path: The dataset's folder; made if it does not exist.
-        config: Resolved configuration, JSON-ready. A dataset belongs to one configuration.
+        config: Resolved configuration, JSON-ready. A dataset belongs to one configuration. None:
+            the dataset exists, and whichever it belongs to is right.
         origin: Provenance to record; None describes this machine.
 
     Raises:
-        DatasetError: The folder belongs to another configuration, is no dataset, is damaged, or
-            another process is writing to it.
+        DatasetError: The folder belongs to another configuration, is no dataset, is damaged, cannot
+            be written, or another process is writing to it.
     """
 
     def __init__(
-        self, path: Path, *, config: Mapping[str, Any], origin: Mapping[str, Any] | None = None
+        self,
+        path: Path,
+        *,
+        config: Mapping[str, Any] | None,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
+        if config is None:
+            read_manifest(path)  # says what is wrong before a folder is made
         if path.exists() and not (path / MANIFEST_NAME).exists():
             _refuse_foreign(path)
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock = (path / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._manifest = self._open(json.loads(json.dumps(config)), origin)
-        except BlockingIOError:
-            self._lock.close()
-            raise DatasetError(
-                f"Another process is writing to the dataset {path}. Wait until it has finished, "
-                "or choose another name (name=...)."
-            ) from None
-        except BaseException:
-            self._lock.close()
-            raise
-        rows = read_episodes(path).select(["episode_id", "shard"]).to_pylist()
-        self._shard_paths: dict[str, str] = {row["episode_id"]: row["shard"] for row in rows}
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._manifest = self._open(config, origin)
+                columns = ["episode_id", "shard", "row_group"]
+                rows = read_episodes(path).select(columns).to_pylist()
+            except BlockingIOError:
+                self._lock.close()
+                raise DatasetError(
+                    f"Another process is writing to the dataset {path}. Wait until it has "
+                    "finished, or choose another name (name=...)."
+                ) from None
+            except BaseException:
+                self._lock.close()
+                raise
+        self._places = {row["episode_id"]: (row["shard"], row["row_group"]) for row in rows}
 
     @property
     def manifest(self) -> Manifest:
@@ -81,7 +94,12 @@ class DatasetWriter:
     @property
     def episode_ids(self) -> frozenset[str]:
         """Episodes it holds now; a collector need not make them again."""
-        return frozenset(self._shard_paths)
+        return frozenset(self._places)
+
+    def has_part(self, task: str, part: int) -> bool:
+        """Whether the dataset holds the shard of a task with this number."""
+        path = steps_path(task, part)
+        return any(shard.steps.path == path for shard in self._manifest.shards)
 
     def shard_of(self, episode_id: str) -> Shard:
         """Returns the shard that holds an episode.
@@ -89,8 +107,9 @@ class DatasetWriter:
         Raises:
             DatasetError: None does.
         """
+        path, _ = self._places.get(episode_id, ("", 0))
         for shard in self._manifest.shards:
-            if shard.steps.path == self._shard_paths.get(episode_id):
+            if shard.steps.path == path:
                 return shard
         raise DatasetError(f"The dataset {self.path} has no episode '{episode_id}'.")
 
@@ -98,6 +117,7 @@ class DatasetWriter:
         self,
         trajectories: Sequence[Trajectory],
         *,
+        part: int | None = None,
         expert: str | None = None,
         num_attempts: int | None = None,
     ) -> None:
@@ -105,52 +125,88 @@ class DatasetWriter:
 
         Args:
             trajectories: Episodes of one task.
+            part: The shard's number in its task; None: the next one.
             expert: Id of the expert that acted, if one did.
             num_attempts: Episodes that were run for these, the failed ones included.
 
         Raises:
-            DatasetError: Two tasks, one id twice, or an episode that cannot be stored.
+            DatasetError: Two tasks, one id twice, an episode that cannot be stored, a number that
+                is taken, or no room left.
         """
-        new = [t for t in trajectories if t.episode_id not in self._shard_paths]
+        new = [t for t in trajectories if t.episode_id not in self._places]
         if len(new) < len(trajectories):
             logger.info("skipped dataset=%s present=%d", self.path, len(trajectories) - len(new))
         if not new:
             return
         _check_shard(new)
-        shard = self._write_shard(new, expert, num_attempts)
-        self._replace((*self._manifest.shards, shard))
-        self._shard_paths.update((t.episode_id, shard.steps.path) for t in new)
+        task = new[0].task
+        if part is None:
+            part = self._next_part(task)
+        elif self.has_part(task, part):
+            raise DatasetError(
+                f"The dataset {self.path} has a shard {steps_path(task, part)} with other episodes."
+            )
+        with writing(self.path):
+            shard = self._write_shard(new, part, expert, num_attempts)
+            self.add(shard, [t.episode_id for t in new])
+
+    def add(self, shard: Shard, episode_ids: Sequence[str]) -> None:
+        """Lists a shard whose files are in place.
+
+        Args:
+            shard: The shard.
+            episode_ids: Its episodes, in the order of its row groups.
+        """
+        with writing(self.path):
+            self._replace((*self._manifest.shards, shard))
+        path = shard.steps.path
+        self._places.update((name, (path, index)) for index, name in enumerate(episode_ids))
         logger.info(
             "stored dataset=%s task=%s shard=%s episodes=%d rows=%d",
-            *(self.path, shard.task, shard.steps.path, shard.num_episodes, shard.steps.num_rows),
+            *(self.path, shard.task, path, shard.num_episodes, shard.steps.num_rows),
         )
 
-    def append_images(self, episodes: Iterable[RenderedEpisode], *, shard: Shard) -> None:
+    def append_images(
+        self, episodes: Iterable[RenderedEpisode | pa.Table], *, shard: Shard
+    ) -> None:
         """Adds rendered episodes of one shard as one more file.
 
         Episodes are encoded one by one, so memory does not grow with their number.
 
         Args:
-            episodes: Episodes of that shard that have no images yet (``rendered_episodes``).
+            episodes: Episodes of that shard that have no images yet (``rendered_episodes``), or
+                what ``images_table`` made of them.
             shard: One of ``manifest.shards``, also as it was before images were added.
 
         Raises:
-            DatasetError: The dataset has no such shard.
+            DatasetError: The dataset has no such shard, the first episode is not in it or has
+                images, or there is no room left.
         """
         shards = list(self._manifest.shards)
         paths = [listed.steps.path for listed in shards]
         if shard.steps.path not in paths:
             raise DatasetError(f"The dataset {self.path} has no shard {shard.steps.path}.")
+        tables: Iterator[Any] = (
+            images_table(item) if isinstance(item, RenderedEpisode) else item for item in episodes
+        )
+        if (first := next(tables, None)) is None:
+            return
         index = paths.index(shard.steps.path)
         shard = shards[index]
-        path = f"images/{shard.task}/{_stem(shard)}-{len(shard.images):02d}.parquet"
-        num_rows = write_parquet(self.path / path, IMAGES_SCHEMA, map(images_table, episodes))
-        if not num_rows:
-            (self.path / path).unlink()
-            return
-        entry = describe_file(self.path, path, num_rows)
-        shards[index] = shard.model_copy(update={"images": (*shard.images, entry)})
-        self._replace(tuple(shards))
+        name = first["episode_id"][0].as_py()
+        holder = self.shard_of(name)
+        path = images_path(shard, self._places[name][1])
+        if holder != shard or any(entry.path == path for entry in shard.images):
+            raise DatasetError(
+                f"Episode '{name}' is not in {shard.steps.path} of dataset {self.path}, or has "
+                "its images already."
+            )
+        with writing(self.path):
+            num_rows = write_parquet(self.path / path, IMAGES_SCHEMA, chain([first], tables))
+            entry = describe_file(self.path, path, num_rows)
+            images = sorted((*shard.images, entry), key=lambda entry: entry.path)
+            shards[index] = shard.model_copy(update={"images": tuple(images)})
+            self._replace(tuple(shards))
         logger.info("rendered dataset=%s images=%s frames=%d", self.path, path, num_rows)
 
     def close(self) -> None:
@@ -168,15 +224,22 @@ class DatasetWriter:
     ) -> None:
         self.close()
 
-    def _open(self, config: dict[str, Any], origin: Mapping[str, Any] | None) -> Manifest:
-        for pattern in (".*.parquet", ".*.json"):  # left by a killed writer; we hold the lock
+    def _open(self, config: Mapping[str, Any] | None, origin: Mapping[str, Any] | None) -> Manifest:
+        for pattern in (
+            ".*.parquet",
+            ".*.json",
+            ".*.mp4",
+        ):  # left by a killed writer; we hold the lock
             for leftover in self.path.rglob(pattern):
                 leftover.unlink()
-        if not (self.path / MANIFEST_NAME).exists():
-            manifest = Manifest(config=config, provenance=dict(origin or provenance()))
+        config = json.loads(json.dumps(config))
+        if config is not None and not (self.path / MANIFEST_NAME).exists():
+            manifest = Manifest(config=dict(config), provenance=dict(origin or provenance()))
             write_manifest(self.path, manifest)
             return manifest
         manifest = read_manifest(self.path)
+        if config is None:
+            return manifest
         if keys := [path for path, _, _ in differences(manifest.config, config)]:
             raise DatasetError(
                 f"The dataset {self.path} belongs to another configuration: {', '.join(keys[:8])} "
@@ -185,13 +248,19 @@ class DatasetWriter:
             )
         return manifest
 
+    def _next_part(self, task: str) -> int:
+        parts = [_part(shard) for shard in self._manifest.shards if shard.task == task]
+        return max(parts, default=-1) + 1
+
     def _write_shard(
-        self, trajectories: Sequence[Trajectory], expert: str | None, num_attempts: int | None
+        self,
+        trajectories: Sequence[Trajectory],
+        part: int,
+        expert: str | None,
+        num_attempts: int | None,
     ) -> Shard:
         task = trajectories[0].task
-        part = sum(shard.task == task for shard in self._manifest.shards)
-        steps = f"shards/{task}/part-{part:05d}.parquet"
-        episodes = f"episodes/{task}/part-{part:05d}.parquet"
+        steps, episodes = steps_path(task, part), episodes_path(task, part)
         versions = package_versions()
         rows = [
             episode_row(
@@ -217,13 +286,51 @@ class DatasetWriter:
         )
 
     def _replace(self, shards: tuple[Shard, ...]) -> None:
+        shards = tuple(sorted(shards, key=lambda shard: (get_task(shard.task), _part(shard))))
         manifest = self._manifest.model_copy(update={"shards": shards})
         write_manifest(self.path, manifest)
         self._manifest = manifest
 
 
-def _stem(shard: Shard) -> str:
-    return Path(shard.steps.path).stem
+def steps_path(task: str, part: int) -> str:
+    """Returns the name of a steps file in its dataset."""
+    return f"shards/{task}/part-{part:05d}.parquet"
+
+
+def episodes_path(task: str, part: int) -> str:
+    """Returns the name of an episodes file in its dataset."""
+    return f"episodes/{task}/part-{part:05d}.parquet"
+
+
+def images_path(shard: Shard, row_group: int) -> str:
+    """Returns the name of an images file in its dataset.
+
+    Args:
+        shard: The shard.
+        row_group: Of the file's first episode, in the steps file.
+    """
+    return f"images/{shard.task}/{Path(shard.steps.path).stem}-{row_group:05d}.parquet"
+
+
+def _part(shard: Shard) -> int:
+    return int(Path(shard.steps.path).stem.rpartition("-")[2])
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Says what a full or read-only disk means for the dataset.
+
+    Raises:
+        DatasetError: In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"The dataset {path} cannot be written: {first_line(error)}. What its manifest lists "
+            "is whole. Make room, or choose a folder that can be written; the same command then "
+            "goes on."
+        ) from error
 
 
 def _refuse_foreign(path: Path) -> None:

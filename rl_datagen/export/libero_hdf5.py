@@ -11,7 +11,7 @@ settling), ``fixture_poses`` and ``num_settle_steps``.
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ import h5py
 import numpy as np
 
 from rl_datagen.core.errors import DatasetError
-from rl_datagen.core.storage import atomic_path
+from rl_datagen.core.storage import atomic_folder, atomic_path
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.export.episodes import Episodes, Exported
 from rl_datagen.tasks import Task, get_task
 
 _TAG = "libero-v1"  # LIBERO's, of this layout
@@ -47,18 +48,56 @@ _CONTROLLER = {
 }
 
 
+def export_hdf5(
+    dataset: Path,
+    out: Path,
+    *,
+    tasks: str = "all",
+    drop_noops: bool = False,
+    rendered_only: bool = False,
+    images: bool = True,
+) -> Exported:
+    """Writes ``out/<suite>/<task name>_demo.hdf5`` for each task; all appear or none.
+
+    Args:
+        dataset: Folder of the dataset.
+        out: Folder that does not exist yet.
+        tasks: Selector of tasks.
+        drop_noops: Leave out no-ops, as OpenVLA's regenerated files do.
+        rendered_only: Leave out episodes without images.
+        images: Write camera images; without them an episode need not be rendered.
+
+    Raises:
+        UserError: ``out`` exists.
+        DatasetError: Nothing to export, images are missing, or the dataset is damaged.
+    """
+    episodes = Episodes(
+        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, images=images
+    )
+    report = Exported(out)
+    with atomic_folder(out) as folder:
+        for task in episodes.tasks:
+            pairs = episodes.read(report, task)
+            if not images:
+                pairs = ((trajectory, None) for trajectory, _ in pairs)
+            path = folder / task.suite / f"{task.name}_demo.hdf5"
+            write_hdf5(path, pairs, replayable=not drop_noops)
+    return report
+
+
 def write_hdf5(
     path: Path,
-    trajectories: Iterable[Trajectory],
+    episodes: Iterable[tuple[Trajectory, RenderedEpisode | None]],
     *,
-    images: Callable[[str], RenderedEpisode | None] = lambda _: None,
+    replayable: bool = True,
 ) -> int:
     """Writes episodes of one task, one by one, to a file that is whole or absent.
 
     Args:
         path: LIBERO calls it ``<suite>/<task name>_demo.hdf5``.
-        trajectories: Episodes of one task; memory does not grow with their number.
-        images: Gives an episode's images by its id; None for all of them: a file without images.
+        episodes: Episodes of one task, each with its images; None for all of them: a file without
+            images. Memory does not grow with their number.
+        replayable: Whether the episodes are whole; the attributes to replay them go with that.
 
     Returns:
         How many episodes it holds.
@@ -69,8 +108,7 @@ def write_hdf5(
     task, size, count, total = None, None, 0, 0
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_group("data")
-        for count, trajectory in enumerate(trajectories, 1):
-            rendered = images(trajectory.episode_id)
+        for count, (trajectory, rendered) in enumerate(episodes, 1):
             found = (trajectory.task, rendered.agentview.shape[1:3] if rendered else None)
             if task is None:
                 task, size = found
@@ -81,7 +119,14 @@ def write_hdf5(
                     "One file holds one task and one size: export task by task, and render all "
                     "episodes or none."
                 )
-            _write_episode(data.create_group(f"demo_{count - 1}"), trajectory, rendered)
+            group = data.create_group(f"demo_{count - 1}")
+            _write_episode(group, trajectory, rendered)
+            if replayable:
+                group.attrs.update(
+                    reset_state=trajectory.init_state,
+                    fixture_poses=trajectory.fixture_poses,
+                    num_settle_steps=trajectory.num_settle_steps,
+                )
             total += len(trajectory)
         if task is None:
             raise DatasetError(f"There is no episode to write to {path}.")
@@ -113,13 +158,7 @@ def _write_episode(
         arrays["obs/eye_in_hand_rgb"] = rendered.wrist[:, ::-1]
     for name, array in arrays.items():
         group.create_dataset(name, data=array)
-    group.attrs.update(
-        num_samples=len(episode),
-        init_state=episode.sim_state[0],
-        reset_state=episode.init_state,
-        fixture_poses=episode.fixture_poses,
-        num_settle_steps=episode.num_settle_steps,
-    )
+    group.attrs.update(num_samples=len(episode), init_state=episode.sim_state[0])
 
 
 def _attributes(task: Task, size: tuple[int, int] | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 # Legend: B batch, D entries of the normalised state, F features, V cameras, H W C image.
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -112,6 +114,20 @@ def make_encoder(config: PolicyConfig, state_size: int) -> nn.Module:
         num_classes=2 * _NUM_KEYPOINTS,
     )
     return PixelEncoder(trunk, 2 * _NUM_KEYPOINTS, state_size, width)
+
+
+def resnet_trunk() -> tuple[nn.Module, int]:
+    """Returns a ResNet-18 without its head, and the channels of its map, a 16th of the image.
+
+    The last stage keeps the resolution of the one before: keypoints on a map of a 32nd of a small
+    image could hardly say where something is.
+    """
+    trunk = resnet18(norm_layer=_group_norm)
+    stage: Any = trunk.layer4[0]
+    stage.conv1.stride = stage.downsample[0].stride = (1, 1)
+    stem = (trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool)
+    stages = (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4)
+    return nn.Sequential(*stem, *stages), trunk.fc.in_features
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:

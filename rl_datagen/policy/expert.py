@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
 from rl_datagen.core.errors import UserError
@@ -56,9 +57,7 @@ def save_expert(
     write_text(folder / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     norm_stats.save(folder / NORM_STATS)
     write_json(folder / METRICS, metrics)
-    weights = {name: value.cpu().contiguous() for name, value in policy.state_dict().items()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+    save_weights(policy, folder / WEIGHTS)
 
 
 def load_expert(path: str | Path, *, task: str | None = None, explore: bool = False) -> ChunkActor:
@@ -104,16 +103,28 @@ def load_policy(
         )
     stats = NormStats.load(folder / NORM_STATS)
     policy = make_policy(config.policy, stats)
-    _load_weights(policy, folder / WEIGHTS)
+    load_weights(policy, folder / WEIGHTS)
     return policy, config, stats
 
 
-def _load_weights(policy: ChunkPolicy, path: Path) -> None:
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Writes a network's weights as safetensors."""
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Reads what ``save_weights`` wrote into a network.
+
+    Raises:
+        UserError: The file is damaged, or its weights do not fit the network.
+    """
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{path}' cannot be read as safetensors: {error}.") from None
-    expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
@@ -122,4 +133,4 @@ def _load_weights(policy: ChunkPolicy, path: Path) -> None:
                 f"{found.get(name, 'missing')} where the configuration makes "
                 f"{expected.get(name, 'none')}. Were the files mixed up?"
             )
-    policy.load_state_dict(weights)
+    network.load_state_dict(weights)

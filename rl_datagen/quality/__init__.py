@@ -1,6 +1,6 @@
 """How good episodes are: metrics, intervals, plots and one page that shows them."""
 
-from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.content import ReportContent, SuccessRate, VideoClip
 from rl_datagen.quality.demonstrations import (
     TaskDemonstrations,
     demonstrations_info,
@@ -9,11 +9,16 @@ from rl_datagen.quality.demonstrations import (
 from rl_datagen.quality.metrics import (
     EpisodeQuality,
     mean_squared_jerk,
-    measure,
     spectral_arc_length,
 )
 from rl_datagen.quality.report import write_report
-from rl_datagen.quality.statistics import Estimate, bootstrap_mean, wilson_interval
+from rl_datagen.quality.sources import SourceQuality, measure_sources
+from rl_datagen.quality.statistics import (
+    Estimate,
+    bootstrap_change,
+    bootstrap_mean,
+    wilson_interval,
+)
 
 __all__ = [
     "EpisodeQuality",
@@ -23,11 +28,12 @@ __all__ = [
     "SuccessRate",
     "TaskDemonstrations",
     "VideoClip",
+    "bootstrap_change",
     "bootstrap_mean",
     "demonstrations_info",
     "find_datasets",
     "mean_squared_jerk",
-    "measure",
+    "measure_sources",
     "spectral_arc_length",
     "wilson_interval",
     "write_report",

@@ -1,26 +1,14 @@
 """What the report shows, as plain values that any run can fill."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rl_datagen.data.card import DatasetInfo
-from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.data.verify import VerifyReport
-from rl_datagen.quality.metrics import EpisodeQuality, measure
-from rl_datagen.quality.statistics import Estimate, bootstrap_mean, wilson_interval
-
-SOURCE_LABELS: dict[str, str] = {
-    "human": "Human",
-    "amplified": "Amplified",
-    "gaussian_rl": "Gaussian RL",
-    "diffusion_rl": "Diffusion RL",
-}
-
-_MAX_PATHS = 25  # more lines than this hide each other
+from rl_datagen.quality.sources import SourceQuality
+from rl_datagen.quality.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -47,45 +35,6 @@ class SuccessRate:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Returns the ends of Wilson's interval."""
         return wilson_interval(self.num_successes, self.num_episodes, confidence)
-
-
-@dataclass(frozen=True, eq=False)
-class SourceQuality:
-    """The episodes of one source.
-
-    Attributes:
-        source: What acted.
-        episodes: Their measures.
-        hand_paths: End-effector positions ``[T, 3]`` (m) of some of them.
-    """
-
-    source: Source
-    episodes: tuple[EpisodeQuality, ...]
-    hand_paths: tuple[np.ndarray, ...] = ()
-
-    @classmethod
-    def of(cls, source: Source, trajectories: Iterable[Trajectory]) -> "SourceQuality":
-        """Measures episodes one by one; memory does not grow with their states or images."""
-        episodes: list[EpisodeQuality] = []
-        paths: list[np.ndarray] = []
-        for trajectory in trajectories:
-            episodes.append(measure(trajectory))
-            if len(paths) < _MAX_PATHS:
-                paths.append(trajectory.ee_pos)
-        return cls(source, tuple(episodes), tuple(paths))
-
-    @property
-    def label(self) -> str:
-        """Its name on the page."""
-        return SOURCE_LABELS[self.source]
-
-    def values(self, measure: str) -> list[float]:
-        """Returns one field of ``EpisodeQuality`` over the episodes."""
-        return [float(getattr(episode, measure)) for episode in self.episodes]
-
-    def estimate(self, measure: str, confidence: float = 0.95) -> Estimate | None:
-        """Returns a measure's mean with its bootstrap interval; None without any value."""
-        return bootstrap_mean(self.values(measure), confidence)
 
 
 @dataclass(frozen=True)

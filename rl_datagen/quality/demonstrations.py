@@ -1,23 +1,22 @@
 """What datasets of demonstrations hold: counts, attempts, quality and spread, task by task."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rl_datagen.core.errors import DatasetError
-from rl_datagen.core.storage import write_text
 from rl_datagen.data.dataset import read_trajectories
-from rl_datagen.data.manifest import MANIFEST_NAME, Shard, read_manifest
+from rl_datagen.data.manifest import MANIFEST_NAME, read_manifest
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.quality.content import SourceQuality
+from rl_datagen.quality.consistency import Spread
 from rl_datagen.quality.plots import hand_paths
+from rl_datagen.quality.sources import SOURCE_LABELS, SourceQuality, measure_sources
+from rl_datagen.quality.stored import Stored, stored_episodes
 from rl_datagen.tasks import get_task
-
-_NUM_PHASES = 50  # points of normalised time
 
 
 @dataclass(frozen=True)
@@ -80,71 +79,70 @@ def demonstrations_info(
 
     Args:
         datasets: Their folders.
-        paths: Receives ``<suite>-<index>.svg`` per task: the hand's paths of every source.
+        paths: Receives a picture of the hand's paths per task, ``<suite>-<index>`` as PNG, SVG
+            and CSV: every source.
 
     Raises:
         DatasetError: A dataset is damaged.
     """
     shards = [(d, shard) for d in datasets for shard in read_manifest(d).shards]
     for task in sorted({get_task(shard.task) for _, shard in shards}):
-        sources: list[SourceQuality] = []
+        drawn: list[SourceQuality] = []
         for dataset in datasets:
-            own = [shard for d, shard in shards if d == dataset and shard.task == task.id]
-            if not own:
-                continue
-            episodes = list(read_trajectories(dataset, task=task.id))
-            found: list[Source] = [episode.source for episode in episodes]
-            for source in dict.fromkeys(found):
-                group = [episode for episode in episodes if episode.source == source]
-                quality = SourceQuality.of(source, group)
-                sources.append(quality)
-                # A shard's attempts are of one source.
-                alone = own if len(group) == len(episodes) else []
-                yield _describe(group, quality, _attempts(alone))
-        if paths and (picture := hand_paths(sources)):
-            write_text(paths / f"{task.suite}-{task.index}.svg", picture)
+            starts: dict[Source, _Starts] = {source: _Starts() for source in SOURCE_LABELS}
+            sources = measure_sources(_noting(read_trajectories(dataset, task=task.id), starts))
+            stored = stored_episodes(dataset, task.id)
+            for source in sources:
+                yield _describe(source, starts[source.source], stored[source.source])
+            drawn += sources
+        if paths and (picture := hand_paths(drawn, f"{task.suite}-{task.index}")):
+            picture.save(paths)
 
 
-def _attempts(shards: list[Shard]) -> int | None:
-    counts = [shard.num_attempts for shard in shards if shard.num_attempts is not None]
-    return sum(counts) if counts and len(counts) == len(shards) else None
+class _Starts:
+    """The init states that episodes start from."""
+
+    def __init__(self) -> None:
+        self.shipped: set[int] = set()
+        self.uses: Counter[bytes] = Counter()
+
+    def add(self, episode: Trajectory) -> None:
+        self.uses[blake2b(episode.init_state.tobytes(), digest_size=16).digest()] += 1
+        if episode.init_state_index is not None:
+            self.shipped.add(episode.init_state_index)
 
 
-def _describe(
-    episodes: list[Trajectory], quality: SourceQuality, attempts: int | None
-) -> TaskDemonstrations:
-    starts = Counter(episode.init_state.tobytes() for episode in episodes)
-    shipped = {e.init_state_index for e in episodes if e.init_state_index is not None}
-    successes = sum(episode.success for episode in episodes)
+def _noting(
+    episodes: Iterable[Trajectory], starts: Mapping[Source, _Starts]
+) -> Iterator[Trajectory]:
+    for episode in episodes:
+        starts[episode.source].add(episode)
+        yield episode
+
+
+def _describe(quality: SourceQuality, starts: _Starts, stored: Stored) -> TaskDemonstrations:
+    ((task, own),) = quality.tasks.items()
     jerk = quality.estimate("mean_squared_jerk")
     return TaskDemonstrations(
-        task=episodes[0].task,
+        task=task,
         source=quality.source,
-        episodes=len(episodes),
-        successes=successes,
-        attempts=attempts,
-        success_rate=successes / attempts if attempts else None,
-        length_mean=float(np.mean([len(episode) for episode in episodes])),
-        noops=sum(episode.num_noops for episode in quality.episodes),
+        episodes=stored.num_episodes,
+        successes=stored.num_successes,
+        attempts=stored.num_attempts,
+        success_rate=stored.num_successes / stored.num_attempts if stored.num_attempts else None,
+        length_mean=float(np.mean([episode.length for episode in own.episodes])),
+        noops=sum(episode.num_noops for episode in own.episodes),
         jerk_mean=jerk.mean if jerk else None,
-        shipped_init_states=len(shipped),
-        drawn_init_states=len(starts) - len(shipped),
-        init_state_uses_max=max(starts.values()),
-        path_spread=path_spread([e.ee_pos for e in episodes]) if len(episodes) > 1 else None,
+        shipped_init_states=len(starts.shipped),
+        drawn_init_states=len(starts.uses) - len(starts.shipped),
+        init_state_uses_max=max(starts.uses.values()),
+        path_spread=path_spread(own.paths) if own.paths.count > 1 else None,
     )
 
 
-def path_spread(paths: Sequence[Float64[np.ndarray, "_ 3"]]) -> float:
-    """Returns how far apart paths are at the same share of their length, m.
+def path_spread(paths: Spread) -> float:
+    """Returns how far apart hand paths are at the same share of their length, m.
 
-    Args:
-        paths: Hand positions, m; at least two.
-
-    Returns:
-        The standard deviation of the position over the paths, root mean square over the share.
+    The standard deviation of the position over the paths, root mean square over that share.
     """
-    shares = np.linspace(0, 1, _NUM_PHASES)
-    same = [
-        [np.interp(shares, np.linspace(0, 1, len(path)), axis) for axis in path.T] for path in paths
-    ]
-    return float(np.sqrt(np.var(same, axis=0).sum(axis=0).mean()))
+    return float(np.sqrt(paths.variance(ddof=0).sum(axis=1).mean()))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory
+from rl_datagen.quality.consistency import Spread
 
 CUTOFF_FREQUENCY = 10.0  # Hz; Balasubramanian 2015, and the Nyquist frequency at 20 Hz
 AMPLITUDE_THRESHOLD = 0.05  # of the spectrum's peak; Balasubramanian 2015
@@ -21,6 +22,7 @@ class EpisodeQuality:
 
     Attributes:
         episode_id: Which episode.
+        task: Task id.
         source: What acted.
         success: Whether the goal was reached.
         length: Env steps.
@@ -29,23 +31,33 @@ class EpisodeQuality:
         spectral_arc_length: SPARC of the end-effector speed: negative, nearer to zero is
             smoother; NaN for a hand that does not move.
         path_length: Of the end-effector, m.
+        action_variance: What the episode says about the variance of actions over the episodes of
+            its task and source; see ``Spread.add``. NaN for the first episode.
     """
 
     episode_id: str
-    source: str
+    task: str
+    source: Source
     success: bool
     length: int
     num_noops: int
     mean_squared_jerk: float
     spectral_arc_length: float
     path_length: float
+    action_variance: float
 
 
-def measure(trajectory: Trajectory) -> EpisodeQuality:
-    """Returns every measure of an episode."""
+def measure(trajectory: Trajectory, actions: Spread) -> EpisodeQuality:
+    """Returns every measure of an episode.
+
+    Args:
+        trajectory: The episode.
+        actions: Of the episodes of its task and source before it; takes it in.
+    """
     steps = np.diff(trajectory.ee_pos, axis=0)
     return EpisodeQuality(
         episode_id=trajectory.episode_id,
+        task=trajectory.task,
         source=trajectory.source,
         success=trajectory.success,
         length=len(trajectory),
@@ -53,6 +65,7 @@ def measure(trajectory: Trajectory) -> EpisodeQuality:
         mean_squared_jerk=mean_squared_jerk(trajectory.ee_pos),
         spectral_arc_length=spectral_arc_length(np.linalg.norm(steps, axis=1)),
         path_length=float(np.linalg.norm(steps, axis=1).sum()),
+        action_variance=actions.add(trajectory.action),
     )
 
 

@@ -5,21 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from rl_datagen.core.storage import write_text
 from rl_datagen.quality import plots
-from rl_datagen.quality.content import ReportContent, SourceQuality
-from rl_datagen.quality.statistics import Estimate
-
-_MEASURES = {
-    "length": ("Length", "env steps"),
-    "num_noops": ("No-ops", "env steps"),
-    "path_length": ("Hand path", "m"),
-    "mean_squared_jerk": ("Mean squared jerk", "(m/s³)²"),
-    "spectral_arc_length": ("SPARC", "nearer to 0 is smoother"),
-}
+from rl_datagen.quality.comparison import quality_row
+from rl_datagen.quality.content import ReportContent
+from rl_datagen.quality.page import megabytes, number, page_environment, percent
+from rl_datagen.quality.sources import MEASURES
 
 
 def write_report(path: Path, content: ReportContent) -> Path:
@@ -29,23 +22,18 @@ def write_report(path: Path, content: ReportContent) -> Path:
         path: Name of the HTML file.
         content: What to show; a part that is empty is left out.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl_datagen.quality"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, duration=_duration, megabytes=_megabytes)
-    template = environment.get_template("report.html.j2")
-    text = template.render(
-        c=content,
-        headline=_headline(content),
-        figures=_figures(content),
-        measures=_MEASURES,
-        quality=[(source, _estimates(source, content.confidence)) for source in content.sources],
-        clips=[(_data_uri(clip.path), clip.caption) for clip in content.videos],
-        provenance=_flatten(content.provenance or {}),
+    text = (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(
+            c=content,
+            headline=_headline(content),
+            figures=_figures(content),
+            measures=MEASURES,
+            rows=[quality_row(source, content.confidence) for source in content.sources],
+            clips=[(_data_uri(clip.path), clip.caption) for clip in content.videos],
+            provenance=_flatten(content.provenance or {}),
+        )
     )
     write_text(path, text)
     return path
@@ -57,13 +45,13 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
         if content.success_rates
         else None,
         "learning": plots.learning_curve(content.learning_curve),
-        "length": plots.distribution_plot(content.sources, "length", "episode length, env steps"),
+        "length": plots.distribution_plot(content.sources, "length", confidence=content.confidence),
         "jerk": plots.distribution_plot(
-            content.sources, "mean_squared_jerk", "mean squared jerk, (m/s³)²", log=True
+            content.sources, "mean_squared_jerk", log=True, confidence=content.confidence
         ),
         "paths": plots.hand_paths(content.sources),
     }
-    return {name: Markup(svg) for name, svg in drawn.items() if svg}
+    return {name: Markup(plot.svg()) for name, plot in drawn.items() if plot}
 
 
 def _headline(content: ReportContent) -> list[tuple[str, str, str]]:
@@ -77,7 +65,7 @@ def _headline(content: ReportContent) -> list[tuple[str, str, str]]:
             note += f"; {_inline(before.name)}: {before.rate:.0%}"
         cards.append((f"Success {_inline(after.name)}", f"{after.rate:.0%}", note))
     info = content.dataset
-    note = f"{info.num_rows:,} env steps, {_megabytes(info.num_bytes)}"
+    note = f"{info.num_rows:,} env steps, {megabytes(info.num_bytes)}"
     cards.append(("Episodes in the dataset", f"{info.num_episodes:,}", note))
     for measure, title in (("length", "Length"), ("mean_squared_jerk", "Jerk")):
         if card := _against_human(content, measure, title):
@@ -91,18 +79,13 @@ def _against_human(content: ReportContent, measure: str, title: str) -> tuple[st
     mean = made.estimate(measure) if made else None
     if not made or not mean:
         return None
-    note = f"{_MEASURES[measure][1]}, mean of {_inline(made.label)}"
+    note = f"{MEASURES[measure][1]}, mean of {_inline(made.label)}"
     base = human.estimate(measure) if human else None
     if not base or not base.mean:
-        return title, _number(mean.mean), note
+        return title, number(mean.mean), note
     change = mean.mean / base.mean - 1
-    sign = "+" if change >= 0 else "−"
-    note = f"{_number(mean.mean)} {note}; human demonstration: {_number(base.mean)}"
-    return f"{title} against the human", f"{sign}{abs(change):.0%}", note
-
-
-def _estimates(source: SourceQuality, confidence: float) -> dict[str, Estimate | None]:
-    return {measure: source.estimate(measure, confidence) for measure in _MEASURES}
+    note = f"{number(mean.mean)} {note}; human demonstration: {number(base.mean)}"
+    return f"{title} against the human", percent(change), note
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -122,20 +105,3 @@ def _data_uri(video: Path) -> str:
 def _inline(name: str) -> str:
     """A name in the middle of a sentence: ``"After DPPO"`` becomes ``"after DPPO"``."""
     return name[:1].lower() + name[1:]
-
-
-def _number(value: float) -> str:
-    """Three significant digits, without an exponent where people do not expect one."""
-    if value and not 1e-3 <= abs(value) < 1e6:
-        return f"{value:.2e}"
-    digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}".replace("-", "−")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _megabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.0f} kB"

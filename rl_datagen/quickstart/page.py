@@ -2,26 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.dataset import read_trajectories, rendered_episodes
-from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.data.verify import VerifyReport
-from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.content import ReportContent, SuccessRate, VideoClip
 from rl_datagen.quality.report import write_report
+from rl_datagen.quality.sources import measure_sources
 from rl_datagen.quickstart.run import Run
 
 
 def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> Path:
     """Writes ``index.html``, with the time of these finished stages, and returns its path."""
-    demos = list(read_trajectories(run.demos))
-    sources = [
-        SourceQuality.of(source, list(episodes)) for source, episodes in groupby(demos, key=_source)
-    ]
-    sources.append(SourceQuality.of(run.config.policy.source, read_trajectories(run.dataset)))
     content = ReportContent(
         task=run.task.id,
         instruction=run.task.instruction,
@@ -30,7 +25,9 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
             _success_rate(run, "After PPO", "evaluate_after"),
         ),
         learning_curve=tuple(_read(run.expert / "learning_curve.json")),
-        sources=tuple(sources),
+        sources=measure_sources(
+            chain(read_trajectories(run.demos), read_trajectories(run.dataset))
+        ),
         dataset=dataset_info(run.dataset),
         verification=verification,
         videos=tuple(
@@ -47,10 +44,6 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
         confidence=run.config.evaluation.confidence,
     )
     return write_report(run.folder / "index.html", content)
-
-
-def _source(trajectory: Trajectory) -> Source:
-    return trajectory.source
 
 
 def _success_rate(run: Run, name: str, stage: str) -> SuccessRate:

@@ -9,11 +9,11 @@ import numpy as np
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import Score, fine_tune
 from rl_datagen.cluster import ray_session
-from rl_datagen.collect import gather, plan_episode, render_episode
+from rl_datagen.collect import gather, gather_shard, plan_episode, render_dataset, write_videos
 from rl_datagen.collect.amplification import plan_attempt
+from rl_datagen.collect.experts import Experts
 from rl_datagen.data.card import write_card
-from rl_datagen.data.dataset import read_episodes, read_trajectories, rendered_episodes
-from rl_datagen.data.images import write_video
+from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
@@ -22,7 +22,7 @@ from rl_datagen.evaluation import evaluate, held_back_indices
 from rl_datagen.policy import ChunkActor, load_expert, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.run import Run, Summary
-from rl_datagen.rollout import PlannedEpisode, rollout
+from rl_datagen.rollout import rollout
 
 
 def demonstrations(run: Run) -> Summary:
@@ -100,7 +100,7 @@ def _score(run: Run, actor: ChunkActor) -> Score:
     """Rolls out a policy to choose the best one; evaluations start from other init states."""
     first = run.scene.num_init_states
     plans = [
-        _plan(run, "selection", first + number)
+        plan_episode(run.scene, "selection", run.config.seed, first + number, None)
         for number in range(run.config.evaluation.num_episodes)
     ]
     source = run.config.policy.source
@@ -132,50 +132,39 @@ def _evaluate(run: Run, moment: str, expert: str) -> Summary:
 def collect(run: Run) -> Summary:
     """Stage 6: successful episodes of the expert to shards."""
     settings = run.config.collect
-    policy = load_expert(run.expert, task=run.config.task)
+    stored = Experts(str(run.expert), run.config.output_dir).read(run.task)
+    policy = stored.load()
     run.progress.start("collect", settings.num_episodes)
     attempts = 0
     with DatasetWriter(run.dataset, config=run.settings) as writer:
-        for first in range(0, settings.num_episodes, settings.num_episodes_per_shard):
-            size = min(settings.num_episodes_per_shard, settings.num_episodes - first)
-            # Each shard has its own range of attempts, so that a rerun makes the same episodes.
-            offset = first * settings.max_attempts_per_episode
-            episodes, made = gather(
+        for shard in range(settings.num_shards):
+            episodes, made = gather_shard(
                 policy,
                 run.scene,
-                lambda number, offset=offset: _plan(run, run.config.policy.source, offset + number),
-                num_episodes=size,
-                max_attempts=size * settings.max_attempts_per_episode,
+                settings,
+                shard,
                 source=run.config.policy.source,
+                seed=run.config.seed,
                 sim=run.config.sim,
                 on_episode=_count_successes(run),
             )
-            expert = f"{run.config.task}/{run.config.name}"
-            writer.append(episodes, expert=expert, num_attempts=made)
+            writer.append(episodes, part=shard, expert=stored.id, num_attempts=made)
             attempts += made
     return {"episodes": settings.num_episodes, "attempts": attempts}
 
 
 def render(run: Run) -> Summary:
-    """Stage 7: replays some episodes into images of both cameras and an MP4."""
+    """Stage 7: replays some episodes into images of both cameras and MP4s."""
     settings = run.config.collect.render
-    table = read_episodes(run.dataset)
-    chosen = table["episode_id"].to_pylist()[: settings.num_episodes]
-    lengths = table["length"].to_pylist()[: settings.num_episodes]
-    run.progress.start("render", sum(lengths))
-    rendered = rendered_episodes(run.dataset)
-    with DatasetWriter(run.dataset, config=run.settings) as writer:
-        for trajectory in read_trajectories(run.dataset, episode_ids=chosen):
-            if trajectory.episode_id in rendered:
-                continue
-            episode = render_episode(
-                trajectory, run.scene, settings.image_size, run.progress.advance
-            )
-            # The video first: once the images are listed, a rerun passes the episode over.
-            frames = np.concatenate([episode.agentview, episode.wrist], axis=2)
-            write_video(run.dataset / "videos" / f"{trajectory.episode_id}.mp4", frames)
-            writer.append_images([episode], shard=writer.shard_of(trajectory.episode_id))
-    return {"episodes": len(chosen), "frames": 2 * sum(lengths)}
+    rendered = render_dataset(
+        run.dataset,
+        settings,
+        on_start=lambda total: run.progress.start("render", total),
+        on_episodes=run.progress.advance,
+    )
+    rendered.check()
+    write_videos(run.dataset, num_episodes=settings.num_episodes)
+    return {"episodes": rendered.num_episodes, "frames": rendered.num_images}
 
 
 def report(run: Run) -> Summary:
@@ -208,15 +197,6 @@ STAGES: dict[str, Callable[[Run], Summary]] = {
     "render": render,
     "report": report,
 }
-
-
-def _plan(run: Run, source: str, number: int) -> PlannedEpisode:
-    """Returns attempt ``number`` of a source: shipped init states first, then drawn ones.
-
-    No attempt starts from a held-back init state.
-    """
-    shipped = number if number < held_back_indices(run.scene, run.config).start else None
-    return plan_episode(run.scene, source, run.config.seed, number, shipped)
 
 
 def _count_successes(run: Run) -> Callable[[Trajectory], None]:

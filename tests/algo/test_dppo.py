@@ -128,6 +128,7 @@ def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir)
         algo.stop()
     assert learner["clip_fraction"] == 0
     assert learner["ratio_mean"] == pytest.approx(1, abs=1e-5)
+    assert learner["ratio_max"] == pytest.approx(1, abs=1e-4)
     assert abs(learner["approx_kl"]) < 1e-6
 
 

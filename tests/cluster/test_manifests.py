@@ -15,7 +15,7 @@ from ray.autoscaler._private import util
 from typer.testing import CliRunner
 
 from rl_datagen.cli import app
-from rl_datagen.config import AmplifyConfig, CampaignConfig, load_config
+from rl_datagen.config import CampaignConfig, CollectionConfig, load_config
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -164,5 +164,5 @@ def test_what_a_job_runs_is_accepted(path, monkeypatch):
     program, *words = arguments[:count]
     assert program == "rl-datagen"
     assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
-    model = {"campaign": CampaignConfig, "demos": AmplifyConfig}[words[0]]
+    model = {"campaign": CampaignConfig, "collect": CollectionConfig}[words[0]]
     assert load_config(arguments[count:], model=model).task == "all"

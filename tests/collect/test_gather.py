@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rl_datagen.collect import gather
-from rl_datagen.config import SimConfig
+from rl_datagen.collect import gather, gather_shard
+from rl_datagen.config import ShardsConfig, SimConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.rollout import PlannedEpisode
 from rl_datagen.sim import InitialState
@@ -61,7 +61,7 @@ def plan(number):
     return PlannedEpisode(f"e{number}", InitialState(np.zeros(1), np.zeros((0, 7))), number)
 
 
-def run(num_episodes, max_attempts=40):
+def run(num_episodes, max_attempts=40, **options):
     return gather(
         Policy(),
         Scene(),
@@ -70,6 +70,7 @@ def run(num_episodes, max_attempts=40):
         max_attempts=max_attempts,
         source="amplified",
         sim=SimConfig(max_episode_steps=60),
+        **options,
     )
 
 
@@ -79,6 +80,55 @@ def test_the_first_successes_in_the_order_of_the_plan_are_kept():
     assert [episode.episode_id for episode in episodes] == ["e0", "e2", "e4", "e6", "e8", "e10"]
     assert attempts == 11  # up to the last that was needed; 16 ran
     assert all(episode.success and episode.reward[-1] == 1 for episode in episodes)
+
+
+def test_failed_attempts_are_kept_on_request_and_do_not_count():
+    episodes, attempts = run(6, keep_failed=True)
+    assert [episode.episode_id for episode in episodes] == [f"e{n}" for n in range(11)]
+    assert [episode.success for episode in episodes] == [True, False] * 5 + [True]
+    assert attempts == 11
+
+
+class Drawing(Scene):
+    """A scene with five shipped init states."""
+
+    num_init_states = 5
+
+    def draw_state(self, seed):
+        return InitialState(np.array([float(seed)]), np.zeros((0, 7)), None, seed)
+
+    def shipped_state(self, index):
+        return InitialState(np.zeros(1), np.zeros((0, 7)), index, None)
+
+
+def shards(**settings):
+    config = ShardsConfig(
+        num_episodes=7, num_episodes_per_shard=3, max_attempts_per_episode=20, **settings
+    )
+    numbers = range(config.num_shards)
+    common = {"source": "diffusion_rl", "seed": 0, "sim": SimConfig(max_episode_steps=60)}
+    return [gather_shard(Policy(), Drawing(), config, shard, **common)[0] for shard in numbers]
+
+
+def test_no_two_episodes_of_any_shards_have_init_state_and_seed_in_common():
+    made = shards()
+    assert [len(episodes) for episodes in made] == [3, 3, 1]
+    episodes = [episode for shard in made for episode in shard]
+    assert len({episode.seed for episode in episodes}) == 7
+    assert len({episode.episode_id for episode in episodes}) == 7
+    assert all(e.init_state[0] == e.seed and e.init_state_index is None for e in episodes)
+    assert episodes == [episode for shard in shards() for episode in shard]
+
+
+def test_shipped_init_states_are_taken_in_turn():
+    made = shards(init_states="shipped", keep_failed=True)
+    for shard, first in zip(made, range(3), strict=True):
+        assert [e.init_state_index for e in shard] == [
+            (first + 3 * attempt) % 5 for attempt in range(len(shard))
+        ]
+    assert len({(e.init_state_index, e.seed) for shard in made for e in shard}) == sum(
+        map(len, made)
+    )
 
 
 def test_an_episode_ends_at_the_goal_in_the_middle_of_a_chunk():

@@ -11,6 +11,7 @@ import pytest
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256
 from rl_datagen.data.dataset import read_trajectories
+from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.manifest import (
     Manifest,
     describe_file,
@@ -120,6 +121,28 @@ def missing_episodes_row(dataset):
     rewrite(dataset, EPISODES, lambda t, i: t.slice(0, 3))
 
 
+def remove_episodes(dataset):
+    (dataset / EPISODES).unlink()
+
+
+def swap_episodes(dataset):
+    other = dataset / EPISODES.replace("00000", "00001")
+    (dataset / EPISODES).rename(dataset / "x")
+    other.rename(dataset / EPISODES)
+    (dataset / "x").rename(other)
+
+
+def same_start(dataset):
+    rows = pq.read_table(dataset / EPISODES).to_pylist()
+    keys = ("seed", "init_state", "fixture_poses")
+
+    def change(table, _):
+        rows[2].update({key: rows[0][key] for key in keys})
+        return pa.Table.from_pylist(rows, schema=table.schema)
+
+    rewrite(dataset, EPISODES, change)
+
+
 def lost_step(dataset):
     rewrite(dataset, FIRST, lambda t, i: t.slice(0, 11) if i == 1 else t)
 
@@ -141,6 +164,9 @@ def lost_step(dataset):
         (nan_action, "episode", [FIRST, "amplified-00002", "action"]),
         (missing_episodes_row, "episode", [FIRST, "00003' has no row in", EPISODES]),
         (lost_step, "episode", [FIRST, "00001' does not have the steps 0 to 11"]),
+        (remove_episodes, "missing", [EPISODES, "is missing"]),
+        (swap_episodes, "swapped", [EPISODES, "holds the content of"]),
+        (same_start, "episode", [EPISODES, "00002' repeats", "00000': same init state and seed"]),
     ],
 )
 def test_verify_finds_and_names(dataset, damage, kind, words):
@@ -161,6 +187,27 @@ def test_a_damaged_shard_is_named_with_both_checksums_by_verify_and_by_reading(d
         with pytest.raises(DatasetError) as error:
             call()
         assert all(w in str(error.value) for w in (FIRST, before, sha256(dataset / FIRST)))
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-50]), "truncated"),
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: shutil.copy(path, path.with_name("part-00000-00009.parquet")), "extra"),
+    ],
+)
+def test_damaged_images_are_named(dataset, damage, kind):
+    name = next(read_trajectories(dataset)).episode_id
+    views = np.zeros((2, 12, 16, 16, 3), np.uint8)
+    with DatasetWriter(dataset, config=None) as writer:
+        writer.append_images([RenderedEpisode(name, *views)], shard=writer.shard_of(name))
+    verify(dataset).check()
+    path = "images/libero_goal/3/part-00000-00000.parquet"
+    damage(dataset / path)
+    (problem,) = verify(dataset).problems
+    assert problem.kind == kind
+    assert problem.path.startswith("images/libero_goal/3/part-00000-0000")
 
 
 def test_damage_is_not_written_to(dataset, make_trajectory):

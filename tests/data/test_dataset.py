@@ -139,6 +139,47 @@ def test_appending_again_neither_repeats_nor_loses(dataset, make_trajectory):
     verify(dataset).check()
 
 
+def test_shards_added_in_any_order_make_the_same_dataset(tmp_path, make_trajectory):
+    shards = [
+        (task, part, [make_trajectory(10 * part + i, task=task) for i in range(2)])
+        for task in ("libero_90/2", "libero_90/10", "libero_goal/3")
+        for part in range(2)
+    ]
+    manifests = []
+    for name, order in (("forth", shards), ("back", shards[::-1])):
+        with DatasetWriter(tmp_path / name, config={}, origin={}) as writer:
+            for task, part, episodes in order:
+                assert not writer.has_part(task, part)
+                writer.append(episodes, part=part)
+                assert writer.has_part(task, part)
+        manifests.append((tmp_path / name / "manifest.json").read_bytes())
+    assert manifests[0] == manifests[1]
+    manifest = read_manifest(tmp_path / "back")
+    assert [shard.task for shard in manifest.shards][::2] == [
+        "libero_90/2",
+        "libero_90/10",
+        "libero_goal/3",
+    ]
+    assert list(read_trajectories(tmp_path / "back")) == [t for *_, e in shards for t in e]
+    assert verify(tmp_path / "back").content_hash == manifest.content_hash
+    with DatasetWriter(tmp_path / "back", config={}) as writer:
+        with pytest.raises(DatasetError, match=r"has a shard .*part-00001\.parquet with other"):
+            writer.append([make_trajectory(99, task="libero_90/2")], part=1)
+        writer.append([make_trajectory(99, task="libero_90/2")], part=7)
+        writer.append([make_trajectory(98, task="libero_90/2")])
+        assert writer.has_part("libero_90/2", 8)
+    assert read_manifest(tmp_path / "back").content_hash != manifest.content_hash
+    verify(tmp_path / "back").check()
+
+
+def test_a_dataset_is_opened_again_under_whatever_configuration_it_has(dataset, tmp_path):
+    with DatasetWriter(dataset, config=None) as writer:
+        assert writer.manifest.config == {"seed": 0}
+    with pytest.raises(DatasetError, match="is not a dataset"):
+        DatasetWriter(tmp_path / "nowhere", config=None)
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_another_configuration_is_refused_and_both_ways_out_named(dataset, make_trajectory):
     before = (dataset / "manifest.json").read_bytes()
     with pytest.raises(DatasetError, match=r"seed, sim differ.*name=.*deleting"):
@@ -252,8 +293,11 @@ def test_images_that_do_not_fit_are_found(dataset):
     ids = read_episodes(dataset)["episode_id"].to_pylist()
     with DatasetWriter(dataset, config={"seed": 0}) as writer:
         shard = writer.manifest.shards[0]
-        writer.append_images([RenderedEpisode(ids[0], *views)] * 2, shard=shard)
-        writer.append_images([RenderedEpisode("nobody", *views)], shard=shard)
+        rendered = [RenderedEpisode(name, *views) for name in (ids[0], ids[0], "nobody")]
+        writer.append_images(rendered, shard=shard)
+        for name, holder in ((ids[0], shard), (ids[1], writer.manifest.shards[1])):
+            with pytest.raises(DatasetError, match=r"is not in .* or has its images already"):
+                writer.append_images([RenderedEpisode(name, *views)], shard=holder)
         steps = shard.steps.model_copy(update={"path": "shards/x"})
         unknown = shard.model_copy(update={"steps": steps})
         with pytest.raises(DatasetError, match="no shard"):

@@ -46,7 +46,7 @@ def episodes():
 @pytest.fixture
 def path(tmp_path, episodes):
     path = tmp_path / "libero_goal" / f"{TASK.name}_demo.hdf5"
-    write_hdf5(path, episodes)
+    write_hdf5(path, [(episode, None) for episode in episodes])
     return path
 
 

@@ -62,7 +62,7 @@ def path(tmp_path):
 
 def test_the_layout_is_liberos(path):
     trajectory = make_trajectory()
-    write_hdf5(path, [trajectory, make_trajectory(1)], images=make_images)
+    write_hdf5(path, [(t, make_images(t.episode_id)) for t in (trajectory, make_trajectory(1))])
     with h5py.File(path) as file:
         data = file["data"]
         assert set(data.attrs) == LIBERO_ATTRIBUTES
@@ -103,7 +103,7 @@ def test_the_layout_is_liberos(path):
 
 def test_images_have_their_last_row_first(path):
     images = make_images("a")
-    write_hdf5(path, [make_trajectory()], images=lambda _: images)
+    write_hdf5(path, [(make_trajectory(), images)])
     with h5py.File(path) as file:
         obs = file["data/demo_0/obs"]
         np.testing.assert_array_equal(obs["agentview_rgb"][2, 0], images.agentview[2, -1])
@@ -120,7 +120,7 @@ def test_what_is_written_is_read(tmp_path_factory, lengths, num_fixtures, width)
     path = tmp_path_factory.mktemp("hdf5") / "open_the_middle_drawer_of_the_cabinet_demo.hdf5"
     shape = {"num_fixtures": num_fixtures, "width": width}
     episodes = [make_trajectory(i, length=n, **shape) for i, n in enumerate(lengths)]
-    assert write_hdf5(path, iter(episodes)) == len(episodes)
+    assert write_hdf5(path, ((episode, None) for episode in episodes)) == len(episodes)
     read, problems = read_hdf5(path)
     assert problems == []
     for index, (demonstration, episode) in enumerate(zip(read, episodes, strict=True)):
@@ -135,22 +135,22 @@ def test_what_is_written_is_read(tmp_path_factory, lengths, num_fixtures, width)
 @pytest.mark.parametrize(
     ("second", "images"),
     [
-        ({"task": "libero_goal/1"}, lambda _: None),
-        ({}, lambda name: make_images(name) if name == "episode-0" else None),
-        ({}, lambda name: make_images(name, size=8 if name == "episode-0" else 16)),
+        ({"task": "libero_goal/1"}, [None, None]),
+        ({}, [make_images("episode-0"), None]),
+        ({}, [make_images("episode-0"), make_images("episode-1", size=16)]),
     ],
 )
 def test_what_does_not_belong_together_leaves_no_file(path, second, images):
     episodes = [make_trajectory(0), make_trajectory(1, **second)]
     with pytest.raises(DatasetError, match="One file holds one task and one size"):
-        write_hdf5(path, episodes, images=images)
+        write_hdf5(path, zip(episodes, images, strict=True))
     with pytest.raises(DatasetError, match="no episode"):
         write_hdf5(path, [])
     assert list(path.parent.iterdir()) == []
 
 
 def test_failures_are_written_without_reward(path):
-    write_hdf5(path, [replace(make_trajectory(), success=False)])
+    write_hdf5(path, [(replace(make_trajectory(), success=False), None)])
     with h5py.File(path) as file:
         assert not file["data/demo_0/rewards"][()].any()
         assert file["data/demo_0/dones"][-1] == 1

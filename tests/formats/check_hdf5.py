@@ -1,8 +1,8 @@
-"""Reads a file in LIBERO's layout as LIBERO does, by robomimic's dataset class.
+"""Reads an export in LIBERO's layout as LIBERO does, by robomimic's dataset class.
 
 Runs in an environment that has robomimic, and imports nothing of this package.
 
-Usage: check_hdf5.py FOLDER
+Usage: check_hdf5.py EXPORT DATASET
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 import robomimic
 import robomimic.utils.file_utils as file_utils
 import robomimic.utils.obs_utils as obs_utils
+import stored
 from robomimic.utils.dataset import SequenceDataset
 
 LENGTH = 10  # of a training sequence, LIBERO's default
@@ -24,7 +25,7 @@ MODALITIES = {
 }
 
 
-def check(path: Path) -> str:
+def check(path: Path, episodes: list) -> str:
     obs_utils.initialize_obs_utils_with_obs_specs({"obs": MODALITIES})
     keys = [key for names in MODALITIES.values() for key in names]
     shapes = file_utils.get_shape_metadata_from_dataset(str(path), all_obs_keys=keys)
@@ -49,12 +50,15 @@ def check(path: Path) -> str:
         data = file["data"]
         assert dataset.n_demos == data.attrs["num_demos"] == len(data)
         assert len(dataset) == data.attrs["total"]
-        assert json.loads(data.attrs["problem_info"])["language_instruction"]
+        instruction = json.loads(data.attrs["problem_info"])["language_instruction"]
+        episodes = [episode for episode in episodes if episode["instruction"] == instruction]
         index = 0
-        for name in dataset.demos:
+        for name, episode in zip(dataset.demos, episodes, strict=True):
             demo = data[name]
             actions = demo["actions"][()]
-            assert np.abs(actions).max() <= 1
+            np.testing.assert_array_equal(actions, episode["action"])
+            for key, view in (("agentview_rgb", "agentview"), ("eye_in_hand_rgb", "wrist")):
+                np.testing.assert_array_equal(demo["obs"][key], episode[view][:, ::-1])
             for step in range(demo.attrs["num_samples"]):
                 item = dataset[index]
                 index += 1
@@ -70,5 +74,6 @@ def check(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    episodes = list(stored.read(sys.argv[2]))
     for path in sorted(Path(sys.argv[1]).rglob("*.hdf5")):
-        sys.stdout.write(f"robomimic {robomimic.__version__} reads {check(path)}\n")
+        sys.stdout.write(f"robomimic {robomimic.__version__} reads {check(path, episodes)}\n")

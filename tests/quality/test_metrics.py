@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from rl_datagen.quality import mean_squared_jerk, measure, spectral_arc_length
+from rl_datagen.quality import mean_squared_jerk, spectral_arc_length
+from rl_datagen.quality.consistency import Spread
+from rl_datagen.quality.metrics import measure
 
 T = np.arange(200) / 20
 
@@ -62,8 +64,11 @@ def test_sparc_without_motion_is_nan():
 
 
 def test_measure(make_episode):
-    quality = measure(make_episode("human", 3, length=120, still=30))
+    quality = measure(make_episode("human", 3, length=120, still=30), Spread(7))
     assert (quality.source, quality.length, quality.num_noops) == ("human", 120, 30)
-    assert quality.mean_squared_jerk > measure(make_episode("human", 3, tremor=0)).mean_squared_jerk
+    assert (
+        quality.mean_squared_jerk
+        > measure(make_episode("human", 3, tremor=0), Spread(7)).mean_squared_jerk
+    )
     assert 0.5 < quality.path_length < 2
     assert quality.spectral_arc_length < -1

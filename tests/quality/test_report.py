@@ -14,8 +14,9 @@ import pytest
 from rl_datagen.core.provenance import provenance
 from rl_datagen.data import DatasetWriter, dataset_info, read_trajectories, verify, write_video
 from rl_datagen.quality import plots
-from rl_datagen.quality.content import ReportContent, SourceQuality, SuccessRate, VideoClip
+from rl_datagen.quality.content import ReportContent, SuccessRate, VideoClip
 from rl_datagen.quality.report import write_report
+from rl_datagen.quality.sources import SourceQuality, measure_sources
 
 CURVE = [
     {"iteration": i + 1, "success_rate": rate, "episode_len_mean": 168 - 7 * i + 3 * (i % 2)}
@@ -58,12 +59,12 @@ def content(tmp_path_factory, make_episode):
             SuccessRate("After DPPO", 18, 20, 121.8),
         ),
         learning_curve=tuple(CURVE),
-        sources=(
-            SourceQuality.of(
-                "human", [make_episode("human", 7, length=148, tremor=6e-4, still=12)]
-            ),
-            SourceQuality.of("amplified", episodes("amplified", 40, 150, 8e-4)),
-            SourceQuality.of("diffusion_rl", read_trajectories(path)),
+        sources=measure_sources(
+            [
+                make_episode("human", 7, length=148, tremor=6e-4, still=12),
+                *episodes("amplified", 40, 150, 8e-4),
+                *read_trajectories(path),
+            ]
         ),
         dataset=dataclasses.replace(dataset_info(path), path=Path("outputs/datasets/quickstart")),
         verification=verify(path),
@@ -174,17 +175,17 @@ def test_damage_is_shown(tmp_path, content, make_episode):
 
 
 def test_the_same_content_gives_the_same_figures(content):
-    assert plots.hand_paths(content.sources) == plots.hand_paths(content.sources)
+    assert plots.hand_paths(content.sources).svg() == plots.hand_paths(content.sources).svg()
 
 
 def test_plots_of_nothing_are_left_out():
-    nothing = (SourceQuality("human", ()),)
+    nothing = (SourceQuality("human", {}),)
     assert plots.learning_curve([{"approx_kl": 0.1, "success_rate": None}]) is None
-    assert plots.distribution_plot(nothing, "length", "length") is None
+    assert plots.distribution_plot(nothing, "length") is None
     assert plots.hand_paths(nothing) is None
 
 
 def test_a_source_with_one_short_episode(make_episode):
-    short = SourceQuality.of("human", [make_episode("human", 0, length=3)])
-    assert plots.distribution_plot([short], "mean_squared_jerk", "jerk", log=True) is None
-    assert plots.distribution_plot([short], "length", "length") is not None
+    short = measure_sources([make_episode("human", 0, length=3)])
+    assert plots.distribution_plot(short, "mean_squared_jerk", log=True) is None
+    assert plots.distribution_plot(short, "length") is not None

@@ -1,4 +1,4 @@
-"""MLflow: one experiment per campaign, one run per task, written by the driver alone."""
+"""MLflow: a campaign's experiment with a run per task, and one with a run per VLA."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from rl_datagen.core.errors import first_line
 
 logger = logging.getLogger(__name__)
 
-METRICS = (
+CAMPAIGN_METRICS = (
     "success_rate",
     "episode_len_mean",
     "num_env_steps_lifetime",
@@ -30,64 +30,87 @@ METRICS = (
     "success_rate_after",
     "seconds",
 )
-_TASK = "task"  # the tag that tells runs apart
+_NAME = "name"  # the tag that tells runs apart
 _SECONDS_BETWEEN_TRIES = 60.0
 
 
+def make_tracker(
+    uri: str | None, folder: Path, experiment: str, metrics: Sequence[str]
+) -> "Tracker":
+    """Returns a tracker: of MLFLOW_TRACKING_URI, else ``uri``, else an SQLite file in ``folder``.
+
+    Args:
+        uri: MLflow's tracking URI, if one is configured.
+        folder: Holds the SQLite file and its artifacts.
+        experiment: Name of the experiment.
+        metrics: What is logged of a report.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or uri
+    if uri:
+        return Tracker(uri, experiment, metrics)
+    folder = folder.absolute()
+    artifacts = (folder / "mlartifacts").as_uri()
+    return Tracker(f"sqlite:///{folder}/mlflow.db", experiment, metrics, artifacts)
+
+
 class Tracker:
-    """What happens to the campaign's trials, in MLflow.
+    """What happens to the runs of an experiment, in MLflow.
 
     While the server is down nothing waits for it and nothing is lost: what could not be logged is
     logged when it answers again, or by a later call.
 
     Args:
         uri: MLflow's tracking URI.
-        experiment: The campaign's name.
+        experiment: Its name.
+        metrics: What is logged of a report.
         artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: str | None = None) -> None:
+    def __init__(
+        self, uri: str, experiment: str, metrics: Sequence[str], artifacts: str | None = None
+    ) -> None:
         self.uri, self._experiment, self._artifacts = uri, experiment, artifacts
+        self._metrics = metrics
         self._client: Any = None
         self._experiment_id = ""
         self._runs: dict[str, str] = {}
         self._waiting: deque[Callable[[], None]] = deque()
         self._next_try, self._down = 0.0, False
 
-    def open(self, tasks: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[str, str]:
-        """Opens a run for each task, the old one if there is one; returns the runs' ids."""
+    def open(self, names: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        """Opens a run for each name, the old one if there is one; returns the runs' ids."""
 
         def create() -> None:
-            for task in tasks:
-                self._open(task, parameters)
+            for name in names:
+                self._open(name, parameters)
 
         self._do(create)
         return dict(self._runs)
 
-    def log(self, task: str, row: Mapping[str, Any]) -> None:
-        """Logs what ``METRICS`` names of a report."""
-        metrics = {key: row[key] for key in METRICS if row.get(key) is not None}
+    def log(self, name: str, row: Mapping[str, Any]) -> None:
+        """Logs what a report says of the metrics after ``iteration``."""
+        metrics = {key: row[key] for key in self._metrics if row.get(key) is not None}
         stamp, step = int(time.time() * 1000), int(row.get("iteration", 0))
 
         def send() -> None:
             from mlflow.entities import Metric
 
             values = [Metric(key, float(value), stamp, step) for key, value in metrics.items()]
-            self._client.log_batch(self._runs[task], metrics=values)
+            self._client.log_batch(self._runs[name], metrics=values)
 
         self._do(send)
 
-    def status(self, task: str, status: str) -> None:
+    def status(self, name: str, status: str) -> None:
         """Sets a run's status, in MLflow's words."""
-        self._do(lambda: self._client.update_run(self._runs[task], status=status))
+        self._do(lambda: self._client.update_run(self._runs[name], status=status))
 
-    def end(self, task: str, state: str, expert: Callable[[], Path] | None) -> None:
-        """Closes a run, with the files of the folder that ``expert`` returns as artifacts."""
+    def end(self, name: str, state: str, artifacts: Callable[[], Path] | None) -> None:
+        """Closes a run, with the files of the folder that ``artifacts`` returns."""
 
         def close() -> None:
-            run = self._runs[task]
+            run = self._runs[name]
             self._client.set_tag(run, "state", state)
-            for path in sorted(expert().glob("*")) if expert else ():
+            for path in sorted(artifacts().glob("*")) if artifacts else ():
                 if path.is_file() and path.suffix != ".log":
                     self._client.log_artifact(run, str(path), "expert")
             status = "FAILED" if state == "failed" else "FINISHED"
@@ -148,15 +171,15 @@ class Tracker:
                 else client.create_experiment(self._experiment, self._artifacts)
             )
             runs = client.search_runs([self._experiment_id], max_results=1000)
-            self._runs |= {run.data.tags[_TASK]: run.info.run_id for run in runs}
+            self._runs |= {run.data.tags[_NAME]: run.info.run_id for run in runs}
             self._client = client
 
-    def _open(self, task: str, parameters: Mapping[str, Any]) -> None:
-        if task in self._runs:
-            self._client.update_run(self._runs[task], status="SCHEDULED")
+    def _open(self, name: str, parameters: Mapping[str, Any]) -> None:
+        if name in self._runs:
+            self._client.update_run(self._runs[name], status="SCHEDULED")
             return
-        run = self._client.create_run(self._experiment_id, tags={_TASK: task}, run_name=task)
-        self._runs[task] = run.info.run_id
+        run = self._client.create_run(self._experiment_id, tags={_NAME: name}, run_name=name)
+        self._runs[name] = run.info.run_id
         for key, value in parameters.items():
             self._client.log_param(run.info.run_id, key, value)
         self._client.update_run(run.info.run_id, status="SCHEDULED")

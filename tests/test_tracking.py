@@ -4,13 +4,14 @@ import time
 
 import pytest
 
-from rl_datagen.campaign.tracking import METRICS, Tracker
+from rl_datagen.tracking import CAMPAIGN_METRICS, Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's libraries warn about each other
 
 
 def make_tracker(folder):
-    return Tracker(f"sqlite:///{folder}/mlflow.db", "tiny", (folder / "artifacts").as_uri())
+    artifacts = (folder / "artifacts").as_uri()
+    return Tracker(f"sqlite:///{folder}/mlflow.db", "tiny", CAMPAIGN_METRICS, artifacts)
 
 
 def runs_of(tracker):
@@ -35,7 +36,7 @@ def test_a_task_has_one_run_with_few_metrics_and_the_expert(tmp_path):
     run = next(run for run in found if run.info.run_id == runs["libero_goal/0"])
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"success_rate": 0.5}
-    assert set(run.data.metrics) <= set(METRICS)
+    assert set(run.data.metrics) <= set(CAMPAIGN_METRICS)
     assert len(again._client.get_metric_history(run.info.run_id, "success_rate")) == 2
     files = again._client.list_artifacts(run.info.run_id, "expert")
     assert [file.path for file in files] == ["expert/weights.safetensors"]
@@ -43,12 +44,13 @@ def test_a_task_has_one_run_with_few_metrics_and_the_expert(tmp_path):
 
 def test_a_server_that_is_down_is_one_warning_and_loses_nothing(tmp_path, monkeypatch):
     messages = []
-    logger = logging.getLogger("rl_datagen.campaign.tracking")
+    logger = logging.getLogger("rl_datagen.tracking")
     monkeypatch.setattr(logger, "warning", lambda text, *values: messages.append(text % values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    tracker = Tracker(f"http://127.0.0.1:{port}", "tiny", (tmp_path / "artifacts").as_uri())
+    artifacts = (tmp_path / "artifacts").as_uri()
+    tracker = Tracker(f"http://127.0.0.1:{port}", "tiny", CAMPAIGN_METRICS, artifacts)
     begin = time.monotonic()
     assert tracker.open(["libero_goal/0"], {}) == {}
     for number in range(5):

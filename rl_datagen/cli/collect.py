@@ -1,0 +1,51 @@
+"""``rl-datagen collect``: successful episodes of many tasks."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rl_datagen.cli.arguments import settings
+from rl_datagen.config import CollectionConfig, RenderConfig, load_config
+
+Settings = Annotated[list[str] | None, settings("experts=campaign num_episodes=50")]
+
+
+def collect(
+    overrides: Settings = None,
+    render: Annotated[
+        bool, typer.Option("--render", help="Then render all episodes; see `dataset render`.")
+    ] = False,
+) -> None:
+    """Store successful episodes of each task's expert, or of its demonstrations.
+
+    Tasks and shards are worked on side by side, as Ray tasks. A second call continues the first.
+    """
+    config = load_config(overrides or [], model=CollectionConfig)
+    # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
+    from rl_datagen.cli.dataset import show_rendering
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect.job import collect as run
+    from rl_datagen.collect.unit import Tally
+
+    begin, tally = time.monotonic(), Tally()
+    with show_progress() as progress:
+
+        def on_tally(now: Tally) -> None:
+            nonlocal tally
+            tally = now
+            progress.advance(0, str(now))
+
+        path = run(
+            config,
+            on_start=lambda total: progress.start("collect", total),
+            on_shard=lambda number: progress.advance(number, str(tally)),
+            on_tally=on_tally,
+        )
+        progress.finish("collect", str(tally), time.monotonic() - begin)
+    if render:
+        show_rendering(path, RenderConfig(num_episodes=None))
+    Console(soft_wrap=True).print(
+        f"dataset  {path}\ncheck    rl-datagen dataset verify {path}", highlight=False
+    )

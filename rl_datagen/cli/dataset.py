@@ -1,0 +1,161 @@
+"""``rl-datagen dataset``: look at datasets, check, render and mix them."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rl_datagen.cli.arguments import AsJson
+from rl_datagen.config import RenderConfig
+from rl_datagen.core.errors import ConfigError
+
+app = typer.Typer(help="Look at datasets, check, render and mix them.", no_args_is_help=True)
+
+Dataset = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
+Size = Annotated[int, typer.Option(min=16, max=1024, help="Height and width in pixels.")]
+
+
+@app.command()
+def verify(dataset: Dataset) -> None:
+    """Compare every file with the manifest, and every episode with the schema."""
+    from rl_datagen.data.verify import verify
+
+    report = verify(dataset)
+    report.check()
+    print(
+        f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
+        f"{report.num_shards} shards, {report.num_bytes / 1e6:.1f} MB.\n"
+        f"content {report.content_hash}"
+    )
+
+
+@app.command()
+def info(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Show what a dataset holds, task by task."""
+    from rl_datagen.data.card import dataset_info
+    from rl_datagen.data.manifest import read_manifest
+
+    info, content = dataset_info(dataset), read_manifest(dataset).content_hash
+    if as_json:
+        print(json.dumps({**asdict(info), "path": str(info.path), "content": content}, indent=2))
+        return
+    table = Table("task", "instruction", "source", "episodes", "env steps", "length")
+    for task in info.tasks:
+        failed = task.num_episodes - task.num_successes
+        table.add_row(
+            task.task,
+            task.instruction,
+            ", ".join(task.sources),
+            f"{task.num_episodes}{f' ({failed} failed)' if failed else ''}",
+            str(task.num_rows),
+            f"{task.length_min} to {task.length_max}, mean {task.length_mean:.0f}",
+        )
+    Console().print(table)
+    print(
+        f"{info.num_episodes} episodes in {info.num_shards} shards, {info.num_rendered} rendered, "
+        f"{info.num_bytes / 1e6:.1f} MB, schema version {info.schema_version}\ncontent {content}"
+    )
+
+
+@app.command()
+def render(
+    dataset: Dataset,
+    size: Size = 256,
+    encoding: Annotated[
+        Literal["png", "jpeg"], typer.Option(help="PNG is lossless; JPEG a fifth of its size.")
+    ] = "png",
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the first so many of each task.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray tasks at a time.", show_default="cores")
+    ] = None,
+) -> None:
+    """Replay episodes into images of both cameras; a second call continues the first.
+
+    An episode whose replay is not what was recorded is named and gets no images.
+    """
+    settings = RenderConfig(num_episodes=episodes, image_size=size, encoding=encoding)
+    show_rendering(dataset, settings, workers)
+    Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)
+
+
+def show_rendering(dataset: Path, settings: RenderConfig, workers: int | None = None) -> None:
+    """Renders a dataset and shows how far it is."""
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect import render_dataset
+
+    begin = time.monotonic()
+    with show_progress() as progress:
+        report = render_dataset(
+            dataset,
+            settings,
+            num_workers=workers,
+            on_start=lambda total: progress.start("render", total),
+            on_episodes=progress.advance,
+        )
+        summary = f"episodes={report.num_episodes} refused={len(report.refused)}"
+        progress.finish("render", summary, time.monotonic() - begin)
+    report.check()
+
+
+@app.command()
+def video(
+    dataset: Dataset,
+    episodes: Annotated[int, typer.Option(min=1, help="The first so many of each task.")] = 1,
+    size: Size = 256,
+) -> None:
+    """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect import write_videos
+
+    with show_progress() as progress:
+        paths = write_videos(
+            dataset,
+            num_episodes=episodes,
+            image_size=size,
+            on_start=lambda total: progress.start("video", total),
+            on_video=lambda path: progress.advance(1, path.name),
+        )
+    for path in paths:
+        print(path)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="Folder of the new dataset.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="DATASET[=WEIGHT]...", help="Datasets, each with a weight or none."),
+    ],
+    images: Annotated[bool, typer.Option(help="Take camera images along.")] = True,
+) -> None:
+    """Mix datasets: all of their episodes, or as many as the weights' ratio allows.
+
+    `merge mixed human=1 experts=3` takes three episodes of the experts for each human one. Files
+    are linked where the disk can, so that a mixture needs little space.
+    """
+    from rl_datagen.data.merge import merge as run
+
+    for source in run(out, [_weighted(text) for text in inputs], images=images):
+        print(f"{source.path}: {source.num_episodes} of {len(source.rows)} episodes")
+    Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
+
+
+def _weighted(text: str) -> tuple[Path, float | None]:
+    path, mark, weight = text.rpartition("=")
+    if not mark:
+        return Path(text), None
+    try:
+        return Path(path), float(weight)
+    except ValueError:
+        raise ConfigError(
+            f"'{text}': the weight '{weight}' is no number. Write DATASET=WEIGHT, such as "
+            "outputs/datasets/collected=3."
+        ) from None

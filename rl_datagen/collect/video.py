@@ -1,0 +1,48 @@
+"""MP4s of episodes, both cameras side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rl_datagen.collect.render import backends_of, first_episodes, render_replay
+from rl_datagen.config import RenderConfig
+from rl_datagen.data.dataset import read_rendered
+from rl_datagen.data.images import write_video
+from rl_datagen.data.manifest import read_manifest
+
+
+def write_videos(
+    dataset: Path,
+    *,
+    num_episodes: int | None,
+    image_size: int = 256,
+    on_start: Callable[[int], None] = lambda _: None,
+    on_video: Callable[[Path], None] = lambda _: None,
+) -> list[Path]:
+    """Writes ``videos/<episode id>.mp4`` of the first episodes of each task.
+
+    Args:
+        dataset: The dataset's folder.
+        num_episodes: Of each task; None: all.
+        image_size: Height and width, in pixels, where an episode has no images and is replayed.
+        on_start: Called with the number of videos.
+        on_video: Called after each.
+
+    Returns:
+        The videos.
+
+    Raises:
+        DatasetError: The dataset is damaged, or a replay is not the recorded episode.
+    """
+    names = {row["episode_id"] for row in first_episodes(dataset, num_episodes)}
+    settings, backends = RenderConfig(image_size=image_size), backends_of(read_manifest(dataset))
+    on_start(len(names))
+    paths: list[Path] = []
+    for trajectory, images in read_rendered(dataset, episode_ids=names):
+        episode = images or render_replay(trajectory, settings, backends)
+        path = dataset / "videos" / f"{trajectory.episode_id}.mp4"
+        write_video(path, np.concatenate([episode.agentview, episode.wrist], axis=2))
+        paths.append(path)
+        on_video(path)
+    return paths

@@ -1,0 +1,216 @@
+"""Mixtures: a dataset made of others, whose files are linked or copied and not encoded again."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.storage import atomic_path
+from rl_datagen.data.card import write_card
+from rl_datagen.data.dataset import read_episodes
+from rl_datagen.data.manifest import (
+    FileEntry,
+    Manifest,
+    Shard,
+    check_file,
+    describe_file,
+    read_manifest,
+)
+from rl_datagen.data.schema import EPISODES_SCHEMA
+from rl_datagen.data.shards import open_parquet, write_parquet
+from rl_datagen.data.writer import DatasetWriter, episodes_path, images_path, steps_path, writing
+
+Row = dict[str, Any]
+"""A row of the episodes table."""
+
+
+@dataclass(frozen=True)
+class MergedInput:
+    """A dataset that goes into a mixture.
+
+    Attributes:
+        path: Its folder.
+        weight: Its part of the mixture, relative to the others'; None: all of it.
+        manifest: What it holds.
+        rows: Its episodes.
+        num_episodes: How many of them are taken.
+    """
+
+    path: Path
+    weight: float | None
+    manifest: Manifest
+    rows: Sequence[Row]
+    num_episodes: int
+
+
+def merge(
+    out: Path, inputs: Sequence[tuple[Path, float | None]], *, images: bool = True
+) -> list[MergedInput]:
+    """Makes a dataset of other datasets' episodes.
+
+    With weights, as many episodes as the ratio allows are taken: of each dataset the first ones of
+    every task in turn, so that its tasks stay as equal as they are. The manifest records the inputs
+    with their configurations and provenance. A call that was killed is continued by the same call.
+
+    Args:
+        out: Folder of the new dataset.
+        inputs: Datasets and their weights; either all or none has a weight.
+        images: Take the camera images along.
+
+    Raises:
+        DatasetError: An input is damaged, two hold an episode of the same id, or a weight is not
+            positive or so small that nothing is taken.
+    """
+    taken = _count([_open(path, weight) for path, weight in inputs])
+    _refuse_repetition(taken)
+    parts: Counter[str] = Counter()
+    with DatasetWriter(out, config={"merge": _identity(taken, images)}) as writer:
+        for source in taken:
+            chosen = _choose(source)
+            for shard in source.manifest.shards:
+                rows = [row for row in chosen if row["shard"] == shard.steps.path]
+                part = parts[shard.task]
+                parts[shard.task] += bool(rows)
+                if rows and not writer.has_part(shard.task, part):
+                    new = _copy_shard(source.path, shard, rows, out, part, images=images)
+                    writer.add(new, [row["episode_id"] for row in rows])
+    write_card(out)
+    return taken
+
+
+def _open(path: Path, weight: float | None) -> MergedInput:
+    if weight is not None and weight <= 0:
+        raise DatasetError(f"The weight of {path} is {weight}: give a positive number.")
+    rows = read_episodes(path).to_pylist()
+    return MergedInput(path, weight, read_manifest(path), rows, len(rows))
+
+
+def _count(inputs: list[MergedInput]) -> list[MergedInput]:
+    """Decides how many episodes each input gives."""
+    weights = [source.weight for source in inputs if source.weight is not None]
+    if not weights:
+        return inputs
+    if len(weights) < len(inputs):
+        raise DatasetError(
+            "Some datasets have a weight and others have none: give all of them one."
+        )
+    scale = min(len(s.rows) / weight for s, weight in zip(inputs, weights, strict=True))
+    counts = [int(scale * weight + 1e-9) for weight in weights]
+    if not all(counts):
+        raise DatasetError(
+            f"With these weights {inputs[counts.index(0)].path} gives no episode: the others have "
+            "too few. Bring the weights closer together."
+        )
+    return [
+        MergedInput(s.path, s.weight, s.manifest, s.rows, count)
+        for s, count in zip(inputs, counts, strict=True)
+    ]
+
+
+def _refuse_repetition(inputs: Sequence[MergedInput]) -> None:
+    owners: dict[str, MergedInput] = {}
+    for source in inputs:
+        for row in source.rows:
+            first = owners.setdefault(row["episode_id"], source)
+            if first is not source:
+                raise DatasetError(
+                    f"Episode '{row['episode_id']}' is in {first.path} and in {source.path}. "
+                    "Nothing was written. Leave one of them out, or collect one again with "
+                    "another seed: an episode's id tells task, source, seed and number."
+                )
+
+
+def _identity(inputs: Sequence[MergedInput], images: bool) -> dict[str, Any]:
+    return {
+        "images": images,
+        "inputs": {
+            str(source.path): {
+                "weight": source.weight,
+                "num_episodes": source.num_episodes,
+                "content": source.manifest.content_hash,
+                "config": source.manifest.config,
+                "provenance": source.manifest.provenance,
+            }
+            for source in inputs
+        },
+    }
+
+
+def _choose(source: MergedInput) -> list[Row]:
+    """Returns the episodes to take: the first of each task, then the second of each, ..."""
+    count: Counter[str] = Counter()
+    ranked: list[tuple[int, int, Row]] = []
+    for number, row in enumerate(source.rows):
+        ranked.append((count[row["task"]], number, row))
+        count[row["task"]] += 1
+    ranked.sort(key=lambda item: item[:2])
+    taken = sorted(ranked[: source.num_episodes], key=lambda item: item[1])
+    return [row for _, _, row in taken]
+
+
+def _copy_shard(
+    source: Path, shard: Shard, rows: Sequence[Row], out: Path, part: int, *, images: bool
+) -> Shard:
+    """Puts the files of some of a shard's episodes in place, under a new number."""
+    steps, episodes = steps_path(shard.task, part), episodes_path(shard.task, part)
+    places = {row["episode_id"]: index for index, row in enumerate(rows)}
+    table = [{**row, "shard": steps, "row_group": places[row["episode_id"]]} for row in rows]
+    with writing(out):
+        copied = _copy_file(source, shard.steps, out, steps, places)
+        write_parquet(
+            out / episodes, EPISODES_SCHEMA, [pa.Table.from_pylist(table, schema=EPISODES_SCHEMA)]
+        )
+        new = Shard(
+            task=shard.task,
+            num_episodes=len(rows),
+            steps=copied,
+            episodes=describe_file(out, episodes, len(rows)),
+            num_attempts=shard.num_attempts if len(rows) == shard.num_episodes else None,
+        )
+        if not images:
+            return new
+        entries: list[FileEntry] = []
+        for entry in shard.images:
+            first = next((places[n] for n in _names(source, entry) if n in places), None)
+            if first is not None:
+                entries.append(_copy_file(source, entry, out, images_path(new, first), places))
+        return new.model_copy(update={"images": tuple(entries)})
+
+
+def _names(dataset: Path, entry: FileEntry) -> Iterator[str]:
+    """Yields the episode of each row group of a steps or images file."""
+    file = open_parquet(dataset / entry.path)
+    for index in range(file.num_row_groups):
+        yield file.read_row_group(index, columns=["episode_id"])["episode_id"][0].as_py()
+
+
+def _copy_file(
+    source: Path, entry: FileEntry, out: Path, path: str, episodes: Collection[str]
+) -> FileEntry:
+    """Links or copies a file whole, or copies the row groups of these episodes."""
+    old, new = check_file(source, entry), out / path
+    names = list(_names(source, entry))
+    groups = [index for index, name in enumerate(names) if name in episodes]
+    if len(groups) == len(names):
+        _link(old, new)
+        return entry.model_copy(update={"path": path})
+    file = open_parquet(old)
+    tables = (file.read_row_group(index) for index in groups)
+    return describe_file(out, path, write_parquet(new, file.schema_arrow, tables))
+
+
+def _link(old: Path, new: Path) -> None:
+    """No file of a dataset is ever changed under its name, so two datasets may share one."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    new.unlink(missing_ok=True)  # left by a call that was killed
+    try:
+        os.link(old, new)
+    except OSError:  # another disk, or one that knows no links
+        with atomic_path(new) as temporary:
+            shutil.copyfile(old, temporary)

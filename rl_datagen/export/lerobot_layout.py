@@ -1,0 +1,175 @@
+"""What LeRobot v3.0 and v2.1 have in common: names and types of features, rows of an episode.
+
+Both cameras are turned by 180 degrees against LIBERO's frames, as openpi and OpenVLA do it. Since
+LIBERO's frames have their last row first, that is our upright image, mirrored left to right.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import UInt8
+
+from rl_datagen.data.images import RenderedEpisode, encode_image
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+
+STATE_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper1", "gripper2"]
+ACTION_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper"]
+_INDEX = ("frame_index", "episode_index", "index", "task_index")
+_IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names that differ between the versions.
+
+    Attributes:
+        version: Of the format.
+        fps: Frames per second; timestamps count by it.
+        cameras: The outer camera's feature and the wrist camera's.
+        state: The proprio's feature.
+        action: The action's feature.
+        images: How images are stored.
+    """
+
+    version: str
+    fps: int
+    cameras: tuple[str, str]
+    state: str
+    action: str
+    images: Literal["image", "video"]
+
+
+V30 = Layout(
+    version="v3.0",
+    fps=CONTROL_FREQUENCY,
+    cameras=("observation.images.image", "observation.images.image2"),
+    state="observation.state",
+    action="action",
+    images="video",
+)
+V21 = Layout(
+    version="v2.1",
+    fps=10,  # openpi's converter labels LIBERO's 20 Hz so; it is only the unit of timestamps
+    cameras=("image", "wrist_image"),
+    state="state",
+    action="actions",
+    images="image",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """An episode as LeRobot sees it.
+
+    Attributes:
+        instruction: The task's sentence.
+        task_index: Number of that sentence.
+        index: Number of the episode.
+        first: Number of its first frame in the dataset.
+        features: ``[T, H, W, 3]`` images and ``[T, D]`` rows, by feature, the index ones included.
+        encoding: Of images stored one by one.
+    """
+
+    instruction: str
+    task_index: int
+    index: int
+    first: int
+    features: dict[str, np.ndarray]
+    encoding: str
+
+    def __len__(self) -> int:
+        return len(self.features["index"])
+
+
+def mirrored(images: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "T H W 3"]:
+    """Returns upright images as LIBERO's frames turned by 180 degrees."""
+    return images[:, :, ::-1]
+
+
+def to_episode(
+    layout: Layout,
+    trajectory: Trajectory,
+    rendered: RenderedEpisode,
+    *,
+    instruction: str,
+    task_index: int,
+    index: int,
+    first: int,
+) -> Episode:
+    """Returns an episode's features."""
+    frames = np.arange(len(trajectory))
+    numbers = (frames, np.full_like(frames, index), first + frames)
+    features = {
+        layout.cameras[0]: mirrored(rendered.agentview),
+        layout.cameras[1]: mirrored(rendered.wrist),
+        layout.state: trajectory.proprio,
+        layout.action: trajectory.action,
+        "timestamp": (frames / layout.fps).astype(np.float32)[:, None],
+        **{name: column[:, None] for name, column in zip(_INDEX, numbers, strict=False)},
+        "task_index": np.full((len(frames), 1), task_index),
+    }
+    return Episode(instruction, task_index, index, first, features, rendered.encoding)
+
+
+def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
+    """Returns the ``features`` of ``meta/info.json`` for images of a height and width."""
+    image: dict[str, Any] = {
+        "dtype": layout.images,
+        "shape": [*size, 3],
+        "names": ["height", "width", "channel"],
+    }
+    if layout.images == "video":
+        image["info"] = {
+            "video.height": size[0],
+            "video.width": size[1],
+            "video.codec": "h264",
+            "video.pix_fmt": "yuv420p",
+            "video.is_depth_map": False,
+            "video.fps": layout.fps,
+            "video.channels": 3,
+            "has_audio": False,
+        }
+    index = {name: {"dtype": "int64", "shape": [1], "names": None} for name in _INDEX}
+    return {
+        **dict.fromkeys(layout.cameras, image),
+        layout.state: {"dtype": "float32", "shape": [8], "names": STATE_NAMES},
+        layout.action: {"dtype": "float32", "shape": [7], "names": ACTION_NAMES},
+        "timestamp": {"dtype": "float32", "shape": [1], "names": None},
+        **index,
+    }
+
+
+def to_table(layout: Layout, episode: Episode) -> pa.Table:
+    """Returns an episode's rows; videos are not among them."""
+    schema = _schema(layout)
+    columns = []
+    for field in schema:
+        values = episode.features[field.name]
+        if pa.types.is_struct(field.type):
+            encoded = [encode_image(image, episode.encoding) for image in values]
+            columns.append(pa.array([{"bytes": data, "path": None} for data in encoded], _IMAGE))
+            continue
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+        columns.append(flat)
+    return pa.table(columns, schema=schema)
+
+
+def _schema(layout: Layout) -> pa.Schema:
+    """With the types as Hugging Face's ``datasets`` spells them: LeRobot v2.1 reads those."""
+    fields: list[tuple[str, pa.DataType, dict[str, Any]]] = []
+    if layout.images == "image":
+        fields = [(name, _IMAGE, {"_type": "Image"}) for name in layout.cameras]
+    number = {"dtype": "float32", "_type": "Value"}
+    for name, width in ((layout.state, 8), (layout.action, 7)):
+        kind = {"feature": number, "length": width, "_type": "Sequence"}
+        fields.append((name, pa.list_(pa.float32(), width), kind))
+    fields.append(("timestamp", pa.float32(), number))
+    fields += [(name, pa.int64(), {"dtype": "int64", "_type": "Value"}) for name in _INDEX]
+    types = {"info": {"features": {name: kind for name, _, kind in fields}}}
+    schema = pa.schema([pa.field(name, kind) for name, kind, _ in fields])
+    return schema.with_metadata({"huggingface": json.dumps(types)})

@@ -1,0 +1,167 @@
+"""A dataset in RLDS, as tensorflow-datasets reads it and OpenVLA trains on it.
+
+Names and types are those of OpenVLA's LIBERO datasets. Both cameras are turned by 180 degrees
+against LIBERO's frames; the gripper command stays -1 open, +1 close, which OpenVLA's own training
+transform maps. TensorFlow is not needed to write it (docs/decisions/0009-rlds-by-hand.md).
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.storage import atomic_folder, write_json
+from rl_datagen.data.images import RenderedEpisode, encode_image
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.export.episodes import Episodes, Exported
+from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.tfrecord import Values, example, write_record
+from rl_datagen.tasks import get_task
+
+VERSION = "1.0.0"
+_SHARD_MB = 128  # an episode that begins beyond this begins a new file
+_PACKAGE = "tensorflow_datasets.core.features."
+
+
+def export_rlds(
+    dataset: Path,
+    out: Path,
+    *,
+    tasks: str = "all",
+    drop_noops: bool = False,
+    rendered_only: bool = False,
+) -> Exported:
+    """Writes ``out/1.0.0``, one episode in memory at a time; it appears whole or not at all.
+
+    Args:
+        dataset: Folder of the dataset.
+        out: Folder that does not exist yet; its name is the name of the dataset.
+        tasks: Selector of tasks.
+        drop_noops: Leave out no-ops.
+        rendered_only: Leave out episodes without images.
+
+    Raises:
+        UserError: ``out`` exists, or its name cannot name a dataset.
+        DatasetError: Nothing to export, images are missing, or the dataset is damaged.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", out.name):
+        raise UserError(
+            f"'{out.name}' cannot name a dataset of tensorflow-datasets, which finds it by its "
+            "folder's name: use lower-case letters, digits and _, such as libero_goal_rl."
+        )
+    episodes = Episodes(dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    report = Exported(out)
+    with atomic_folder(out) as folder:
+        (folder / VERSION).mkdir()
+        _write(folder / VERSION, out.name, episodes, report)
+    return report
+
+
+def _write(folder: Path, name: str, episodes: Episodes, report: Exported) -> None:
+    lengths: list[int] = []  # episodes in each file
+    num_bytes, file = 0, None
+    try:
+        for trajectory, rendered in episodes.read(report):
+            assert rendered is not None
+            if file is None or file.tell() >= _SHARD_MB * 2**20:
+                if file is not None:
+                    file.close()
+                file = _part(folder, len(lengths)).open("wb")
+                lengths.append(0)
+            data = example(_features(trajectory, rendered))
+            write_record(file, data)
+            num_bytes += len(data)
+            lengths[-1] += 1
+    finally:
+        if file is not None:
+            file.close()
+    for part in range(len(lengths)):
+        target = f"{name}-train.tfrecord-{part:05d}-of-{len(lengths):05d}"
+        _part(folder, part).rename(folder / target)
+    split = {
+        "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+        "name": "train",
+        "numBytes": str(num_bytes),
+        "shardLengths": [str(length) for length in lengths],
+    }
+    info = {"fileFormat": "tfrecord", "name": name, "splits": [split], "version": VERSION}
+    write_json(folder / "dataset_info.json", info)
+    write_json(folder / "features.json", _feature_info(episodes.image_size))
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}"
+
+
+def _features(episode: Trajectory, rendered: RenderedEpisode) -> dict[str, Values]:
+    frames = np.arange(len(episode))
+    last = frames == len(episode) - 1
+    instruction = get_task(episode.task).instruction.encode()
+    images = {"image": rendered.agentview, "wrist_image": rendered.wrist}
+    return {
+        "episode_metadata/file_path": [episode.episode_id.encode()],
+        "steps/action": episode.action,
+        "steps/discount": np.ones(len(episode), np.float32),
+        "steps/is_first": frames == 0,
+        "steps/is_last": last,
+        "steps/is_terminal": last,
+        "steps/language_instruction": [instruction] * len(episode),
+        "steps/observation/joint_state": episode.joint_pos,
+        "steps/observation/state": episode.proprio,
+        "steps/reward": last.astype(np.float32),
+        **{
+            f"steps/observation/{name}": [encode_image(i, "jpeg") for i in mirrored(values)]
+            for name, values in images.items()
+        },
+    }
+
+
+def _feature_info(size: tuple[int, int]) -> dict[str, Any]:
+    """Returns what tensorflow-datasets stores about the features in features.json."""
+    text = {"pythonClassName": f"{_PACKAGE}text_feature.Text", "text": {}}
+    observation = {
+        "image": _image(size),
+        "wrist_image": _image(size),
+        "state": _tensor("float32", 8),
+        "joint_state": _tensor("float32", 7),
+    }
+    steps = {
+        "observation": _features_dict(observation),
+        "action": _tensor("float32", 7),
+        "discount": _tensor("float32"),
+        "reward": _tensor("float32"),
+        "is_first": _tensor("bool"),
+        "is_last": _tensor("bool"),
+        "is_terminal": _tensor("bool"),
+        "language_instruction": text,
+    }
+    sequence = {"feature": _features_dict(steps), "length": "-1"}
+    return _features_dict(
+        {
+            "steps": {
+                "pythonClassName": f"{_PACKAGE}dataset_feature.Dataset",
+                "sequence": sequence,
+            },
+            "episode_metadata": _features_dict({"file_path": text}),
+        }
+    )
+
+
+def _features_dict(features: dict[str, Any]) -> dict[str, Any]:
+    kind = f"{_PACKAGE}features_dict.FeaturesDict"
+    return {"pythonClassName": kind, "featuresDict": {"features": features}}
+
+
+def _tensor(dtype: str, width: int | None = None) -> dict[str, Any]:
+    kind = "scalar.Scalar" if width is None else "tensor_feature.Tensor"
+    shape = {} if width is None else {"dimensions": [str(width)]}
+    tensor = {"dtype": dtype, "encoding": "none", "shape": shape}
+    return {"pythonClassName": _PACKAGE + kind, "tensor": tensor}
+
+
+def _image(size: tuple[int, int]) -> dict[str, Any]:
+    shape = {"dimensions": [str(size[0]), str(size[1]), "3"]}
+    image = {"dtype": "uint8", "encodingFormat": "jpeg", "shape": shape}
+    return {"pythonClassName": f"{_PACKAGE}image_feature.Image", "image": image}

@@ -1,0 +1,249 @@
+"""The study's jobs; each does what a command of ``rl-datagen`` does."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl_datagen.config import PaperConfig
+from rl_datagen.core.claim import claim
+from rl_datagen.core.errors import UserError
+from rl_datagen.paper import estimate, settings
+from rl_datagen.paper.graph import Job, Summary, run_graph
+from rl_datagen.quickstart.run import Progress
+
+
+class _Silence:
+    """A ``Progress`` that nobody follows."""
+
+    def start(self, stage: str, total: int) -> None:
+        pass
+
+    def advance(self, units: int = 1, detail: str = "") -> None:
+        pass
+
+    def iteration(self, row: dict[str, Any]) -> None:
+        pass
+
+    def finish(self, stage: str, detail: str, seconds: float) -> None:
+        pass
+
+
+def make_jobs(config: PaperConfig, progress: Progress | None = None) -> list[Job]:
+    """Returns the graph, each job after those it needs.
+
+    Args:
+        config: The study.
+        progress: Told how far a job is.
+    """
+    return list(_Study(config, progress or _Silence()).jobs())
+
+
+def run_study(config: PaperConfig, progress: Progress) -> Path:
+    """Runs what is not done yet of the study; returns its folder.
+
+    Raises:
+        ConfigError: The folder is of a study with other settings.
+        UserError: A job could not be done; those before it are.
+    """
+    folder = settings.folder_of(config)
+    claim(
+        folder,
+        config.model_dump(mode="json"),
+        config.model_dump(mode="json", exclude=_FREE),
+        "Choose another name with name=..., or delete that folder, which has the study's tables "
+        "and markers but neither experts nor datasets.",
+    )
+
+    def on_done(job: Job, summary: Summary) -> None:
+        found = " ".join(f"{key}={value}" for key, value in summary.items() if key != "seconds")
+        progress.finish(job.name, found, summary["seconds"])
+
+    run_graph(make_jobs(config, progress), folder, on_done=on_done)
+    return folder
+
+
+_FREE = {
+    "output_dir": True,
+    "costs": True,
+    "campaign": True,
+    "vla": {"num_workers", "gpus_per_worker"},
+    "benchmark": {"num_simulators", "num_gpus_per_worker", "num_failure_videos"},
+}
+"""Settings that may change from one call to the next; a campaign looks after its own."""
+
+
+@dataclass(frozen=True)
+class _Study:
+    config: PaperConfig
+    progress: Progress
+
+    def jobs(self) -> Iterator[Job]:
+        config, tasks = self.config, len(self.config.tasks)
+        for source in settings.EXPERTS:
+            resources = f"{tasks} trials of {estimate.trial_cores(config)} cores"
+            hours = estimate.experts_hours(config)
+            gpus = f" and {hours.gpu * estimate.trial_cores(config) / hours.core:g} GPU"
+            yield Job(
+                f"experts-{source}",
+                (),
+                self._call(self._experts, source),
+                resources + (gpus if hours.gpu else ""),
+                hours,
+            )
+        yield from self._datasets()
+        for mixture in settings.mixtures(config):
+            yield from self._learner(mixture, zero_shot=False)
+        for mixture in settings.mixtures(config) if config.zero_shot else ():
+            yield from self._learner(mixture, zero_shot=True)
+        evaluated = tuple(f"evaluate-{name}" for name in self._learners())
+        yield Job("tables", evaluated, self._tables)
+        rendered = tuple(f"render-{source}" for source in settings.sources(config))
+        yield Job("quality", rendered, self._quality)
+
+    def _datasets(self) -> Iterator[Job]:
+        config = self.config
+        cores = "units of 1 core"
+        for source in settings.sources(config):
+            after = (f"experts-{source}",) if source in settings.EXPERTS else ()
+            collect, render = f"collect-{source}", f"render-{source}"
+            hours = estimate.collect_hours(config, source)
+            yield Job(collect, after, self._call(self._collect, source), cores, hours)
+            hours = estimate.render_hours(config)
+            yield Job(render, (collect,), self._call(self._render, source), cores, hours)
+        for mixture in self._merged():
+            after = tuple(f"render-{source}" for source in mixture.split("+"))
+            yield Job(f"merge-{mixture}", after, self._call(self._merge, mixture))
+
+    def _learner(self, mixture: str, *, zero_shot: bool) -> Iterator[Job]:
+        config = self.config
+        made = "merge" if mixture in self._merged() else "render"
+        name = mixture + ("-zero-shot" if zero_shot else "")
+        gpus = f" and {config.vla.gpus_per_worker:g} GPU" if config.vla.gpus_per_worker else ""
+        yield Job(
+            f"vla-{name}",
+            (f"{made}-{mixture}",),
+            lambda: self._train(mixture, zero_shot),
+            f"{config.vla.num_workers} x 1 core{gpus}",
+            estimate.vla_hours(config),
+        )
+        selector = settings.evaluation_of(config, mixture, zero_shot=zero_shot).task
+        assert selector is not None
+        yield Job(
+            f"evaluate-{name}",
+            (f"vla-{name}",),
+            lambda: self._evaluate(mixture, zero_shot),
+            "units of 1 core",
+            estimate.evaluation_hours(config, selector),
+        )
+
+    def _merged(self) -> list[str]:
+        return [mixture for mixture in settings.mixtures(self.config) if "+" in mixture]
+
+    def _learners(self) -> dict[str, tuple[str, bool]]:
+        """Returns mixture and kind of each VLA, by name."""
+        every = settings.mixtures(self.config)
+        zero_shot = {f"{m}-zero-shot": (m, True) for m in every} if self.config.zero_shot else {}
+        return {m: (m, False) for m in every} | zero_shot
+
+    def _call(self, function: Callable[[str], Summary], name: str) -> Callable[[], Summary]:
+        return lambda: function(name)
+
+    # Each imports what it needs when it runs: a dry run answers at once.
+
+    def _experts(self, source: str) -> Summary:
+        from rl_datagen.campaign.run import run_campaign
+
+        campaign = settings.campaign_of(self.config, source)
+        states = run_campaign(campaign, retry_failed=True)
+        counts = Counter(state.state if state else "pending" for state in states.values())
+        if lacking := sum(counts[state] for state in ("failed", "pending", "running")):
+            raise UserError(
+                f"{lacking} of {len(states)} tasks have no expert: `rl-datagen campaign status "
+                f"{campaign.storage}` says why. The same command tries them again."
+            )
+        return dict(counts)
+
+    def _collect(self, source: str) -> Summary:
+        from rl_datagen.collect.job import collect
+
+        config = settings.collection_of(self.config, source)
+        progress = self.progress
+        path = collect(
+            config,
+            on_start=lambda total: progress.start(f"collect-{source}", total),
+            on_shard=progress.advance,
+            on_tally=lambda tally: progress.advance(0, str(tally)),
+        )
+        return {"dataset": str(path)}
+
+    def _render(self, source: str) -> Summary:
+        from rl_datagen.collect import render_dataset
+
+        progress = self.progress
+        report = render_dataset(
+            settings.dataset_of(self.config, source),
+            settings.render_of(self.config),
+            on_start=lambda total: progress.start(f"render-{source}", total),
+            on_episodes=progress.advance,
+        )
+        report.check()
+        return {"episodes": report.num_episodes, "images": report.num_images}
+
+    def _merge(self, mixture: str) -> Summary:
+        from rl_datagen.data.merge import merge
+
+        parts = [(settings.dataset_of(self.config, s), None) for s in mixture.split("+")]
+        taken = merge(settings.dataset_of(self.config, mixture), parts)
+        return {"episodes": sum(part.num_episodes for part in taken)}
+
+    def _train(self, mixture: str, zero_shot: bool) -> Summary:
+        from rl_datagen.vla.train import train
+
+        config = settings.vla_of(self.config, mixture, zero_shot=zero_shot)
+        self.progress.start(f"vla-{mixture}", self.config.vla.model.num_updates)
+        done = 0
+
+        def report(row: Mapping[str, float]) -> None:
+            nonlocal done
+            self.progress.advance(int(row["iteration"]) - done, f"loss={row['loss']:.4f}")
+            done = int(row["iteration"])
+
+        return {"vla": str(train(config, report=report))}
+
+    def _evaluate(self, mixture: str, zero_shot: bool) -> Summary:
+        from rl_datagen.evaluation.job import evaluate_tasks
+        from rl_datagen.evaluation.results import read_results
+
+        config, progress = (
+            settings.evaluation_of(self.config, mixture, zero_shot=zero_shot),
+            self.progress,
+        )
+        folder = evaluate_tasks(
+            config,
+            on_start=lambda total: progress.start(f"evaluate-{config.name}", total),
+            on_episodes=progress.advance,
+        )
+        episodes = read_results(folder)
+        successes = sum(episode.success for episode in episodes)
+        return {"episodes": len(episodes), "successes": successes}
+
+    def _tables(self) -> Summary:
+        from rl_datagen.evaluation.tables import make_tables, write_tables
+
+        evaluations = [
+            settings.evaluation_of(self.config, mixture, zero_shot=zero_shot).folder
+            for mixture, zero_shot in self._learners().values()
+        ]
+        written = write_tables(settings.folder_of(self.config), make_tables(evaluations))
+        return {"tables": str(written[0])}
+
+    def _quality(self) -> Summary:
+        from rl_datagen.quality.comparison import compare
+        from rl_datagen.quality.comparison_report import write_comparison
+
+        datasets = [settings.dataset_of(self.config, s) for s in settings.sources(self.config)]
+        folder = settings.folder_of(self.config) / "quality"
+        write_comparison(folder, compare(datasets))
+        return {"page": str(folder / "index.html")}

@@ -1,0 +1,124 @@
+"""A VLA's folder: what it was trained with and on, and whether two VLAs may be compared."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_datagen.config import VlaConfig, load_config
+from rl_datagen.core.compare import differences
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.provenance import provenance
+from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.data.dataset import read_episodes
+from rl_datagen.data.manifest import read_manifest
+from rl_datagen.data.trajectory import Source
+from rl_datagen.tasks import select_tasks
+
+CONFIG, PROVENANCE, DATA, METRICS = "config.yaml", "provenance.json", "data.json", "metrics.json"
+WEIGHTS, NORM_STATS, EMBEDDINGS = (
+    "weights.safetensors",
+    "norm_stats.json",
+    "embeddings.safetensors",
+)
+CHECKPOINT = "checkpoint"
+"""What lerobot calls ``pretrained_model``, in the folder of a VLA that it trained."""
+_SOURCES: tuple[Source, ...] = ("human", "amplified", "gaussian_rl", "diffusion_rl")
+
+
+def claim(config: VlaConfig) -> Path:
+    """Begins a VLA's folder: configuration, provenance, data; or checks that it may go on.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: The folder belongs to another configuration, or its datasets have changed.
+        DatasetError: A dataset cannot be read.
+    """
+    folder = config.folder
+    contents = {part.path: read_manifest(Path(part.path)).content_hash for part in config.datasets}
+    if not (folder / CONFIG).exists():
+        write_json(folder / PROVENANCE, provenance())
+        write_json(folder / DATA, {"fingerprint": config.fingerprint, "contents": contents})
+        write_text(folder / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        return folder
+    found = [
+        f"{name} is {there!r} there and {here!r} here"
+        for name, there, here in differences(read_config(folder).identity, config.identity)
+    ]
+    recorded = read_data(folder)["contents"]
+    found += [f"{path} has changed" for path in contents if contents[path] != recorded.get(path)]
+    if found:
+        raise ConfigError(
+            f"The VLA in {folder} was begun with other settings or data: {'; '.join(found)}. "
+            "Nothing was changed. Choose another name with name=..., or delete that folder to "
+            "train it again."
+        )
+    return folder
+
+
+def describe(dataset: Path, selector: str) -> dict[str, Any]:
+    """Returns the successful episodes of a selection by source, and their tasks."""
+    wanted = {task.id for task in select_tasks(selector)}
+    rows = read_episodes(dataset).select(["task", "source", "success"]).to_pylist()
+    rows = [row for row in rows if row["success"] and row["task"] in wanted]
+    count = Counter(row["source"] for row in rows)
+    present = {row["task"] for row in rows}
+    return {
+        "source": "+".join(source for source in _SOURCES if count[source]),
+        "num_episodes": {source: count[source] for source in _SOURCES if count[source]},
+        "tasks": [task.id for task in select_tasks(selector) if task.id in present],
+    }
+
+
+def record(folder: Path, values: dict[str, Any]) -> None:
+    """Adds to what the folder says about the data."""
+    write_json(folder / DATA, read_data(folder) | values)
+
+
+def read_config(folder: Path) -> VlaConfig:
+    """Returns the configuration of the VLA in a folder.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not (folder / CONFIG).is_file() or not (folder / DATA).is_file():
+        raise UserError(
+            f"'{folder}' is no VLA's folder: {CONFIG} or {DATA} is missing. Train one with "
+            "`rl-datagen vla train`."
+        )
+    return load_config([str(folder / CONFIG)], model=VlaConfig)
+
+
+def read_data(folder: Path) -> dict[str, Any]:
+    """Returns what a VLA was trained on.
+
+    Returns:
+        ``fingerprint`` of the hyper-parameters, ``contents`` (hashes of the datasets by path) and,
+        once training is over, ``source`` such as ``"human+diffusion_rl"``, ``num_episodes`` by
+        source, ``tasks``, and ``image_size`` as stored.
+    """
+    return json.loads((folder / DATA).read_text("utf-8"))
+
+
+def check_comparable(folders: Sequence[Path]) -> None:
+    """Checks that VLAs differ in their data alone, as the paper's comparison demands (Sec. III-E).
+
+    Raises:
+        ConfigError: Two were trained with different hyper-parameters; names them all.
+    """
+    first, *others = folders
+    for folder in others:
+        if read_data(folder)["fingerprint"] == read_data(first)["fingerprint"]:
+            continue
+        a, b = read_config(first).hyperparameters, read_config(folder).hyperparameters
+        found = [f"{name} is {x!r} and {y!r}" for name, x, y in differences(a, b)]
+        raise ConfigError(
+            f"The VLAs in {first} and {folder} cannot be compared: they were trained with "
+            f"different hyper-parameters ({'; '.join(found) or 'by another release'}), and a "
+            "comparison of data needs the same for all. Train one of them again with the other's."
+        )

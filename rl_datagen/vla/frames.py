@@ -1,0 +1,131 @@
+"""The env steps that a VLA is trained on, decoded once, on disk as arrays that all workers map."""
+
+# Legend: M env steps, B batch, T env steps of an episode, Ta action horizon, Da action dim.
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from rl_datagen.core.storage import atomic_folder, write_json
+from rl_datagen.data.normalization import NormStats
+from rl_datagen.data.schema import CAMERAS
+from rl_datagen.export import Exported
+from rl_datagen.export.episodes import Episodes
+from rl_datagen.tasks import get_task
+from rl_datagen.vla.network import resize
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Env steps of successful episodes.
+
+    Attributes:
+        images: By camera: RGB, upright.
+        proprio: As in ``Trajectory``.
+        action: As in ``Trajectory``.
+        last: The last env step of each one's episode.
+        instruction: Number of each one's instruction.
+        instructions: The sentences.
+        info: What else is known: ``image_size`` as stored, ``num_episodes`` by source, ``tasks``.
+    """
+
+    images: Mapping[str, UInt8[np.ndarray, "M H W 3"]]
+    proprio: Float32[np.ndarray, "M 8"]
+    action: Float32[np.ndarray, "M Da"]
+    last: Int64[np.ndarray, " M"]
+    instruction: Int64[np.ndarray, " M"]
+    instructions: list[str]
+    info: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def observation(self, index: Int64[np.ndarray, " B"]) -> dict[str, Tensor]:
+        """Returns what was seen at some env steps, without the instruction."""
+        columns = {"proprio": self.proprio, **self.images}
+        return {key: torch.from_numpy(column[index]) for key, column in columns.items()}
+
+    def chunk(self, index: Int64[np.ndarray, " B"], length: int) -> Float[Tensor, "B Ta Da"]:
+        """Returns the actions from some env steps on.
+
+        After the end of its episode, at success, a chunk repeats the last action: a policy that has
+        not succeeded there should keep doing what made it.
+        """
+        rows = np.minimum(index[:, None] + np.arange(length), self.last[index][:, None])
+        return torch.from_numpy(self.action[rows])
+
+    def stats(self) -> NormStats:
+        """Returns the statistics of all env steps."""
+        return NormStats.from_arrays(self.action, {"proprio": self.proprio})
+
+
+def write_frames(
+    folder: Path, dataset: Path, *, tasks: str, drop_noops: bool, image_size: int
+) -> None:
+    """Decodes a dataset's successful episodes, one in memory at a time.
+
+    Args:
+        folder: Appears whole or not at all; if it is there already, nothing is done.
+        dataset: Folder of a rendered dataset.
+        tasks: Selector of tasks.
+        drop_noops: Leave out no-ops.
+        image_size: Larger images are reduced to it.
+
+    Raises:
+        DatasetError: Nothing is selected, images are missing, or the dataset is damaged.
+    """
+    if folder.exists():
+        return
+    episodes = Episodes(dataset, tasks, drop_noops=drop_noops)
+    columns: dict[str, list[np.ndarray]] = {"proprio": [], "action": [], "last": [], "task": []}
+    sources: Counter[str] = Counter()
+    report = Exported(folder)
+    with atomic_folder(folder) as temporary:
+        files = {camera: (temporary / f"{camera}.u8").open("wb") for camera in CAMERAS}
+        try:
+            for trajectory, rendered in episodes.read(report):
+                assert rendered is not None
+                for camera, file in files.items():
+                    images = torch.from_numpy(np.ascontiguousarray(getattr(rendered, camera)))
+                    file.write(resize(images, image_size).numpy().tobytes())
+                sources[trajectory.source] += 1
+                number = episodes.tasks.index(get_task(trajectory.task))
+                columns["proprio"].append(trajectory.proprio)
+                columns["action"].append(trajectory.action)
+                columns["last"].append(np.full(len(trajectory), report.num_frames - 1))
+                columns["task"].append(np.full(len(trajectory), number))
+        finally:
+            for file in files.values():
+                file.close()
+        for name, parts in columns.items():
+            np.save(temporary / f"{name}.npy", np.concatenate(parts))
+        info = {
+            "image_size": episodes.image_size[0],
+            "num_episodes": dict(sorted(sources.items())),
+            "num_frames": report.num_frames,
+            "tasks": [task.id for task in episodes.tasks],
+        }
+        write_json(temporary / "info.json", info)
+
+
+def read_frames(folder: Path, image_size: int) -> Frames:
+    """Returns what ``write_frames`` wrote; images stay on disk until they are looked at."""
+    info = json.loads((folder / "info.json").read_text("utf-8"))
+    shape = (info["num_frames"], image_size, image_size, 3)
+    images = {
+        name: np.memmap(folder / f"{name}.u8", np.uint8, "r", shape=shape) for name in CAMERAS
+    }
+    columns = {name: np.load(folder / f"{name}.npy") for name in ("proprio", "action", "last")}
+    sentences = [get_task(task).instruction for task in info["tasks"]]
+    instructions = list(dict.fromkeys(sentences))  # tasks of two suites may share one
+    number = np.array([instructions.index(sentence) for sentence in sentences])
+    task = np.load(folder / "task.npy")
+    return Frames(images, **columns, instruction=number[task], instructions=instructions, info=info)

@@ -1,0 +1,204 @@
+"""Training of a VLA: its data, its processes, and its folder."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rl_datagen.cluster import ray_session
+from rl_datagen.config import SmallVlaConfig, VlaConfig
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.core.storage import write_json
+from rl_datagen.data.merge import merge
+from rl_datagen.policy.expert import save_weights
+from rl_datagen.tracking import Tracker, make_tracker
+from rl_datagen.vla import folder as files
+from rl_datagen.vla.frames import Frames, read_frames, write_frames
+from rl_datagen.vla.language import embed, load_embeddings, save_embeddings
+from rl_datagen.vla.learner import METRICS, Learner, Place, Row, fit
+from rl_datagen.vla.network import SmallVla
+
+logger = logging.getLogger(__name__)
+
+_WORK = "work"  # folder of what an unfinished training needs
+_CHECKPOINT, _FRAMES = "checkpoint.pt", "frames"
+
+Report = Callable[[Row], None]
+"""Called with each row of the learning curve."""
+
+
+def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
+    """Trains a VLA, from where an earlier call stopped; one that is finished is left alone.
+
+    With one worker on a CPU, an interrupted training ends with the same weights, bit for bit.
+
+    Args:
+        config: What is trained, and on what.
+        report: Called with each row of the learning curve, if this process trains.
+
+    Returns:
+        The VLA's folder.
+
+    Raises:
+        ConfigError: The folder belongs to other settings or data.
+        DatasetError: A dataset is damaged or not rendered.
+        UserError: The sentence encoder or lerobot cannot be used, or training diverged.
+    """
+    folder = files.claim(config).absolute()
+    if (folder / files.METRICS).exists():
+        return config.folder
+    work = folder / _WORK
+    dataset = _mixture(config, work)
+    tracker = open_tracker(config)
+    begin = time.monotonic()
+    if isinstance(config.model, SmallVlaConfig):
+        metrics = _train_small(config, config.model, dataset, folder, tracker, report)
+    else:
+        from rl_datagen.vla.lerobot import train_with_lerobot  # nothing else needs it
+
+        metrics = train_with_lerobot(config, config.model, dataset, folder, tracker, report)
+    files.record(folder, files.describe(dataset, config.task))
+    metrics["seconds"] = round(time.monotonic() - begin, 1)
+    write_json(folder / files.METRICS, metrics)  # last: a folder that has it is whole
+    shutil.rmtree(work, ignore_errors=True)
+    tracker.end(config.name, "finished", lambda: folder)
+    return config.folder
+
+
+def open_tracker(config: VlaConfig) -> Tracker:
+    """Returns the tracker with the VLA's run opened, the old one if there is one."""
+    tracker = make_tracker(config.mlflow_uri, config.folder.parent, "vla", METRICS)
+    model = config.hyperparameters["model"]
+    datasets = ", ".join(part.path for part in config.datasets)
+    plain = {key: value for key, value in model.items() if not isinstance(value, dict | list)}
+    tracker.open([config.name], {"datasets": datasets, "seed": config.seed, **plain})
+    tracker.status(config.name, "RUNNING")
+    return tracker
+
+
+def _mixture(config: VlaConfig, work: Path) -> Path:
+    """Returns the one dataset that all parts make; its files are links."""
+    parts = [(Path(part.path), part.weight) for part in config.datasets]
+    if len(parts) == 1:
+        return parts[0][0]
+    merge(work / "mixture", parts)
+    return work / "mixture"
+
+
+def _train_small(
+    config: VlaConfig,
+    model: SmallVlaConfig,
+    dataset: Path,
+    folder: Path,
+    tracker: Tracker,
+    report: Report,
+) -> dict[str, Any]:
+    work = folder / _WORK
+    write_frames(
+        work / _FRAMES,
+        dataset,
+        tasks=config.task,
+        drop_noops=config.drop_noops,
+        image_size=model.image_size,
+    )
+    frames = read_frames(work / _FRAMES, model.image_size)
+    if not (folder / files.EMBEDDINGS).exists():
+        embeddings = embed(frames.instructions, model.language_encoder)
+        save_embeddings(folder / files.EMBEDDINGS, embeddings)
+    frames.stats().save(folder / files.NORM_STATS)
+    files.record(folder, {"image_size": frames.info["image_size"]})
+    if config.num_workers > 1:
+        _fit_with_ray(config, folder)
+    else:
+        device = "cuda" if config.gpus_per_worker else "cpu"
+
+        def log(row: Row) -> None:
+            tracker.log(config.name, row)
+            report(row)
+
+        _fit(config, folder, frames, Place(device=device), log)
+    learner = _learner(config, folder, frames, Place())
+    learner.load(work / _CHECKPOINT)
+    curve = learner.curve
+    save_weights(learner.averaged(), folder / files.WEIGHTS)
+    return {**curve[-1], "num_parameters": _size(learner.network), "curve": curve}
+
+
+def _learner(config: VlaConfig, folder: Path, frames: Frames, place: Place) -> Learner:
+    assert isinstance(config.model, SmallVlaConfig)
+    embeddings = load_embeddings(folder / files.EMBEDDINGS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("vla", "weights", config.seed))
+        language_size = len(embeddings[frames.instructions[0]])
+        network = SmallVla(config.model, frames.stats(), language_size)
+    return Learner(config.model, network, place)
+
+
+def _fit(config: VlaConfig, folder: Path, frames: Frames, place: Place, report: Report) -> None:
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            f"gpus_per_worker={config.gpus_per_worker}, but PyTorch finds no GPU on this machine. "
+            "Set gpus_per_worker=0 to train on the CPU, or train where there is one."
+        )
+    learner = _learner(config, folder, frames, place)
+    embeddings = load_embeddings(folder / files.EMBEDDINGS)
+    checkpoint = folder / _WORK / _CHECKPOINT
+    fit(learner, frames, embeddings, config.seed, checkpoint, report=report)
+
+
+def _fit_with_ray(config: VlaConfig, folder: Path) -> None:
+    """Every worker needs the VLA's folder on a disk that all of them share."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    work = folder / _WORK
+    gpus = config.gpus_per_worker
+    with ray_session(work / "ray.log", config.num_workers + 1):
+        TorchTrainer(
+            _worker,
+            train_loop_config={"config": config.model_dump(mode="json"), "folder": str(folder)},
+            scaling_config=ScalingConfig(
+                num_workers=config.num_workers,
+                use_gpu=gpus > 0,
+                resources_per_worker={"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1},
+            ),
+            run_config=RunConfig(
+                name="ray", storage_path=str(work), failure_config=FailureConfig(max_failures=2)
+            ),
+        ).fit()
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """One of several processes that train together."""
+    from ray import train as ray_train
+    from ray.train.torch import get_device, prepare_model
+
+    config, folder = VlaConfig.model_validate(settings["config"]), Path(settings["folder"])
+    assert isinstance(config.model, SmallVlaConfig)
+    context = ray_train.get_context()
+    place = Place(
+        context.get_world_rank(), context.get_world_size(), str(get_device()), prepare_model
+    )
+    tracker = open_tracker(config) if place.rank == 0 else None
+
+    def report(row: Row) -> None:
+        if tracker:
+            tracker.log(config.name, row)
+        logger.info("vla=%s update=%d loss=%.4f", config.name, row["iteration"], row["loss"])
+
+    _fit(
+        config,
+        folder,
+        read_frames(folder / _WORK / _FRAMES, config.model.image_size),
+        place,
+        report,
+    )
+
+
+def _size(network: SmallVla) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from rl_datagen.core.errors import DatasetError, UserError
+from rl_datagen.core.storage import atomic_folder
+from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
+from rl_datagen.export import Exported, export_hdf5, export_lerobot, export_rlds
+from rl_datagen.export.episodes import Episodes, without_noops
+
+
+def test_successful_episodes_are_taken_task_by_task(rendered, tmp_path):
+    report = Exported(tmp_path)
+    taken = list(Episodes(rendered, "libero_object,libero_goal").read(report))
+    assert [t.task for t, _ in taken] == ["libero_object/0"] * 2 + ["libero_goal/3"] * 2
+    assert all(t.success and t.episode_id == images.episode_id for t, images in taken)
+    assert (report.num_episodes, report.num_frames, report.num_failed) == (4, 44, 2)
+    assert report.num_noops == 0
+
+
+def test_noops_are_left_out_of_every_row(rendered, tmp_path):
+    report = Exported(tmp_path)
+    kept = list(Episodes(rendered, "libero_goal", drop_noops=True).read(report))
+    whole = [pair for pair in read_rendered(rendered, task="libero_goal/3") if pair[0].success]
+    assert report.num_noops == 4
+    for (short, images), (full, all_images) in zip(kept, whole, strict=True):
+        rows = np.delete(np.arange(len(full)), [4, 5])
+        for name in ("action", "sim_state", "reward", "ee_quat", "decision"):
+            np.testing.assert_array_equal(getattr(short, name), getattr(full, name)[rows])
+        np.testing.assert_array_equal(images.wrist, all_images.wrist[rows])
+        np.testing.assert_array_equal(short.init_state, full.init_state)
+        assert not short.noops.any()
+        assert without_noops(full, None)[1] is None
+
+
+def test_what_cannot_be_exported_is_refused_before_any_work(rendered, dataset, make_trajectory):
+    with pytest.raises(DatasetError, match=r"no episode of task=libero_90.*libero_goal/3"):
+        Episodes(rendered, "libero_90")
+    with pytest.raises(DatasetError, match=r"3 of 3 shards.*rl-datagen dataset render"):
+        Episodes(dataset)
+    Episodes(dataset, images=False)
+    with DatasetWriter(dataset, config={"seed": 0}) as writer:
+        writer.append([make_trajectory(0, task="libero_10/0", success=False)])
+    with pytest.raises(DatasetError, match=r"No episode of task=libero_10 .* reached the goal"):
+        Episodes(dataset, "libero_10", images=False)
+
+
+def test_episodes_without_images_can_be_left_out(rendered, tmp_path, make_trajectory):
+    with DatasetWriter(rendered, config={}) as writer:
+        for task in ("libero_goal/3", "libero_10/0"):
+            writer.append([make_trajectory(8, task=task)])
+    with pytest.raises(DatasetError, match="--rendered-only"):
+        export_hdf5(rendered, tmp_path / "out")
+    report = export_hdf5(rendered, tmp_path / "out", rendered_only=True)
+    assert (report.num_episodes, report.num_failed, report.num_not_rendered) == (4, 2, 1)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["libero_goal", "libero_object"]
+    with pytest.raises(DatasetError, match="no rendered episode of task=libero_10"):
+        Episodes(rendered, "libero_10", rendered_only=True)
+
+
+def test_images_of_two_sizes_are_refused(rendered, tmp_path, make_trajectory):
+    with DatasetWriter(rendered, config={}) as writer:
+        writer.append([make_trajectory(9)])
+        views = np.zeros((2, 12, 8, 8, 3), np.uint8)
+        images = RenderedEpisode(make_trajectory(9).episode_id, *views)
+        writer.append_images([images], shard=writer.shard_of(images.episode_id))
+    with pytest.raises(DatasetError, match=r"8 x 8 pixels.*16 x 20"):
+        export_lerobot(rendered, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["rendered"]
+
+
+@pytest.mark.parametrize("export", [export_hdf5, export_lerobot, export_rlds])
+def test_an_existing_folder_is_never_touched(rendered, tmp_path, export):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match=r"exists already.*another name.*delete"):
+        export(rendered, out)
+    assert (out / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_folder_is_whole_or_absent(tmp_path):
+    def fail_halfway():
+        with atomic_folder(tmp_path / "a") as folder:
+            (folder / "half").mkdir()
+            (folder / "half").write_text("")
+
+    with pytest.raises(UserError, match=r"was not written: .*Make room"):
+        fail_halfway()
+    assert not list(tmp_path.iterdir())
+    with atomic_folder(tmp_path / "a") as folder:
+        (folder / "whole").write_text("")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert oct((tmp_path / "a").stat().st_mode)[-3:] != "700"  # others may read it

@@ -1,0 +1,36 @@
+"""Makes a small real dataset for the checks: two tasks, some successful episodes each, rendered.
+
+Usage: make_dataset.py DATASET [NUM_EPISODES [IMAGE_SIZE]]
+"""
+
+import sys
+from pathlib import Path
+
+from rl_datagen.collect import render_episode
+from rl_datagen.collect.amplification import amplify_task
+from rl_datagen.config import AmplifyConfig
+from rl_datagen.data import DatasetWriter, read_trajectories
+from rl_datagen.demos.importing import find_sources
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+
+TASKS = "libero_object/0,libero_goal/8"
+
+
+def main(path: Path, num_episodes: int = 4, image_size: int = 256) -> None:
+    each = -(-num_episodes // len(TASKS.split(",")))
+    config = AmplifyConfig(task=TASKS, num_episodes=each)
+    sources, _ = find_sources(config.task, config.demonstrations)
+    with DatasetWriter(path, config={"image_size": image_size}) as writer:
+        for source in sources:
+            trajectories, num_attempts = amplify_task((config, source))
+            writer.append(trajectories, num_attempts=num_attempts)
+        for shard in writer.manifest.shards:
+            scene = load_scene(get_task(shard.task))
+            episodes = read_trajectories(path, task=shard.task)
+            rendered = (render_episode(e, scene, image_size) for e in episodes)
+            writer.append_images(rendered, shard=shard)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
