@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -48,18 +50,25 @@ def test_any_env_step_is_read(some_rendered):
     assert "wrist" not in without[47]
 
 
-@pytest.mark.parametrize(("context", "num_workers"), [("fork", 2), ("spawn", 1)])
-def test_workers_read_every_step_once(some_rendered, context, num_workers):
+def test_workers_read_every_step_once(some_rendered):
     frames = FrameDataset(some_rendered)
     frames[0]  # a file is open when the workers start
     loader = DataLoader(
-        frames, batch_size=5, shuffle=True, num_workers=num_workers, multiprocessing_context=context
+        frames, batch_size=5, shuffle=True, num_workers=2, multiprocessing_context="fork"
     )
     batches = list(loader)
     assert batches[0]["agentview"].shape == (5, 8, 10, 3)
     found = np.concatenate([batch["action"] for batch in batches])
     expected = np.stack([frames[i]["action"] for i in range(24)])
     np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(expected, axis=0))
+
+
+def test_a_worker_that_is_spawned_gets_no_open_file(some_rendered):
+    frames = FrameDataset(some_rendered)
+    frames[0]
+    again = pickle.loads(pickle.dumps(frames))
+    assert not again._open
+    np.testing.assert_array_equal(again[20]["wrist"], frames[20]["wrist"])
 
 
 def test_nothing_to_read_is_an_error(dataset):

