@@ -65,7 +65,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path):
         path.write_text(f'{{"task": "{task}", "state": "finished"}}')
     assert states_of(none_left) == {TASKS[0]: "finished"}
     kept = (folder / "config.yaml").read_text()
-    with pytest.raises(ConfigError, match=r"algo\.lr is 0\.0001 there and 0\.0002 here"):
+    with pytest.raises(ConfigError, match=r"algo\.lr is 4e-05 there and 0\.0002 here"):
         run_campaign(tiny_config(tmp_path, "algo.lr=2e-4"))
     assert (folder / "config.yaml").read_text() == kept
     more = tiny_config(tmp_path, "campaign.max_concurrent_trials=1")  # other tasks, more at a time
