@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -26,7 +26,7 @@ WEIGHTS, NORM_STATS, EMBEDDINGS = (
 )
 CHECKPOINT = "checkpoint"
 """What lerobot calls ``pretrained_model``, in the folder of a VLA that it trained."""
-_SOURCES: tuple[Source, ...] = ("human", "amplified", "gaussian_rl", "diffusion_rl")
+_SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 def claim(config: VlaConfig) -> Path:
