@@ -1,6 +1,7 @@
 """Updates of policy and critic from decisions, as an RLlib learner."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,7 @@ class DPPOLearner(TorchLearner):
     """
 
     demonstrations: Chunks | None = None
+    _measured: dict[str, list[Any]]  # of this iteration's minibatches
     _iteration = 0
     _approx_kl = 0.0
     _rank, _num_learners = 0, 1
@@ -88,7 +90,19 @@ class DPPOLearner(TorchLearner):
         self._iteration = timesteps[ITERATION]
         lr = actor_lr(self._settings, self._iteration)
         self._set_optimizer_lr(self.get_optimizer(DEFAULT_MODULE_ID, ACTOR), lr)
-        self.metrics.log_value((DEFAULT_MODULE_ID, "actor_lr"), lr, window=1)
+        self._measured = defaultdict(list)
+        self._measured["actor_lr"].append(lr)
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Logs what was measured, once: RLlib's logger takes as long as a small gradient step."""
+        super().after_gradient_based_update(timesteps=timesteps)
+        for name, values in self._measured.items():
+            numbers = torch.tensor([float(value) for value in values])
+            value = numbers.max() if name == "ratio_max" else numbers.mean()
+            self.metrics.log_value((DEFAULT_MODULE_ID, name), value.item(), window=1)
+
+    def _log_steps_trained_metrics(self, batch: Any) -> None:
+        """Leaves out RLlib's counts of minibatches, for the same reason."""
 
     def _create_iterator_if_necessary(
         self,
@@ -143,12 +157,16 @@ class DPPOLearner(TorchLearner):
         return share
 
     def _uncompiled_update(self, batch: dict[str, Any], **kwargs: Any) -> Any:
-        """RLlib's gradient step; a minibatch that is too large for it goes part by part."""
-        if self._num_parts == 1:
-            return super()._uncompiled_update(batch, **kwargs)
-        for optimizer in self._optimizer_parameters:
-            optimizer.zero_grad(set_to_none=True)
+        """Makes one gradient step; a minibatch that is too large for memory goes part by part.
+
+        RLlib's own step asks every gradient whether it is finite, and a GPU is idle meanwhile. The
+        loss is asked instead.
+        """
+        del kwargs
         columns = batch[DEFAULT_MODULE_ID]
+        name = ACTOR if CHUNK in columns else CRITIC
+        optimizer: Any = self.get_optimizer(DEFAULT_MODULE_ID, name)
+        optimizer.zero_grad(set_to_none=True)
         num = len(next(iter(columns[Columns.OBS].values())))
         fwd_out = loss = {}
         for rows in torch.arange(num).tensor_split(self._num_parts):
@@ -157,9 +175,10 @@ class DPPOLearner(TorchLearner):
             fwd_out = self.module.forward_train(part)
             loss = self.compute_losses(fwd_out=fwd_out, batch=part)
             (loss[DEFAULT_MODULE_ID] * self._part).backward()
-        self._part = 1.0
-        gradients: Any = {name: parameter.grad for name, parameter in self._params.items()}
-        self.apply_gradients(self.postprocess_gradients(gradients))
+        parameters = optimizer.param_groups[0]["params"]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._settings.grad_clip)
+        self._measured[f"{name}_grad_norm"].append(norm)
+        optimizer.step()
         return fwd_out, loss, {}
 
     def compute_loss_for_module(
@@ -191,7 +210,7 @@ class DPPOLearner(TorchLearner):
                     f"The {name} is {value} in iteration {self._iteration}: lower algo.lr or "
                     "algo.critic_lr and continue from the last checkpoint."
                 )
-            self.metrics.log_value((module_id, name), value, reduce="mean")
+            self._measured[name].append(value)
         return loss * self._weight
 
     def _agreed(self, metrics: dict[str, Tensor]) -> dict[str, float]:
@@ -224,9 +243,7 @@ class DPPOLearner(TorchLearner):
             "ratio_mean": result.ratio_mean,
         }
         # Of this learner's share: a maximum cannot be agreed on like the means.
-        self.metrics.log_value(
-            (DEFAULT_MODULE_ID, "ratio_max"), result.ratio_max.item(), reduce="max"
-        )
+        self._measured["ratio_max"].append(result.ratio_max)
         if not self._settings.bc_loss_coeff:
             return result.loss, metrics
         metrics["bc_loss"] = self._bc_loss()
@@ -242,27 +259,6 @@ class DPPOLearner(TorchLearner):
         observation = {key: value.to(rows.device) for key, value in chunks.observation.items()}
         module: Any = self.module[DEFAULT_MODULE_ID].unwrapped()
         return module.policy.loss(observation, chunks.action.to(rows.device), generator)
-
-    def postprocess_gradients_for_module(
-        self,
-        *,
-        module_id: str,
-        config: Any = None,
-        module_gradients_dict: Any,
-    ) -> Any:
-        """Clips the gradient norm of the part that this minibatch is for."""
-        del config
-        clipped: dict[Any, Any] = {}
-        for name, optimizer in self.get_optimizers_for_module(module_id):
-            gradients: Any = self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer)
-            if gradients:
-                norm = self._get_clip_function()(
-                    gradients, grad_clip=self._settings.grad_clip, grad_clip_by="global_norm"
-                )
-                part = name.removeprefix(f"{module_id}_")
-                self.metrics.log_value((module_id, f"{part}_grad_norm"), norm, reduce="mean")
-                clipped.update(gradients)
-        return clipped
 
 
 def actor_lr(settings: AlgoConfig, iteration: int) -> float:

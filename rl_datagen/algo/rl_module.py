@@ -1,6 +1,6 @@
 """A policy over chunks and its critic as an RLlib module."""
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from ray.rllib.core.columns import Columns
@@ -43,6 +43,10 @@ class ChunkModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         self._log_prob = self.policy.log_prob
         if settings["compile"] and not self.inference_only:
             self._log_prob = torch.compile(self._log_prob, dynamic=True)
+
+    def train(self, mode: bool = True) -> Self:
+        """Returns itself; RLlib asks for training mode before every minibatch, which takes time."""
+        return self if self.training == mode else super().train(mode)
 
     def get_non_inference_attributes(self) -> list[str]:
         """Names what env runners need not hold."""
