@@ -22,6 +22,7 @@ from rl_datagen.cluster import ray_session
 from rl_datagen.config import CampaignConfig
 from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import Task, get_task
@@ -53,9 +54,20 @@ def run_campaign(
 
     Raises:
         ConfigError: The storage belongs to a campaign with other settings.
-        UserError: Storage or Ray cannot be reached.
+        UserError: Storage or Ray cannot be reached, or another process drives this campaign.
     """
     config = _absolute(config)
+    busy = (
+        f"Another process drives the campaign {config.name} in {config.folder}. Watch it with "
+        f"`rl-datagen campaign status {config.name}`, or choose another name (name=...)."
+    )
+    with lock(config.folder / ".lock", busy):
+        return _drive(config, retry_failed, stages)
+
+
+def _drive(
+    config: CampaignConfig, retry_failed: bool, stages: Stages | None
+) -> Mapping[str, TrialState | None]:
     Storage(config.storage, patience_s=_SECONDS_TO_REACH_STORAGE).check()
     storage = Storage(config.storage)
     _claim(storage, config)
@@ -63,7 +75,6 @@ def run_campaign(
     left = [task for task in config.tasks if _is_left(states[task.id], retry_failed)]
     logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
     if left:
-        config.folder.mkdir(parents=True, exist_ok=True)
         with ray_session(config.folder / "ray.log", _num_cpus(config, len(left))):
             _run(config, storage, left, stages)
     return read_states(storage, config.tasks)

@@ -4,7 +4,6 @@ No file is ever changed under its name except the manifest, which is replaced at
 last: what it does not list does not exist.
 """
 
-import fcntl
 import json
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import DatasetError, first_line
+from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import package_versions, provenance
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
@@ -68,19 +68,16 @@ class DatasetWriter:
         if path.exists() and not (path / MANIFEST_NAME).exists():
             _refuse_foreign(path)
         with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / ".lock").open("w")
+            self._lock = lock(
+                path / ".lock",
+                f"Another process is writing to the dataset {path}. Wait until it has finished, or "
+                "choose another name (name=...).",
+                DatasetError,
+            )
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._manifest = self._open(config, origin)
                 columns = ["episode_id", "shard", "row_group"]
                 rows = read_episodes(path).select(columns).to_pylist()
-            except BlockingIOError:
-                self._lock.close()
-                raise DatasetError(
-                    f"Another process is writing to the dataset {path}. Wait until it has "
-                    "finished, or choose another name (name=...)."
-                ) from None
             except BaseException:
                 self._lock.close()
                 raise

@@ -1,10 +1,12 @@
 """Runs the stages in order and continues after the last finished one."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rl_datagen.config import Config
+from rl_datagen.core.lock import lock
 from rl_datagen.doctor import check_rendering
-from rl_datagen.quickstart.run import Progress, Run, run_stages
+from rl_datagen.quickstart.run import Progress, Run, Summary, run_stages
 from rl_datagen.quickstart.stages import STAGES, TRAINING
 
 
@@ -21,12 +23,12 @@ def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Pa
 
     Raises:
         ConfigError: The output folder belongs to another configuration.
-        UserError: This machine cannot render.
+        UserError: This machine cannot render, or another process is at this run.
     """
     run = Run(config, progress)
     if config.collect.render.num_episodes and (fresh or not run.finished("render")):
         check_rendering()  # now, rather than after the long stages before it
-    run_stages(run, STAGES, fresh=fresh)
+    _run_alone(run, STAGES, fresh)
     return run.folder / "index.html"
 
 
@@ -43,7 +45,18 @@ def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
 
     Raises:
         ConfigError: The output folder belongs to another configuration.
+        UserError: Another process is at this run.
     """
     run = Run(config, progress)
-    run_stages(run, {stage: STAGES[stage] for stage in TRAINING}, fresh=fresh)
+    _run_alone(run, {stage: STAGES[stage] for stage in TRAINING}, fresh)
     return run
+
+
+def _run_alone(run: Run, stages: Mapping[str, Callable[[Run], Summary]], fresh: bool) -> None:
+    busy = (
+        f"Another process is at the run {run.config.name} in {run.folder}. Wait until it has "
+        "finished, or choose another name (name=...)."
+    )
+    # Beside the folder, which `fresh` deletes.
+    with lock(run.folder.with_name(f".{run.folder.name}.lock"), busy):
+        run_stages(run, stages, fresh=fresh)

@@ -8,6 +8,7 @@ from rl_datagen.campaign.run import bundles, run_campaign
 from rl_datagen.campaign.state import TrialState
 from rl_datagen.cli.campaign import run
 from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.lock import lock
 from tests.campaign import tiny
 from tests.campaign.tiny import TINY, notes, tiny_config
 
@@ -70,6 +71,16 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path):
     assert (folder / "config.yaml").read_text() == kept
     more = tiny_config(tmp_path, "campaign.max_concurrent_trials=1")  # other tasks, more at a time
     assert set(states_of(more).values()) == {"finished"}
+
+
+def test_a_second_driver_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    with (
+        lock(config.folder / ".lock", "busy"),
+        pytest.raises(UserError, match=r"Another process drives the campaign tiny"),
+    ):
+        run_campaign(config, stages=TINY)
+    assert not (config.folder / "config.yaml").exists()
 
 
 def test_storage_that_cannot_be_written_is_named(tmp_path, monkeypatch):

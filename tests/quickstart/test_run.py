@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from rl_datagen.config import load_config
-from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.lock import lock
 from rl_datagen.quickstart import chain
 from rl_datagen.quickstart.run import Run
 
@@ -88,3 +89,13 @@ def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkey
     assert not run.finished("collect")
     assert chain.train(config, Silent(), fresh=True).finished("evaluate_after")
     assert ran[7:] == names[:5]
+
+
+def test_a_second_process_at_the_same_run_is_refused(tmp_path):
+    config = load_config([f"output_dir={tmp_path}", "name=chain"])
+    with (
+        lock(tmp_path / "runs" / ".chain.lock", "busy"),
+        pytest.raises(UserError, match="Another process is at the run chain"),
+    ):
+        chain.train(config, Silent(), fresh=True)
+    assert not (tmp_path / "runs" / "chain").exists()

@@ -1,0 +1,158 @@
+"""Does fine-tuning learn, on real LIBERO and two CPU cores?
+
+What it shows: success on LIBERO's 50 shipped init states (deterministic sampler) and mean length of
+the successful episodes, of a warm start that was made weak on purpose and of its expert, for the
+diffusion policy and the Gaussian one, on four tasks.
+
+How to run it (hours; what was interrupted goes on)::
+
+    python benchmarks/learning.py run [--kinds diffusion gaussian] [--tasks libero_goal/8 ...]
+    python benchmarks/learning.py figures
+
+``run`` prints each command it gives; two run at once. ``figures`` reads what is there so far and
+writes docs/results/learning.json, learning.svg and learning.png.
+
+Results to expect: the last line is ``RESULT`` and the JSON object of docs/results/learning.json.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+NUM_DEMONSTRATIONS = {
+    "libero_object/6": 10,
+    "libero_spatial/6": 20,
+    "libero_goal/8": 20,
+    "libero_90/70": 8,
+}
+"""Few, so that the warm start succeeds in 30 % to 70 %."""
+KINDS = {"diffusion": (), "gaussian": ("configs/ablation/gaussian.yaml",)}
+COLORS = {"diffusion": "#3b82f6", "gaussian": "#2ea36a"}
+SETTINGS = (
+    "warm_start.num_updates=500",
+    "evaluation.num_episodes=50",
+    "algo.num_env_runners=1",
+    "algo.num_envs_per_env_runner=64",
+    "algo.evaluation_interval=3",
+    "algo.stop_success_rate=0.98",
+)
+DOCS = Path(__file__).parent.parent / "docs/results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=("run", "figures"))
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
+    parser.add_argument(
+        "--tasks", nargs="+", choices=list(NUM_DEMONSTRATIONS), default=list(NUM_DEMONSTRATIONS)
+    )
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    arguments = parser.parse_args()
+    if arguments.action == "run":
+        commands = [
+            train(t, k, arguments.outputs) for k in arguments.kinds for t in arguments.tasks
+        ]
+        with ThreadPoolExecutor(arguments.at_once) as executor:
+            list(executor.map(run, commands))
+    result = {task: read_task(arguments.outputs, task) for task in NUM_DEMONSTRATIONS}
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "learning.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    draw(arguments.outputs)
+    print("RESULT", json.dumps(result))
+
+
+def run_name(task: str, kind: str) -> str:
+    return f"study-{kind}-{task.replace('/', '-')}"
+
+
+def train(task: str, kind: str, outputs: Path) -> list[str]:
+    """The command of one run; both kinds have the same demonstrations."""
+    return [
+        *(sys.executable, "-m", "rl_datagen", "train", "configs/expert_state.yaml"),
+        *KINDS[kind],
+        f"task={task}",
+        f"name={run_name(task, kind)}",
+        f"output_dir={outputs}",
+        f"demos.num_episodes={NUM_DEMONSTRATIONS[task]}",
+        *SETTINGS,
+    ]
+
+
+def run(command: list[str]) -> None:
+    print(shlex.join(command), flush=True)
+    subprocess.run(command, check=True)
+
+
+def read_task(outputs: Path, task: str) -> dict:
+    found = {kind: read_run(outputs, task, kind) for kind in KINDS}
+    return {kind: row for kind, row in found.items() if row}
+
+
+def read_run(outputs: Path, task: str, kind: str) -> dict | None:
+    """What one run came to; None if it is not at its end."""
+    stages = outputs / "runs" / run_name(task, kind) / "stages"
+    if not (stages / "evaluate_after.json").exists():
+        return None
+    stage = {path.stem: json.loads(path.read_text()) for path in stages.glob("*.json")}
+    before, after = stage["evaluate_before"], stage["evaluate_after"]
+    return {
+        "warm_start": before["success_rate"],
+        "expert": after["success_rate"],
+        "expert_interval": [round(after[f"success_ci_{side}"], 3) for side in ("low", "high")],
+        "n": after["num_episodes"],
+        "length_warm": round(before["success_len_mean"], 1),
+        "length_expert": round(after["success_len_mean"], 1),
+        "iterations": stage["dppo"]["iterations"],
+        "env_steps": stage["dppo"]["env_steps"],
+        "minutes": round(sum(value["seconds"] for value in stage.values()) / 60, 1),
+    }
+
+
+def read_curve(outputs: Path, task: str, kind: str) -> list[dict]:
+    path = outputs / "experts" / task / run_name(task, kind) / "learning_curve.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def draw(outputs: Path) -> None:
+    """Success against env steps: sampled (lines) and deterministic (dots), one panel a task."""
+    mpl.rcParams["svg.fonttype"] = "none"
+    figure = Figure(figsize=(11, 3.1), layout="constrained")
+    panels = figure.subplots(1, len(NUM_DEMONSTRATIONS), sharey=True)
+    for panel, task in zip(panels, NUM_DEMONSTRATIONS, strict=True):
+        for kind, color in COLORS.items():
+            curve = read_curve(outputs, task, kind)
+            draw_curve(panel, curve, kind, color)
+        panel.set_title(task, fontsize=10)
+        panel.set_xlabel("env steps, thousands")
+        panel.set_ylim(0, 1.02)
+        panel.grid(alpha=0.2)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("success")
+    panels[0].legend(frameon=False, loc="lower right", fontsize=9)
+    for suffix in ("svg", "png"):
+        figure.savefig(DOCS / f"learning.{suffix}", dpi=130)
+
+
+def draw_curve(panel, curve: list[dict], kind: str, color: str) -> None:
+    steps = [row["num_env_steps_lifetime"] / 1000 for row in curve]
+    panel.plot(steps, [row["success_rate"] for row in curve], color=color, label=kind)
+    scored = [row for row in curve if "evaluation_success_rate" in row]
+    panel.plot(
+        [row["num_env_steps_lifetime"] / 1000 for row in scored],
+        [row["evaluation_success_rate"] for row in scored],
+        "o",
+        color=color,
+        markersize=4,
+    )
+
+
+if __name__ == "__main__":
+    main()
