@@ -39,6 +39,10 @@ def campaign_of(config: PaperConfig, source: str) -> CampaignConfig:
     if source == "gaussian_rl":
         shared = GaussianConfig.model_fields.keys() & config.policy.model_dump(exclude={"kind"})
         values["policy"] = GaussianConfig(**config.policy.model_dump(include=shared)).model_dump()
+        # Its chain has one step: as many decisions to a gradient step, not as many pairs.
+        values["algo"]["minibatch_size"] = max(
+            1, config.algo.minibatch_size // config.policy.num_denoising_steps
+        )
     if storage := config.campaign.storage:
         values["campaign"]["storage"] = f"{storage.rstrip('/')}/{source}"
     return CampaignConfig.model_validate({**values, "name": _name(config, source)})

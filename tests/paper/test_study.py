@@ -34,7 +34,8 @@ def test_both_campaigns_differ_in_the_policy_alone():
     assert (gaussian.policy.kind, diffusion.policy.kind) == ("gaussian", "diffusion")
     assert gaussian.policy.unet_channels == diffusion.policy.unet_channels == (32, 64)
     assert gaussian.policy.action_steps == 4
-    exclude = {"policy", "name"}
+    assert gaussian.algo.minibatch_size * 5 == diffusion.algo.minibatch_size  # as many decisions
+    exclude = {"policy": True, "name": True, "algo": {"minibatch_size"}}
     assert gaussian.model_dump(exclude=exclude) == diffusion.model_dump(exclude=exclude)
     assert gaussian.name != diffusion.name
 
