@@ -33,6 +33,7 @@ ORDER = (
     "report",
 )
 """The stages; each is made from what those before it left."""
+_LENGTH = ("algo.num_iterations", "algo.stop_success_rate")
 
 
 class Progress(Protocol):
@@ -149,6 +150,8 @@ class Run:
     def claim(self) -> None:
         """Writes configuration and provenance, or checks that the folder has the same.
 
+        How long an expert learns may change until there is a dataset of it: learning goes on.
+
         Raises:
             ConfigError: The folder belongs to another configuration.
         """
@@ -158,16 +161,22 @@ class Run:
             write_json(self.folder / "provenance.json", provenance())
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
             return
+        found = list(differences(_read_settings(path), settings))
+        free = () if self.dataset.exists() else _LENGTH
         lines = [
-            f"{name} is {there!r} there and {here!r} here"
-            for name, there, here in differences(_read_settings(path), settings)
+            f"{name} is {a!r} there and {b!r} here" for name, a, b in found if name not in free
         ]
         if lines:
             raise ConfigError(
                 f"{self.folder} belongs to another configuration: {'; '.join(lines)}. "
                 "Nothing was changed. Choose another name with name=..., or add --fresh to delete "
-                "that run's outputs and start over."
+                f"that run's outputs and start over. {', '.join(_LENGTH)} may differ until the "
+                "expert has collected."
             )
+        if found:
+            for stage in ORDER[ORDER.index("dppo") :]:
+                self.forget(stage)
+            write_text(path, yaml.safe_dump(settings, sort_keys=False))
 
     def clear(self) -> None:
         """Deletes everything a run of this name has written."""

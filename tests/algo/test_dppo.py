@@ -112,8 +112,12 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert_same(weights(output), weights(tmp_path))
     for one, other in zip(*(optimizers(folder) for folder in (output, tmp_path)), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
-    # Called once more, it has nothing to do.
+    # Called once more, it has nothing to do; asked for more, it goes on.
     assert fine_tune(small_config, expert_dir, tmp_path, env="toy")["num_iterations"] == 3
+    longer = changed(small_config, num_iterations=4)
+    last = fine_tune(longer, expert_dir, tmp_path, env="toy")["last"]
+    assert last["iteration"] == 4
+    assert last["lr"] == pytest.approx(actor_lr(longer.algo, 3))
 
 
 def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir):

@@ -33,6 +33,21 @@ def test_the_same_configuration_continues(tmp_path):
     assert again.summary("demonstrations") == {"episodes": 3}
 
 
+def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
+    run = make_run(tmp_path, "algo.num_iterations=3")
+    run.claim()
+    for stage in ("warm_start", "dppo", "evaluate_after"):
+        run.mark(stage, {})
+    longer = make_run(tmp_path, "algo.num_iterations=5", "algo.stop_success_rate=0.9")
+    longer.claim()
+    markers = {path.stem for path in (run.folder / "stages").iterdir()}
+    assert markers == {"warm_start"}
+    longer.claim()  # it is the run's configuration now
+    longer.dataset.mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"algo\.num_iterations is 5 there and 7 here"):
+        make_run(tmp_path, "algo.num_iterations=7", "algo.stop_success_rate=0.9").claim()
+
+
 def test_clearing_deletes_this_run_and_no_other(tmp_path):
     run = make_run(tmp_path)
     other = Run(load_config([f"output_dir={tmp_path}", "name=other"]), progress=None)
