@@ -128,6 +128,9 @@ class DiffusionConfig(_ChunkPolicyConfig):
     """Scale of the sampler's own noise in training; 1 is DDPM's."""
     evaluation_eta: Fraction = 0.0
     """The same in evaluation and collection, without a floor; 0 is deterministic."""
+    evaluation_temperature: Fraction = 0.5
+    """Scale of the sampler's noise in evaluation and collection, of what it begins with too: 1
+    samples as the policy was cloned, less is surer and smoother, 0 always starts from zero."""
     min_sampling_denoising_std: PositiveFloat = 0.06
     """Floor of the exploration noise per denoising step, in normalised action units."""
     min_logprob_denoising_std: PositiveFloat = 0.1

@@ -43,6 +43,7 @@ class ChunkPolicy(nn.Module, ABC):
     ranges reach."""
     sampling_eta = 1.0
     evaluation_eta = 0.0
+    evaluation_temperature = 1.0
     min_sampling_std = 0.0
     """Floor of the exploration noise of each step."""
     min_log_prob_std = 0.0
@@ -111,11 +112,15 @@ class ChunkPolicy(nn.Module, ABC):
     ) -> Float[Tensor, "B K1 Ta Da"]:
         """Returns the chain of the sampler for evaluation and collection, normalised.
 
+        Noise is scaled by the temperature (low-temperature sampling, Ajay et al.,
+        arXiv:2211.15657).
+
         Args:
             observation: Where to act.
             noise: Standard normal: a_K, then what a sampler that is not deterministic adds.
         """
         condition, eta = self.encode(observation), self.evaluation_eta
+        noise = self.evaluation_temperature * noise
         chain = [noise[:, 0]]
         for i in range(self.num_chain_steps):
             mean, std = self.posterior(chain[-1], condition, self._k(i, noise), eta)

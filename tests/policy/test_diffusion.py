@@ -57,13 +57,31 @@ def test_ddpm_explores_over_all_training_steps(make, observation):
 
 
 def test_a_sampler_with_noise_may_evaluate(make, observation):
-    policy = make("policy.evaluation_eta=1", "policy.min_sampling_denoising_std=1e-6")
+    policy = make(
+        "policy.evaluation_eta=1",
+        "policy.evaluation_temperature=1",
+        "policy.min_sampling_denoising_std=1e-6",
+    )
     noise = noise_for(policy)
     torch.testing.assert_close(
         policy.sample(observation, noise)[:, 1:-1], policy.explore(observation, noise)[0][:, 1:-1]
     )
     quiet = make().sample(observation, noise)
     assert not torch.allclose(policy.sample(observation, noise), quiet, atol=1e-3)
+
+
+def test_temperature_scales_the_noise_of_evaluation_alone(make, observation):
+    cold, warm = make("policy.evaluation_temperature=0"), make("policy.evaluation_temperature=1")
+    noise = noise_for(cold)
+    torch.testing.assert_close(
+        cold.sample(observation, noise), warm.sample(observation, torch.zeros_like(noise))
+    )
+    torch.testing.assert_close(
+        make("policy.evaluation_temperature=0.25").sample(observation, noise),
+        warm.sample(observation, noise / 4),
+    )
+    explored = (policy.explore(observation, noise)[0] for policy in (cold, warm))
+    torch.testing.assert_close(*explored)
 
 
 def test_golden_cloning_loss(policy, observation):

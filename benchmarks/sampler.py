@@ -1,0 +1,67 @@
+"""How much noise should an expert sample with when it is evaluated and when it collects?
+
+What it shows: success, and length and jerk of the successful episodes, of one expert for several
+``evaluation_temperature`` and ``evaluation_eta``, from the same newly drawn init states.
+
+How to run it::
+
+    python benchmarks/sampler.py EXPERT [--episodes 100] [--temperatures 0 0.5 1] [--etas 0 1]
+
+Results to expect: docs/results.md; the last line is ``RESULT`` and a JSON list of the rows.
+"""
+
+import argparse
+import json
+
+import numpy as np
+import torch
+
+from rl_datagen.collect import plan_episode
+from rl_datagen.policy import ChunkActor, load_policy, make_policy
+from rl_datagen.quality.metrics import mean_squared_jerk
+from rl_datagen.rollout import rollout
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("expert")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[0, 0.5, 1])
+    parser.add_argument("--etas", type=float, nargs="+", default=[0])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for eta in arguments.etas:
+        for temperature in arguments.temperatures:
+            rows.append(measure(arguments.expert, arguments.episodes, eta, temperature))
+            print(rows[-1], flush=True)
+    print("RESULT", json.dumps(rows))
+
+
+def measure(expert: str, num_episodes: int, eta: float, temperature: float) -> dict:
+    policy, config, stats = load_policy(expert)
+    sampler = {"evaluation_eta": eta, "evaluation_temperature": temperature}
+    other = make_policy(config.policy.model_copy(update=sampler), stats)
+    other.load_state_dict(policy.state_dict())
+    scene = load_scene(get_task(config.task), config.sim.backend)
+    plans = [
+        plan_episode(scene, "sampler", 0, scene.num_init_states + number, None)
+        for number in range(num_episodes)
+    ]
+    source = config.policy.source
+    episodes = list(rollout(ChunkActor(other), scene, plans, source=source, sim=config.sim))
+    good = [episode for episode in episodes if episode.success]
+    return {
+        "eta": eta,
+        "temperature": temperature,
+        "n": num_episodes,
+        "success": len(good) / num_episodes,
+        "length": round(float(np.mean([len(episode) for episode in good])), 1),
+        "jerk": round(float(np.mean([mean_squared_jerk(e.ee_pos) for e in good])), 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
