@@ -103,6 +103,10 @@ def read_run(outputs: Path, task: str, kind: str) -> dict | None:
         return None
     stage = {path.stem: json.loads(path.read_text()) for path in stages.glob("*.json")}
     before, after = stage["evaluate_before"], stage["evaluate_after"]
+    # Of a run that was interrupted, the stage knows the time of its last part only.
+    curve = read_curve(outputs, task, kind)
+    learning = sum(row[f"seconds_{part}"] for row in curve for part in ("sample", "learn", "sync"))
+    others = sum(value["seconds"] for name, value in stage.items() if name != "dppo")
     return {
         "warm_start": before["success_rate"],
         "expert": after["success_rate"],
@@ -112,7 +116,7 @@ def read_run(outputs: Path, task: str, kind: str) -> dict | None:
         "length_expert": round(after["success_len_mean"], 1),
         "iterations": stage["dppo"]["iterations"],
         "env_steps": stage["dppo"]["env_steps"],
-        "minutes": round(sum(value["seconds"] for value in stage.values()) / 60, 1),
+        "minutes": round((learning + others) / 60, 1),
     }
 
 
