@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_datagen.data.manifest import read_manifest
+from rl_datagen.data.manifest import MANIFEST_NAME, read_manifest
 from rl_datagen.data.verify import verify
 
 logger = logging.getLogger(__name__)
@@ -47,20 +47,23 @@ def to_the_end(root: Path, *arguments: str) -> None:
 
 def count(dataset: Path) -> int:
     """Files that the dataset has now, read while it is written to."""
-    return len(list(read_manifest(dataset).files())) if dataset.exists() else 0
+    made = (dataset / MANIFEST_NAME).exists()  # the folder is there first
+    return len(list(read_manifest(dataset).files())) if made else 0
 
 
 def kill_at_random(root: Path, dataset: Path, rng: random.Random, *arguments: str) -> None:
     """Starts the command and kills it: at any moment of its start, or while it writes."""
     before = count(dataset)
     process = start(root, *arguments)
-    if rng.random() < 0.3:
-        time.sleep(rng.uniform(0, 20))
-    else:
-        while process.poll() is None and count(dataset) == before:
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 1))
-    process.kill()
+    try:
+        if rng.random() < 0.3:
+            time.sleep(rng.uniform(0, 20))
+        else:
+            while process.poll() is None and count(dataset) == before:
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 1))
+    finally:
+        process.kill()
     logger.info("files=%d..%d exit=%d", before, count(dataset), process.wait())
     kinds = {problem.kind for problem in verify(dataset).problems} if count(dataset) else set()
     assert kinds <= {"extra"}  # whole files that were not listed yet
