@@ -52,8 +52,12 @@ SHAPES = {
     ("cuda", "state"): (*_STATE, "algo.minibatch_size=5000"),
     ("cuda", "pixel"): (*_PIXEL, "policy.unet_channels=[80,160]", "algo.minibatch_size=250"),
 }
-NUM_EPISODES = {("cpu", "state"): 125, ("cpu", "pixel"): 4, ("cuda", "state"): 1000}
-NUM_EPISODES["cuda", "pixel"] = 50
+NUM_EPISODES = {
+    ("cpu", "state"): 125,
+    ("cpu", "pixel"): 4,
+    ("cuda", "state"): 1000,
+    ("cuda", "pixel"): 50,
+}
 NUM_DECISIONS = {"state": 16, "pixel": 8}  # per episode
 
 

@@ -1,6 +1,6 @@
 """Does fine-tuning learn, on real LIBERO and two CPU cores?
 
-What it shows: success on LIBERO's 50 shipped init states (deterministic sampler) and mean length of
+What it shows: success on LIBERO's 50 shipped init states and mean length of
 the successful episodes, of a warm start that was made weak on purpose and of its expert, for the
 diffusion policy and the Gaussian one, on four tasks.
 
@@ -10,7 +10,7 @@ How to run it (hours; what was interrupted goes on)::
     python benchmarks/learning.py figures
 
 ``run`` prints each command it gives; two run at once. ``figures`` reads what is there so far and
-writes docs/results/learning.json, learning.svg and learning.png.
+writes docs/results/learning.json and learning.png.
 
 Results to expect: the last line is ``RESULT`` and the JSON object of docs/results/learning.json.
 """
@@ -23,8 +23,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from rl_datagen.quality.drawing import COLORS
 
 NUM_DEMONSTRATIONS = {
     "libero_object/6": 10,
@@ -34,7 +35,6 @@ NUM_DEMONSTRATIONS = {
 }
 """Few, so that the warm start succeeds in 30 % to 70 %."""
 KINDS = {"diffusion": (), "gaussian": ("configs/ablation/gaussian.yaml",)}
-COLORS = {"diffusion": "#3b82f6", "gaussian": "#2ea36a"}
 SETTINGS = (
     "warm_start.num_updates=500",
     "evaluation.num_episodes=50",
@@ -126,14 +126,12 @@ def read_curve(outputs: Path, task: str, kind: str) -> list[dict]:
 
 
 def draw(outputs: Path) -> None:
-    """Success against env steps: sampled (lines) and deterministic (dots), one panel a task."""
-    mpl.rcParams["svg.fonttype"] = "none"
+    """Success against env steps: exploring (lines) and evaluated (dots), one panel a task."""
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     panels = figure.subplots(1, len(NUM_DEMONSTRATIONS), sharey=True)
     for panel, task in zip(panels, NUM_DEMONSTRATIONS, strict=True):
-        for kind, color in COLORS.items():
-            curve = read_curve(outputs, task, kind)
-            draw_curve(panel, curve, kind, color)
+        for kind in KINDS:
+            draw_curve(panel, read_curve(outputs, task, kind), kind)
         panel.set_title(task, fontsize=10)
         panel.set_xlabel("env steps, thousands")
         panel.set_ylim(0, 1.02)
@@ -141,21 +139,16 @@ def draw(outputs: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("success")
     panels[0].legend(frameon=False, loc="lower right", fontsize=9)
-    for suffix in ("svg", "png"):
-        figure.savefig(DOCS / f"learning.{suffix}", dpi=130)
+    figure.savefig(DOCS / "learning.png", dpi=130)
 
 
-def draw_curve(panel, curve: list[dict], kind: str, color: str) -> None:
-    steps = [row["num_env_steps_lifetime"] / 1000 for row in curve]
-    panel.plot(steps, [row["success_rate"] for row in curve], color=color, label=kind)
-    scored = [row for row in curve if "evaluation_success_rate" in row]
-    panel.plot(
-        [row["num_env_steps_lifetime"] / 1000 for row in scored],
-        [row["evaluation_success_rate"] for row in scored],
-        "o",
-        color=color,
-        markersize=4,
-    )
+def draw_curve(panel, curve: list[dict], kind: str) -> None:
+    color = COLORS[f"{kind}_rl"]
+    marks = {"success_rate": {"label": kind}, "evaluation_success_rate": {"ls": "", "marker": "."}}
+    for name, style in marks.items():
+        rows = [row for row in curve if name in row]
+        steps = [row["num_env_steps_lifetime"] / 1000 for row in rows]
+        panel.plot(steps, [row[name] for row in rows], color=color, markersize=9, **style)
 
 
 if __name__ == "__main__":

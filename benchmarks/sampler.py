@@ -7,17 +7,21 @@ How to run it::
 
     python benchmarks/sampler.py EXPERT [--episodes 100] [--temperatures 0 0.5 1] [--etas 0 1]
 
-Results to expect: docs/results.md; the last line is ``RESULT`` and a JSON list of the rows.
+Results to expect: docs/decisions/0010-low-temperature.md; the last line is ``RESULT`` and a JSON
+list of the rows.
 """
 
 import argparse
 import json
+from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import torch
 
 from rl_datagen.collect import plan_episode
-from rl_datagen.policy import ChunkActor, load_policy, make_policy
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.policy import ChunkActor, load_policy
 from rl_datagen.quality.metrics import mean_squared_jerk
 from rl_datagen.rollout import rollout
 from rl_datagen.sim import load_scene
@@ -32,32 +36,28 @@ def main() -> None:
     parser.add_argument("--etas", type=float, nargs="+", default=[0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for eta in arguments.etas:
-        for temperature in arguments.temperatures:
-            rows.append(measure(arguments.expert, arguments.episodes, eta, temperature))
-            print(rows[-1], flush=True)
-    print("RESULT", json.dumps(rows))
-
-
-def measure(expert: str, num_episodes: int, eta: float, temperature: float) -> dict:
-    policy, config, stats = load_policy(expert)
-    sampler = {"evaluation_eta": eta, "evaluation_temperature": temperature}
-    other = make_policy(config.policy.model_copy(update=sampler), stats)
-    other.load_state_dict(policy.state_dict())
+    policy, config, _ = load_policy(arguments.expert)
     scene = load_scene(get_task(config.task), config.sim.backend)
     plans = [
         plan_episode(scene, "sampler", 0, scene.num_init_states + number, None)
-        for number in range(num_episodes)
+        for number in range(arguments.episodes)
     ]
-    source = config.policy.source
-    episodes = list(rollout(ChunkActor(other), scene, plans, source=source, sim=config.sim))
+    rows = []
+    for eta, temperature in product(arguments.etas, arguments.temperatures):
+        policy.evaluation_eta, policy.evaluation_temperature = eta, temperature
+        row = {"eta": eta, "temperature": temperature}
+        actor, source = ChunkActor(policy), config.policy.source
+        rows.append(row | summary(rollout(actor, scene, plans, source=source, sim=config.sim)))
+        print(rows[-1], flush=True)
+    print("RESULT", json.dumps(rows))
+
+
+def summary(trajectories: Iterable[Trajectory]) -> dict:
+    episodes = list(trajectories)
     good = [episode for episode in episodes if episode.success]
     return {
-        "eta": eta,
-        "temperature": temperature,
-        "n": num_episodes,
-        "success": len(good) / num_episodes,
+        "n": len(episodes),
+        "success": len(good) / len(episodes),
         "length": round(float(np.mean([len(episode) for episode in good])), 1),
         "jerk": round(float(np.mean([mean_squared_jerk(e.ee_pos) for e in good])), 1),
     }

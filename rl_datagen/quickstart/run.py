@@ -137,8 +137,9 @@ class Run:
         return False
 
     def forget(self, stage: str) -> None:
-        """Removes the marker of a stage, which has to run again."""
-        self._marker(stage).unlink(missing_ok=True)
+        """Removes the markers of a stage and of those after it, which have to run again."""
+        for later in ORDER[ORDER.index(stage) :]:
+            self._marker(later).unlink(missing_ok=True)
 
     def summary(self, stage: str) -> Summary:
         """Returns what a finished stage reported."""
@@ -174,8 +175,7 @@ class Run:
                 "expert has collected."
             )
         if found:
-            for stage in ORDER[ORDER.index("dppo") :]:
-                self.forget(stage)
+            self.forget("dppo")
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
 
     def clear(self) -> None:
@@ -220,8 +220,7 @@ def run_stages(
             summary = run.summary(stage)
             run.progress.finish(stage, f"already done: {_line(summary)}", summary["seconds"])
             continue
-        for later in ORDER[ORDER.index(stage) :]:  # what was made from the old result
-            run.forget(later)
+        run.forget(stage)  # and what was made from the old result
         begin = time.monotonic()
         summary = function(run)
         summary["seconds"] = round(time.monotonic() - begin, 1)
