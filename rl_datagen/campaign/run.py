@@ -20,7 +20,7 @@ from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states,
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
 from rl_datagen.cluster import ray_session
 from rl_datagen.config import CampaignConfig
-from rl_datagen.core.compare import differences
+from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
@@ -105,11 +105,7 @@ def _claim(storage: Storage, config: CampaignConfig) -> None:
     text = storage.read_text("config.yaml")
     if text is not None:
         there = CampaignConfig.model_validate(yaml.safe_load(text))
-        lines = [
-            f"{name} is {old!r} there and {new!r} here"
-            for name, old, new in differences(_identity(there), _identity(config))
-        ]
-        if lines:
+        if lines := difference_lines(_identity(there), _identity(config)):
             raise ConfigError(
                 f"The campaign in {config.storage} has another configuration: {'; '.join(lines)}. "
                 "Nothing was changed. Choose another name with name=... (and another "

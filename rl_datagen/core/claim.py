@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from rl_datagen.core.compare import differences
+from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
@@ -29,11 +29,7 @@ def claim(
     """
     path = folder / "identity.yaml"
     if path.exists():
-        there = yaml.safe_load(path.read_text("utf-8"))
-        lines = [
-            f"{key} is {a!r} there and {b!r} here" for key, a, b in differences(there, identity)
-        ]
-        if lines:
+        if lines := difference_lines(yaml.safe_load(path.read_text("utf-8")), identity):
             raise ConfigError(
                 f"{folder} belongs to another configuration: {'; '.join(lines)}. Nothing was "
                 f"changed. {advice}"

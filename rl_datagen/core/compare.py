@@ -1,6 +1,6 @@
 """Where two configurations differ."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 
@@ -18,3 +18,14 @@ def differences(
             yield from differences(*sections, f"{prefix}{key}.")
         elif left != right:
             yield f"{prefix}{key}", left, right
+
+
+def difference_lines(
+    there: Mapping[str, Any], here: Mapping[str, Any], free: Collection[str] = ()
+) -> list[str]:
+    """Returns what a message says of each setting that differs, save those that are free to."""
+    return [
+        f"{name} is {a!r} there and {b!r} here"
+        for name, a, b in differences(there, here)
+        if name not in free
+    ]

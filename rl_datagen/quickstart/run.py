@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from rl_datagen.config import Config, load_config
-from rl_datagen.core.compare import differences
+from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
@@ -162,19 +162,15 @@ class Run:
             write_json(self.folder / "provenance.json", provenance())
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
             return
-        found = list(differences(_read_settings(path), settings))
-        free = () if self.dataset.exists() else _LENGTH
-        lines = [
-            f"{name} is {a!r} there and {b!r} here" for name, a, b in found if name not in free
-        ]
-        if lines:
+        there = _read_settings(path)
+        if lines := difference_lines(there, settings, () if self.dataset.exists() else _LENGTH):
             raise ConfigError(
                 f"{self.folder} belongs to another configuration: {'; '.join(lines)}. "
                 "Nothing was changed. Choose another name with name=..., or add --fresh to delete "
                 f"that run's outputs and start over. {', '.join(_LENGTH)} may differ until the "
                 "expert has collected."
             )
-        if found:
+        if there != settings:
             self.forget("dppo")
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from rl_datagen.config import VlaConfig, load_config
-from rl_datagen.core.compare import differences
+from rl_datagen.core.compare import difference_lines, differences
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
@@ -46,10 +46,7 @@ def claim(config: VlaConfig) -> Path:
         write_json(folder / DATA, {"fingerprint": config.fingerprint, "contents": contents})
         write_text(folder / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return folder
-    found = [
-        f"{name} is {there!r} there and {here!r} here"
-        for name, there, here in differences(read_config(folder).identity, config.identity)
-    ]
+    found = difference_lines(read_config(folder).identity, config.identity)
     recorded = read_data(folder)["contents"]
     found += [f"{path} has changed" for path in contents if contents[path] != recorded.get(path)]
     if found:
