@@ -73,6 +73,9 @@ def render(
         int | None,
         typer.Option(min=1, help="Only the first so many of each task.", show_default=False),
     ] = None,
+    task: Annotated[
+        str, typer.Option(help="Only these tasks, as in `rl-datagen tasks SELECTOR`.")
+    ] = "all",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Ray tasks at a time.", show_default="cores")
     ] = None,
@@ -82,11 +85,13 @@ def render(
     An episode whose replay is not what was recorded is named and gets no images.
     """
     settings = RenderConfig(num_episodes=episodes, image_size=size, encoding=encoding)
-    show_rendering(dataset, settings, workers)
+    show_rendering(dataset, settings, task, workers)
     Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)
 
 
-def show_rendering(dataset: Path, settings: RenderConfig, workers: int | None = None) -> None:
+def show_rendering(
+    dataset: Path, settings: RenderConfig, tasks: str = "all", workers: int | None = None
+) -> None:
     """Renders a dataset and shows how far it is."""
     from rl_datagen.cli.progress import show_progress
     from rl_datagen.collect import render_dataset
@@ -96,6 +101,7 @@ def show_rendering(dataset: Path, settings: RenderConfig, workers: int | None = 
         report = render_dataset(
             dataset,
             settings,
+            tasks=tasks,
             num_workers=workers,
             on_start=lambda total: progress.start("render", total),
             on_episodes=progress.advance,

@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from rl_datagen.cluster import map_units, ray_session
 from rl_datagen.config import RenderConfig
-from rl_datagen.core.errors import DatasetError, SimulatorError
+from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.data.dataset import read_episodes, read_images, read_trajectories, rendered_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
 from rl_datagen.data.manifest import Manifest, Shard
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.sim import Backend, Scene, load_scene, replay
-from rl_datagen.tasks import get_task
+from rl_datagen.tasks import get_task, select_tasks
 
 EPISODES_PER_UNIT = 5
 """Episodes of one images file: a few, since a worker holds them all, at about 20 MB as PNG."""
@@ -74,6 +74,7 @@ def render_dataset(
     dataset: Path,
     settings: RenderConfig,
     *,
+    tasks: str = "all",
     num_workers: int | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_episodes: Callable[[int], None] = lambda _: None,
@@ -85,17 +86,19 @@ def render_dataset(
 
     Args:
         dataset: The dataset's folder.
-        settings: Which episodes, and size and encoding of the images.
+        settings: How many episodes of a task, and size and encoding of the images.
+        tasks: Selector of the tasks to render.
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
         on_start: Called with the number of episodes that are still to do.
         on_episodes: Called with the number of episodes that are done or refused.
 
     Raises:
+        ConfigError: The selector names no task, or none of the dataset's.
         DatasetError: It is no dataset, damaged, or rendered with another size or encoding.
     """
     refused: list[str] = []
     with DatasetWriter(dataset, config=None) as writer:
-        chosen = first_episodes(dataset, settings.num_episodes)
+        chosen = first_episodes(dataset, settings.num_episodes, tasks)
         rendered = rendered_episodes(dataset)
         if rendered:
             _refuse_other(read_images(dataset, rendered[0]), settings)
@@ -109,15 +112,27 @@ def render_dataset(
     return RenderReport(len(chosen) - len(refused), num_images, tuple(refused))
 
 
-def first_episodes(dataset: Path, num_episodes: int | None) -> list[dict[str, Any]]:
-    """Returns the first episodes of each task, or all: rows of ``EPISODES_SCHEMA``, in part."""
+def first_episodes(
+    dataset: Path, num_episodes: int | None, tasks: str = "all"
+) -> list[dict[str, Any]]:
+    """Returns the first episodes of each task, or all: rows of ``EPISODES_SCHEMA``, in part.
+
+    Raises:
+        ConfigError: The dataset has none of these tasks.
+    """
+    wanted = {task.id for task in select_tasks(tasks)}
     columns = ["episode_id", "task", "length", "shard", "row_group"]
     count: Counter[str] = Counter()
     chosen: list[dict[str, Any]] = []
     for row in read_episodes(dataset).select(columns).to_pylist():
         count[row["task"]] += 1
-        if num_episodes is None or count[row["task"]] <= num_episodes:
+        few = num_episodes is None or count[row["task"]] <= num_episodes
+        if few and row["task"] in wanted:
             chosen.append(row)
+    if count and not wanted & set(count):
+        raise ConfigError(
+            f"task={tasks!r} selects no task of {dataset}, which has {', '.join(sorted(count))}."
+        )
     return chosen
 
 

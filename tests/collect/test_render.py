@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from rl_datagen.cli import app
 from rl_datagen.collect import render, render_dataset, render_episode, write_videos
 from rl_datagen.config import RenderConfig, SimConfig
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import ConfigError, DatasetError
 from rl_datagen.data.dataset import read_rendered, read_trajectories, rendered_episodes
 from rl_datagen.data.manifest import Manifest, read_manifest
 from rl_datagen.data.verify import verify
@@ -92,6 +92,14 @@ def test_rendering_goes_on_and_never_mixes_sizes_or_encodings(recorded):
     assert again.num_episodes == 4
     added = {entry.path for entry in read_manifest(recorded).files()} - set(before)
     assert added == {"images/libero_spatial/3/part-00000-00002.parquet"}
+
+
+def test_rendering_takes_the_tasks_it_is_told(recorded):
+    with pytest.raises(ConfigError, match=r"libero_goal.* selects no task of .*libero_spatial/3"):
+        render_dataset(recorded, SMALL, tasks="libero_goal")
+    one = RenderConfig(num_episodes=1, image_size=64)
+    assert render_dataset(recorded, one, tasks="libero_spatial").num_episodes == 1
+    assert len(rendered_episodes(recorded)) == 1
 
 
 def test_jpeg_is_smaller_and_much_the_same(recorded, tmp_path, trajectories):
