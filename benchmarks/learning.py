@@ -27,16 +27,15 @@ from matplotlib.figure import Figure
 
 from rl_datagen.quality.drawing import COLORS
 
-NUM_DEMONSTRATIONS = {
-    "libero_object/6": 10,
-    "libero_spatial/6": 20,
-    "libero_goal/8": 20,
-    "libero_90/70": 8,
+WARM_STARTS = {
+    "libero_object/6": (10, 500),
+    "libero_spatial/6": (8, 500),
+    "libero_goal/8": (20, 500),
+    "libero_90/70": (4, 250),
 }
-"""Few, so that the warm start succeeds in 30 % to 70 %."""
+"""Demonstrations and gradient steps of cloning: few, so that it succeeds in 30 % to 70 %."""
 KINDS = {"diffusion": (), "gaussian": ("configs/ablation/gaussian.yaml",)}
 SETTINGS = (
-    "warm_start.num_updates=500",
     "evaluation.num_episodes=50",
     "algo.num_env_runners=1",
     "algo.num_envs_per_env_runner=64",
@@ -50,9 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=("run", "figures"))
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
-    parser.add_argument(
-        "--tasks", nargs="+", choices=list(NUM_DEMONSTRATIONS), default=list(NUM_DEMONSTRATIONS)
-    )
+    parser.add_argument("--tasks", nargs="+", choices=list(WARM_STARTS), default=list(WARM_STARTS))
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     arguments = parser.parse_args()
@@ -62,7 +59,7 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(arguments.at_once) as executor:
             list(executor.map(run, commands))
-    result = {task: read_task(arguments.outputs, task) for task in NUM_DEMONSTRATIONS}
+    result = {task: read_task(arguments.outputs, task) for task in WARM_STARTS}
     DOCS.mkdir(exist_ok=True)
     (DOCS / "learning.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     draw(arguments.outputs)
@@ -75,13 +72,15 @@ def run_name(task: str, kind: str) -> str:
 
 def train(task: str, kind: str, outputs: Path) -> list[str]:
     """The command of one run; both kinds have the same demonstrations."""
+    num_demonstrations, num_updates = WARM_STARTS[task]
     return [
         *(sys.executable, "-m", "rl_datagen", "train", "configs/expert_state.yaml"),
         *KINDS[kind],
         f"task={task}",
         f"name={run_name(task, kind)}",
         f"output_dir={outputs}",
-        f"demos.num_episodes={NUM_DEMONSTRATIONS[task]}",
+        f"demos.num_episodes={num_demonstrations}",
+        f"warm_start.num_updates={num_updates}",
         *SETTINGS,
     ]
 
@@ -128,8 +127,8 @@ def read_curve(outputs: Path, task: str, kind: str) -> list[dict]:
 def draw(outputs: Path) -> None:
     """Success against env steps: exploring (lines) and evaluated (dots), one panel a task."""
     figure = Figure(figsize=(11, 3.1), layout="constrained")
-    panels = figure.subplots(1, len(NUM_DEMONSTRATIONS), sharey=True)
-    for panel, task in zip(panels, NUM_DEMONSTRATIONS, strict=True):
+    panels = figure.subplots(1, len(WARM_STARTS), sharey=True)
+    for panel, task in zip(panels, WARM_STARTS, strict=True):
         for kind in KINDS:
             draw_curve(panel, read_curve(outputs, task, kind), kind)
         panel.set_title(task, fontsize=10)
