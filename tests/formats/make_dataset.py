@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rl_datagen.collect import render_episode
 from rl_datagen.collect.amplification import amplify_task
-from rl_datagen.config import AmplifyConfig
+from rl_datagen.config import AmplifyConfig, RenderConfig
 from rl_datagen.data import DatasetWriter, read_trajectories
 from rl_datagen.demos.importing import find_sources
 from rl_datagen.sim import load_scene
@@ -20,6 +20,7 @@ TASKS = "libero_object/0,libero_goal/8"
 def main(path: Path, num_episodes: int = 4, image_size: int = 256) -> None:
     each = -(-num_episodes // len(TASKS.split(",")))
     config = AmplifyConfig(task=TASKS, num_episodes=each)
+    settings = RenderConfig(image_size=image_size)
     sources, _ = find_sources(config.task, config.demonstrations)
     with DatasetWriter(path, config={"image_size": image_size}) as writer:
         for source in sources:
@@ -28,7 +29,7 @@ def main(path: Path, num_episodes: int = 4, image_size: int = 256) -> None:
         for shard in writer.manifest.shards:
             scene = load_scene(get_task(shard.task))
             episodes = read_trajectories(path, task=shard.task)
-            rendered = (render_episode(e, scene, image_size) for e in episodes)
+            rendered = (render_episode(e, scene, settings) for e in episodes)
             writer.append_images(rendered, shard=shard)
 
 
