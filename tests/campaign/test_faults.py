@@ -2,6 +2,8 @@
 
 import json
 import os
+import secrets
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.tiny import notes
+from tests.nodes import end, free_port, marked
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -20,11 +23,12 @@ TASKS = ("libero_goal/0", "libero_goal/1")
 
 
 @contextmanager
-def campaign(root, *arguments):
-    """The driver, as a process of its own."""
+def campaign(root, *arguments, **variables):
+    """The driver, as a process of its own, with these environment variables."""
     command = [sys.executable, "-m", "tests.campaign.tiny", *arguments]
     settings = [f"output_dir={root}", "name=tiny", f"task={','.join(TASKS)}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    environment |= variables
     with (root / "log").open("ab") as log:
         process = subprocess.Popen(
             [*command, *settings], cwd=ROOT, stdout=log, stderr=log, env=environment
@@ -145,3 +149,50 @@ def test_a_killed_actor_of_an_expert_that_learns(tmp_path, kind, settings, retri
         path = tmp_path / "experts" / task / "tiny" / "learning_curve.json"
         assert len(json.loads(path.read_text())) == 12
         assert state(tmp_path, task)["evaluated"]
+
+
+@pytest.fixture
+def start_node():
+    """Starts Ray's processes of one more node, the head first; returns the node's mark."""
+    temporary = Path("/tmp") / f"ray-{secrets.token_hex(4)}"  # sockets have short paths only
+    address, marks = f"127.0.0.1:{free_port()}", []
+
+    def start(num_cpus):
+        role = [f"--address={address}"]
+        if not marks:
+            role = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
+            role += [f"--ray-client-server-port={free_port()}", f"--temp-dir={temporary}"]
+        marks.append(f"RL_DATAGEN_TEST_NODE={secrets.token_hex(8)}")
+        command = [Path(sys.executable).with_name("ray"), "start", *role, f"--num-cpus={num_cpus}"]
+        command += ["--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0"]
+        command += [f"--dashboard-agent-listen-port={free_port()}"]
+        subprocess.run(
+            command,
+            env={**os.environ, "RAY_AUTH_MODE": "disabled", **dict([marks[-1].split("=")])},
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        return marks[-1]
+
+    start.address = address
+    yield start
+    for mark in reversed(marks):
+        end(mark)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def test_a_lost_node(tmp_path, start_node):
+    start_node(0)
+    nodes = [start_node(2), start_node(2)]
+    variables = {"RAY_ADDRESS": start_node.address, "RAY_AUTH_MODE": "disabled"}
+    with campaign(tmp_path, "algo.num_iterations=30", **variables) as process:
+        wait_for(lambda: "iteration3" in iterations(tmp_path))
+        trial = int(notes(tmp_path)[-1][1])
+        (lost,) = (mark for mark in nodes if trial in marked(mark))
+        end(lost, [(signal.SIGKILL, 5)])
+        start_node(2)
+        assert process.wait(timeout=400) == 0, (tmp_path / "log").read_text()
+    assert_complete(tmp_path, retries=1)
+    assert len(set(iterations(tmp_path))) == 30
+    assert len(iterations(tmp_path)) <= 31

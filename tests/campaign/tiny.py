@@ -152,9 +152,10 @@ def start_ray(num_cpus=6):
 
     for module in (toy, me):
         cloudpickle.register_pickle_by_value(module)  # workers cannot import tests
+    address = os.environ.get("RAY_ADDRESS", "local")
     ray.init(
-        address="local",
-        num_cpus=num_cpus,
+        address=address,
+        num_cpus=num_cpus if address == "local" else None,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",

@@ -1,15 +1,12 @@
 """Pending trials bring nodes up, and idleness takes them away, with the file that users have.
 
-Ray's own helper for this stops every Ray on the machine; here the head is a child process, and what
-it leaves behind is found by a mark in its environment.
+The head is a child process, and what it leaves behind is found by a mark in its environment.
 """
 
 import logging
 import os
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.nodes import end, free_port, marked
 
 logger = logging.getLogger(__name__)
 
@@ -38,41 +37,11 @@ while True:
 """
 
 
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def _marked(mark):
-    """Process ids whose environment holds the mark: this test's own descendants."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                environment = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if mark.encode() in environment:
-                yield int(entry.name)
-
-
-def _end(mark):
-    for number, wait in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
-        deadline = time.monotonic() + wait
-        for pid in _marked(mark):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        while time.monotonic() < deadline and any(_marked(mark)):
-            time.sleep(0.2)
-
-
 @pytest.fixture
 def cluster(tmp_path):
     """Address and environment of a head without cores, its autoscaler beside it."""
     mark = f"RL_DATAGEN_TEST_CLUSTER={secrets.token_hex(8)}"
-    port = _free_port()
+    port = free_port()
     config = yaml.safe_load((ROOT / "cluster/local-autoscaling.yaml").read_text())
     config["provider"]["gcs_address"] = address = f"127.0.0.1:{port}"
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(config))
@@ -90,8 +59,8 @@ def cluster(tmp_path):
     }
     ports = {
         "port": port,
-        "ray-client-server-port": _free_port(),
-        "dashboard-agent-listen-port": _free_port(),
+        "ray-client-server-port": free_port(),
+        "dashboard-agent-listen-port": free_port(),
         "min-worker-port": 0,
         "max-worker-port": 0,
     }
@@ -117,9 +86,9 @@ def cluster(tmp_path):
     finally:
         for log in (temporary / "session_latest" / "logs").glob("monitor*"):
             shutil.copy(log, tmp_path)
-        _end(mark)
+        end(mark)
         shutil.rmtree(temporary, ignore_errors=True)
-    assert not list(_marked(mark))
+    assert not list(marked(mark))
 
 
 def test_nodes_come_with_pending_trials_and_go_when_idle(cluster, tmp_path):
