@@ -1,8 +1,8 @@
 """Does fine-tuning learn, on real LIBERO and two CPU cores?
 
-What it shows: success on LIBERO's 50 shipped init states and mean length of
-the successful episodes, of a warm start that was made weak on purpose and of its expert, for the
-diffusion policy and the Gaussian one, on four tasks.
+What it shows: success on LIBERO's 50 shipped init states and mean length of the successful
+episodes, of a warm start that was made weak on purpose and of its expert, for the diffusion policy
+and the Gaussian one, on four tasks.
 
 How to run it (hours; what was interrupted goes on)::
 

@@ -1,10 +1,10 @@
 import logging
-import socket
 import time
 
 import pytest
 
 from rl_datagen.tracking import CAMPAIGN_METRICS, Tracker
+from tests.nodes import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's libraries warn about each other
 
@@ -46,11 +46,8 @@ def test_a_server_that_is_down_is_one_warning_and_loses_nothing(tmp_path, monkey
     messages = []
     logger = logging.getLogger("rl_datagen.tracking")
     monkeypatch.setattr(logger, "warning", lambda text, *values: messages.append(text % values))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     artifacts = (tmp_path / "artifacts").as_uri()
-    tracker = Tracker(f"http://127.0.0.1:{port}", "tiny", CAMPAIGN_METRICS, artifacts)
+    tracker = Tracker(f"http://127.0.0.1:{free_port()}", "tiny", CAMPAIGN_METRICS, artifacts)
     begin = time.monotonic()
     assert tracker.open(["libero_goal/0"], {}) == {}
     for number in range(5):

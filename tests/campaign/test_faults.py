@@ -27,8 +27,8 @@ def campaign(root, *arguments, **variables):
     """The driver, as a process of its own, with these environment variables."""
     command = [sys.executable, "-m", "tests.campaign.tiny", *arguments]
     settings = [f"output_dir={root}", "name=tiny", f"task={','.join(TASKS)}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-    environment |= variables
+    quiet = {"OMP_NUM_THREADS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    environment = {**os.environ, **quiet, **variables}
     with (root / "log").open("ab") as log:
         process = subprocess.Popen(
             [*command, *settings], cwd=ROOT, stdout=log, stderr=log, env=environment
