@@ -19,6 +19,7 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.device import torch_device
 from rl_datagen.policy import ChunkPolicy, make_policy
 from rl_datagen.tasks import get_task
 
@@ -127,7 +128,7 @@ def warm_start(
         torch.manual_seed(derive_seed("bc", "weights", config.seed))
         policy = make_policy(config.policy, stats)
     keys = policy.observation_keys
-    device = "cuda" if config.algo.num_gpus_per_learner else "cpu"
+    device = torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")
     metrics = _train(
         policy.to(device),
         make_chunks(training, keys, config),

@@ -21,6 +21,7 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.device import torch_device
 from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,8 @@ def fine_tune(
         the best row of the learning curve.
 
     Raises:
-        UserError: The expert is of another task, or of another shape than ``config.policy``.
+        UserError: The expert is of another task, or of another shape than ``config.policy``; or
+            this process is to learn on a GPU and has none.
     """
     output = Path(output_dir)
     policy, expert_config, stats = load_policy(expert_dir, task=config.task)
@@ -99,6 +101,8 @@ def fine_tune(
             f"The warm start in '{expert_dir}' was made with other policy settings than these. "
             "Make a new warm start, or take its settings."
         )
+    if not config.algo.num_learners:
+        torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")
     with _quiet():
         settings = to_rllib(config, stats, init_state_indices=init_state_indices, env=env)
         with stderr_to(output / "ray.log"):

@@ -10,6 +10,7 @@ import yaml
 
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.device import torch_device
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.rollout import Policy
 from rl_datagen.vla.folder import DATA, read_data
@@ -82,7 +83,8 @@ class PolicySource:
                 return load_expert(folder)
             from rl_datagen.vla.policy import load_vla
 
-            return load_vla(folder, device="cuda" if config.num_gpus_per_worker else "cpu")
+            device = torch_device(config.num_gpus_per_worker, "num_gpus_per_worker")
+            return load_vla(folder, device=device)
 
 
 def find_policy(policy: str) -> PolicySource:

@@ -11,10 +11,10 @@ import torch
 
 from rl_datagen.cluster import ray_session
 from rl_datagen.config import SmallVlaConfig, VlaConfig
-from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
+from rl_datagen.device import torch_device
 from rl_datagen.policy.expert import save_weights
 from rl_datagen.tracking import Tracker, make_tracker
 from rl_datagen.vla import folder as files
@@ -115,7 +115,7 @@ def _train_small(
     if config.num_workers > 1:
         _fit_with_ray(config, folder)
     else:
-        device = "cuda" if config.gpus_per_worker else "cpu"
+        device = torch_device(config.gpus_per_worker, "gpus_per_worker")
 
         def log(row: Row) -> None:
             tracker.log(config.name, row)
@@ -140,11 +140,6 @@ def _learner(config: VlaConfig, folder: Path, frames: Frames, place: Place) -> L
 
 
 def _fit(config: VlaConfig, folder: Path, frames: Frames, place: Place, report: Report) -> None:
-    if place.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            f"gpus_per_worker={config.gpus_per_worker}, but PyTorch finds no GPU on this machine. "
-            "Set gpus_per_worker=0 to train on the CPU, or train where there is one."
-        )
     learner = _learner(config, folder, frames, place)
     embeddings = load_embeddings(folder / files.EMBEDDINGS)
     checkpoint = folder / _WORK / _CHECKPOINT
