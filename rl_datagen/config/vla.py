@@ -140,7 +140,8 @@ class VlaConfig(Section):
     section."""
     num_workers: PositiveInt = 1
     """Processes that train, each on a share of every batch; under Ray Train, or accelerate for
-    ``lerobot``. One trains without either; the built-in VLA then in this process."""
+    ``lerobot``. One trains without either, the built-in VLA in this process, unless a cluster
+    (RAY_ADDRESS) has the GPU that it needs."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
     """GPUs of each of them; 0 trains on the CPU."""
     mlflow_uri: str | None = None

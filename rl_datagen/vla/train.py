@@ -1,6 +1,7 @@
 """Training of a VLA: its data, its processes, and its folder."""
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -112,8 +113,8 @@ def _train_small(
         save_embeddings(folder / files.EMBEDDINGS, embeddings)
     frames.stats().save(folder / files.NORM_STATS)
     files.record(folder, {"image_size": frames.info["image_size"]})
-    if config.num_workers > 1:
-        _fit_with_ray(config, folder)
+    if config.num_workers > 1 or (config.gpus_per_worker and "RAY_ADDRESS" in os.environ):
+        _fit_with_ray(config, folder)  # a cluster's driver is where no GPU is
     else:
         device = torch_device(config.gpus_per_worker, "gpus_per_worker")
 

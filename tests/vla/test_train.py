@@ -91,8 +91,11 @@ def test_an_interrupted_training_has_the_same_curve_and_weights(
     train(config, report=lambda _: pytest.fail("a finished VLA is trained again"))
 
 
-def test_training_lowers_the_loss(diffusion, make_config):
-    config = make_config(diffusion, "model.num_updates=400", "model.lr=3e-3", "model.augment=false")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_training_lowers_the_loss(diffusion, make_config, num_workers):
+    settings = ["model.num_updates=400", "model.lr=3e-3", "model.augment=false"]
+    config = make_config(diffusion, *settings, f"num_workers={num_workers}")
     curve = json.loads((train(config) / "metrics.json").read_text())["curve"]
     assert [row["iteration"] for row in curve] == list(range(50, 401, 50))
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
