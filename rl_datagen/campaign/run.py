@@ -75,7 +75,7 @@ def _drive(
     left = [task for task in config.tasks if _is_left(states[task.id], retry_failed)]
     logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
     if left:
-        with ray_session(config.folder / "ray.log", _num_cpus(config, len(left))):
+        with ray_session(config.folder / "ray.log", num_cores(config, len(left))):
             _run(config, storage, left, stages)
     return read_states(storage, config.tasks)
 
@@ -130,8 +130,8 @@ def _is_left(state: TrialState | None, retry_failed: bool) -> bool:
     return state.state == "failed" and retry_failed
 
 
-def _num_cpus(config: CampaignConfig, num_tasks: int) -> int:
-    """Cores Ray may believe in on this machine: enough for the trials asked for, at least one."""
+def num_cores(config: CampaignConfig, num_tasks: int) -> int:
+    """Returns the cores Ray may believe in on this machine: enough for the trials asked for."""
     at_once = min(config.campaign.max_concurrent_trials or 1, num_tasks)
     return max(os.cpu_count() or 1, at_once * len(bundles(config)))
 

@@ -1,5 +1,6 @@
 """The ``rl-datagen`` command: parse, load the configuration, call one function, print."""
 
+import faulthandler
 import json
 import logging
 import sys
@@ -56,6 +57,8 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs 
 def main() -> None:
     """Runs the command line: exit code 2 and one paragraph for what the user can put right."""
     setup_logging()
+    if not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
     try:
         app()
     except UserError as error:

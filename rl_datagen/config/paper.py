@@ -82,8 +82,9 @@ class CostSection(Section):
     """Mean env steps of an evaluated episode; failures run until the time limit."""
     evaluate_env_steps_per_second: PositiveFloat = 30
     """Simulation, rendering and a VLA, per core."""
-    vla_updates_per_second: PositiveFloat = 5
-    """Gradient steps of a VLA on one GPU, or on one core without GPUs; workers divide the time."""
+    vla_updates_per_second: PositiveFloat = 20
+    """Gradient steps of a VLA on one GPU, or on one core without GPUs; 20 is what an
+    H200 does with the default VLA."""
     core_hour_price: PositiveFloat | None = None
     """Price of a core for an hour; null: the cost is not known."""
     gpu_hour_price: PositiveFloat | None = None

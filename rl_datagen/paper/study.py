@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rl_datagen.config import PaperConfig
 from rl_datagen.core.claim import claim
 from rl_datagen.core.errors import UserError
 from rl_datagen.paper import estimate, settings
-from rl_datagen.paper.graph import Job, Summary, run_graph
+from rl_datagen.paper.graph import Job, Summary, is_done, run_graph
 from rl_datagen.quickstart.run import Progress
 
 
@@ -60,7 +61,15 @@ def run_study(config: PaperConfig, progress: Progress) -> Path:
         found = " ".join(f"{key}={value}" for key, value in summary.items() if key != "seconds")
         progress.finish(job.name, found, summary["seconds"])
 
-    run_graph(make_jobs(config, progress), folder, on_done=on_done)
+    from rl_datagen.campaign.run import num_cores
+    from rl_datagen.cluster import ray_session
+
+    jobs = make_jobs(config, progress)
+    done = all(is_done(job, folder) for job in jobs)
+    cores = max(num_cores(config, len(config.tasks)), config.vla.num_workers + 1)
+    # One session for all jobs, each of which would start Ray itself.
+    with nullcontext() if done else ray_session(folder / "ray.log", cores):
+        run_graph(jobs, folder, on_done=on_done)
     return folder
 
 
