@@ -9,10 +9,12 @@ may be any threads, and nothing is created before a fork.
 # pyright: reportAttributeAccessIssue=false
 
 import atexit
+import importlib
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -155,6 +157,10 @@ class _GLThread:
 def _make_gl_context() -> Any:
     """Creates the GL context that ``MUJOCO_GL`` names, EGL unless it is set."""
     kind = os.environ.get("MUJOCO_GL", "").lower() or "egl"
+    with suppress(ImportError):
+        # PyTorch imports triton, which has an LLVM of its own. Loaded after Mesa's, whose symbols
+        # are global, it finds those and crashes the process: so it comes first.
+        importlib.import_module("triton")
     try:
         if kind == "osmesa":
             from mujoco.osmesa import GLContext

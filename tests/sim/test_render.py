@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -78,3 +81,19 @@ def test_pixel_mode_renders_once_per_decision(settled, drawer_task, monkeypatch)
     assert observation["object_state"].shape == (2, env.scene.state_layout.size)
     assert observation["agentview"].shape == (2, 32, 32, 3)
     assert len(calls) == 2 * 2 * 2  # simulators, cameras, decisions: not env steps
+
+
+TORCH_AFTER_AN_IMAGE = """
+import sys
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+simulator = load_scene(get_task("libero_object/0")).simulator()
+simulator.reset(simulator.scene.shipped_state(0), 1)
+simulator.render("agentview", 32, 32)
+assert "torch" not in sys.modules
+import torch, torchvision
+"""
+
+
+def test_pytorch_can_be_imported_after_the_first_image(settled):
+    subprocess.run([sys.executable, "-c", TORCH_AFTER_AN_IMAGE], check=True)
