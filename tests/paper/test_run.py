@@ -23,7 +23,6 @@ SHORT = (
     "collect.num_episodes=2",
     "collect.num_episodes_per_shard=2",
     "collect.render.image_size=32",
-    "vla.num_workers=1",
     "vla.model.image_size=32",
     "vla.model.num_updates=20",
     "vla.model.num_lr_warmup_updates=2",
