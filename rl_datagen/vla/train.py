@@ -1,10 +1,12 @@
 """Training of a VLA: its data, its processes, and its folder."""
 
-import logging
+import json
 import os
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,8 @@ from rl_datagen.vla.language import embed, load_embeddings, save_embeddings
 from rl_datagen.vla.learner import METRICS, Learner, Place, Row, fit
 from rl_datagen.vla.network import SmallVla
 
-logger = logging.getLogger(__name__)
-
 _WORK = "work"  # folder of what an unfinished training needs
-_CHECKPOINT, _FRAMES = "checkpoint.pt", "frames"
+_CHECKPOINT, _FRAMES, _ROWS = "checkpoint.pt", "frames", "rows.jsonl"
 
 Report = Callable[[Row], None]
 """Called with each row of the learning curve."""
@@ -40,7 +40,7 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
 
     Args:
         config: What is trained, and on what.
-        report: Called with each row of the learning curve, if this process trains.
+        report: Called with each row of the learning curve; with several workers, from a thread.
 
     Returns:
         The VLA's folder.
@@ -114,7 +114,7 @@ def _train_small(
     frames.stats().save(folder / files.NORM_STATS)
     files.record(folder, {"image_size": frames.info["image_size"]})
     if config.num_workers > 1 or (config.gpus_per_worker and "RAY_ADDRESS" in os.environ):
-        _fit_with_ray(config, folder)  # a cluster's driver is where no GPU is
+        _fit_with_ray(config, folder, report)  # a cluster's driver is where no GPU is
     else:
         device = torch_device(config.gpus_per_worker, "gpus_per_worker")
 
@@ -147,14 +147,17 @@ def _fit(config: VlaConfig, folder: Path, frames: Frames, place: Place, report: 
     fit(learner, frames, embeddings, config.seed, checkpoint, report=report)
 
 
-def _fit_with_ray(config: VlaConfig, folder: Path) -> None:
+def _fit_with_ray(config: VlaConfig, folder: Path, report: Report) -> None:
     """Every worker needs the VLA's folder on a disk that all of them share."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     work = folder / _WORK
     gpus = config.gpus_per_worker
-    with ray_session(work / "ray.log", config.num_workers + 1):
+    with (
+        ray_session(work / "ray.log", config.num_workers + 1),
+        _followed(work / _ROWS, report),
+    ):
         TorchTrainer(
             _worker,
             train_loop_config={"config": config.model_dump(mode="json"), "folder": str(folder)},
@@ -167,6 +170,29 @@ def _fit_with_ray(config: VlaConfig, folder: Path) -> None:
                 name="ray", storage_path=str(work), failure_config=FailureConfig(max_failures=2)
             ),
         ).fit()
+
+
+@contextmanager
+def _followed(path: Path, report: Report) -> Generator[None]:
+    """Reports the rows that another process appends to a file, about every second."""
+    path.write_text("")
+    over = threading.Event()
+
+    def follow() -> None:
+        with path.open() as file:
+            last = False
+            while not last:
+                last = over.wait(1)
+                for line in file:
+                    report(json.loads(line))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -185,7 +211,8 @@ def _worker(settings: dict[str, Any]) -> None:
     def report(row: Row) -> None:
         if tracker:
             tracker.log(config.name, row)
-        logger.info("vla=%s update=%d loss=%.4f", config.name, row["iteration"], row["loss"])
+            with (folder / _WORK / _ROWS).open("a") as file:  # a line at once, or none of it
+                file.write(json.dumps(row) + "\n")
 
     _fit(
         config,

@@ -96,8 +96,10 @@ def test_an_interrupted_training_has_the_same_curve_and_weights(
 def test_training_lowers_the_loss(diffusion, make_config, num_workers):
     settings = ["model.num_updates=400", "model.lr=3e-3", "model.augment=false"]
     config = make_config(diffusion, *settings, f"num_workers={num_workers}")
-    curve = json.loads((train(config) / "metrics.json").read_text())["curve"]
+    rows = []
+    curve = json.loads((train(config, report=rows.append) / "metrics.json").read_text())["curve"]
     assert [row["iteration"] for row in curve] == list(range(50, 401, 50))
+    assert [row["loss"] for row in rows] == [row["loss"] for row in curve]
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
     assert curve[-1]["lr"] < 1e-6
 
