@@ -57,7 +57,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs 
 def main() -> None:
     """Runs the command line: exit code 2 and one paragraph for what the user can put right."""
     setup_logging()
-    if not faulthandler.is_enabled():
+    if sys.__stderr__ and not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
     try:
         app()
