@@ -31,3 +31,16 @@ def lock(path: Path, message: str, error: type[UserError] = UserError) -> TextIO
         file.close()
         raise
     return file
+
+
+def lock_folder(folder: Path) -> TextIO:
+    """Returns the lock of a job's folder; its file lies beside it, so that both may be deleted.
+
+    Raises:
+        UserError: Another process works there.
+    """
+    return lock(
+        folder.with_name(f".{folder.name}.lock"),
+        f"Another process is at work in {folder}. Wait until it has finished, or choose another "
+        "name (name=...).",
+    )

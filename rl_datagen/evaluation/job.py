@@ -17,6 +17,7 @@ from rl_datagen.collect import render_episode
 from rl_datagen.config import EvaluateConfig, RenderConfig
 from rl_datagen.core.claim import claim
 from rl_datagen.core.errors import SimulatorError, UserError
+from rl_datagen.core.lock import lock_folder
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -97,11 +98,21 @@ def evaluate_tasks(
         The evaluation's folder: ``results.parquet`` (a row per episode), ``eval_info.json``.
 
     Raises:
-        UserError: There is no such policy, or some episodes could not be run; the others are
-            stored.
+        UserError: There is no such policy, another process is at this evaluation, or some episodes
+            could not be run; the others are stored.
     """
     source = find_policy(config.policy)
     config = source.describe(config)
+    with lock_folder(config.folder):
+        return _evaluate(config, source, on_start, on_episodes)
+
+
+def _evaluate(
+    config: EvaluateConfig,
+    source: PolicySource,
+    on_start: Callable[[int], None],
+    on_episodes: Callable[[int, str], None],
+) -> Path:
     folder, tasks = config.folder, _tasks(config, source)
     missing = _missing(config, folder, tasks)
     if missing:

@@ -10,6 +10,7 @@ from typing import Any
 from rl_datagen.config import PaperConfig
 from rl_datagen.core.claim import claim
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.lock import lock_folder
 from rl_datagen.paper import estimate, settings
 from rl_datagen.paper.graph import Job, Summary, is_done, run_graph
 from rl_datagen.quickstart.run import Progress
@@ -46,8 +47,13 @@ def run_study(config: PaperConfig, progress: Progress) -> Path:
 
     Raises:
         ConfigError: The folder is of a study with other settings.
-        UserError: A job could not be done; those before it are.
+        UserError: A job could not be done, those before it are; or another process runs the study.
     """
+    with lock_folder(settings.folder_of(config)):
+        return _run(config, progress)
+
+
+def _run(config: PaperConfig, progress: Progress) -> Path:
     folder = settings.folder_of(config)
     claim(
         folder,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rl_datagen.config import Config
-from rl_datagen.core.lock import lock
+from rl_datagen.core.lock import lock_folder
 from rl_datagen.doctor import check_rendering
 from rl_datagen.quickstart.run import Progress, Run, Summary, run_stages
 from rl_datagen.quickstart.stages import STAGES, TRAINING
@@ -53,10 +53,5 @@ def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
 
 
 def _run_alone(run: Run, stages: Mapping[str, Callable[[Run], Summary]], fresh: bool) -> None:
-    busy = (
-        f"Another process is at the run {run.config.name} in {run.folder}. Wait until it has "
-        "finished, or choose another name (name=...)."
-    )
-    # Beside the folder, which `fresh` deletes.
-    with lock(run.folder.with_name(f".{run.folder.name}.lock"), busy):
+    with lock_folder(run.folder):
         run_stages(run, stages, fresh=fresh)

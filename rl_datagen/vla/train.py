@@ -14,6 +14,7 @@ import torch
 
 from rl_datagen.cluster import ray_session
 from rl_datagen.config import SmallVlaConfig, VlaConfig
+from rl_datagen.core.lock import lock_folder
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
@@ -48,8 +49,14 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
     Raises:
         ConfigError: The folder belongs to other settings or data.
         DatasetError: A dataset is damaged or not rendered.
-        UserError: The sentence encoder or lerobot cannot be used, or training diverged.
+        UserError: The sentence encoder or lerobot cannot be used, training diverged, or another
+            process trains this VLA.
     """
+    with lock_folder(config.folder):
+        return _train(config, report)
+
+
+def _train(config: VlaConfig, report: Report) -> Path:
     folder = files.claim(config).absolute()
     if (folder / files.METRICS).exists():
         return config.folder

@@ -4,12 +4,12 @@ import sys
 import pytest
 
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.lock import lock
+from rl_datagen.core.lock import lock, lock_folder
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rl_datagen.core.lock import lock
+from rl_datagen.core.lock import lock, lock_folder
 with lock(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     time.sleep(60)
@@ -32,3 +32,10 @@ def test_a_lock_is_free_once_it_is_closed(tmp_path):
     with lock(tmp_path / ".lock", "busy"):
         pass
     lock(tmp_path / ".lock", "busy").close()
+
+
+def test_a_folders_lock_lies_beside_it(tmp_path):
+    folder = tmp_path / "vlas" / "small"
+    with lock_folder(folder), pytest.raises(UserError, match=r"at work in .*small.*another name"):
+        lock_folder(folder)
+    assert not folder.exists()

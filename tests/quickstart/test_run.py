@@ -110,7 +110,7 @@ def test_a_second_process_at_the_same_run_is_refused(tmp_path):
     config = load_config([f"output_dir={tmp_path}", "name=chain"])
     with (
         lock(tmp_path / "runs" / ".chain.lock", "busy"),
-        pytest.raises(UserError, match="Another process is at the run chain"),
+        pytest.raises(UserError, match=r"Another process is at work in .*chain"),
     ):
         chain.train(config, Silent(), fresh=True)
     assert not (tmp_path / "runs" / "chain").exists()
