@@ -31,9 +31,9 @@ SHORT = (
 
 
 def start(folder):
-    log = (folder / "log").open("a")
     command = [sys.executable, "-m", "rl_datagen", "paper", str(CONFIG), *SHORT]
-    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    with (folder / "log").open("a") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 
 def done(folder):
