@@ -54,6 +54,9 @@ def run_study(config: PaperConfig, progress: Progress) -> Path:
 
 
 def _run(config: PaperConfig, progress: Progress) -> Path:
+    from rl_datagen.campaign.run import num_cores
+    from rl_datagen.cluster import ray_session
+
     folder = settings.folder_of(config)
     claim(
         folder,
@@ -66,9 +69,6 @@ def _run(config: PaperConfig, progress: Progress) -> Path:
     def on_done(job: Job, summary: Summary) -> None:
         found = " ".join(f"{key}={value}" for key, value in summary.items() if key != "seconds")
         progress.finish(job.name, found, summary["seconds"])
-
-    from rl_datagen.campaign.run import num_cores
-    from rl_datagen.cluster import ray_session
 
     jobs = make_jobs(config, progress)
     done = all(is_done(job, folder) for job in jobs)

@@ -120,15 +120,15 @@ def _train_small(
         save_embeddings(folder / files.EMBEDDINGS, embeddings)
     frames.stats().save(folder / files.NORM_STATS)
     files.record(folder, {"image_size": frames.info["image_size"]})
+
+    def log(row: Row) -> None:
+        tracker.log(config.name, row)
+        report(row)
+
     if config.num_workers > 1 or (config.gpus_per_worker and "RAY_ADDRESS" in os.environ):
-        _fit_with_ray(config, folder, report)  # a cluster's driver is where no GPU is
+        _fit_with_ray(config, folder, log)  # a cluster's driver is where no GPU is
     else:
         device = torch_device(config.gpus_per_worker, "gpus_per_worker")
-
-        def log(row: Row) -> None:
-            tracker.log(config.name, row)
-            report(row)
-
         _fit(config, folder, frames, Place(device=device), log)
     learner = _learner(config, folder, frames, Place())
     learner.load(work / _CHECKPOINT)
@@ -213,11 +213,9 @@ def _worker(settings: dict[str, Any]) -> None:
     place = Place(
         context.get_world_rank(), context.get_world_size(), str(get_device()), prepare_model
     )
-    tracker = open_tracker(config) if place.rank == 0 else None
 
     def report(row: Row) -> None:
-        if tracker:
-            tracker.log(config.name, row)
+        if place.rank == 0:
             with (folder / _WORK / _ROWS).open("a") as file:  # a line at once, or none of it
                 file.write(json.dumps(row) + "\n")
 
