@@ -73,12 +73,17 @@ def select_tasks(selector: str) -> tuple[Task, ...]:
 
     Args:
         selector: Parts such as ``"all"``, ``"libero_goal"``, ``"libero_goal/3"``,
-            ``"libero_90/0-9"`` or a task's full name.
+            ``"libero_90/0-9"`` or a task's full name; after a part with a suite and a number, a
+            number or a range is of the same suite: ``"libero_goal/1,7-9"``.
 
     Raises:
         ConfigError: A part names no suite or task; the message offers the nearest one.
     """
-    selected = [task for part in selector.split(",") for task in _select(part.strip())]
+    selected, suite = list[Task](), ""
+    for part in map(str.strip, selector.split(",")):
+        whole = f"{suite}/{part}" if suite and re.fullmatch(r"\d+(-\d+)?", part) else part
+        suite = whole.partition("/")[0] if "/" in whole else ""
+        selected += _select(whole)
     return tuple(dict.fromkeys(selected))
 
 
@@ -110,6 +115,6 @@ def _unknown(part: str) -> str:
         hint = did_you_mean(part, [task.name for task in TASKS])
     return (
         f"Unknown task '{part}'.{hint} Allowed: 'all', a suite ({', '.join(SUITES)}), an id such "
-        "as 'libero_goal/3', a range such as 'libero_90/0-9', or a task's name; "
-        "`rl-datagen tasks` lists all of them."
+        "as 'libero_goal/3', a range such as 'libero_90/0-9', a list such as 'libero_goal/1,7', or "
+        "a task's name; `rl-datagen tasks` lists all of them."
     )

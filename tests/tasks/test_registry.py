@@ -48,6 +48,8 @@ def test_there_are_130_tasks_in_5_suites_with_unique_ids():
         ("libero_90/0-9", 10),
         ("libero_goal/3, libero_goal", 10),
         ("libero_goal,libero_10/0-1", 12),
+        ("libero_goal/1, 7,8", 3),
+        ("libero_goal/1,7-9,libero_10/0,1", 6),
         ("KITCHEN_SCENE10_close_the_top_drawer_of_the_cabinet", 1),
     ],
 )
@@ -62,11 +64,19 @@ def test_selectors(selector, count):
         ("libero_goal/10", "libero_goal/0 to libero_goal/9"),
         ("libero_goal/9-2", "Unknown task"),
         ("", "Unknown task"),
+        ("libero_goal/1,10", "libero_goal/0 to libero_goal/9"),
+        ("libero_goal,3", "Unknown task '3'"),
     ],
 )
 def test_an_unknown_task_is_named_with_what_is_allowed(selector, message):
     with pytest.raises(ConfigError, match=message):
         select_tasks(selector)
+
+
+def test_a_number_is_of_the_suite_before_it():
+    chosen = select_tasks("libero_goal/1,7-8,libero_10/0,3")
+    ids = ["libero_goal/1", "libero_goal/7", "libero_goal/8", "libero_10/0", "libero_10/3"]
+    assert [task.id for task in chosen] == ids
 
 
 def test_one_task_is_needed_where_one_is_asked_for():
