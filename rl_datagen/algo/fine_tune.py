@@ -113,7 +113,7 @@ def fine_tune(
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
             curve = _restore(algo, output)
             while not (_finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
-                row = _row(algo.train(), curve)
+                row = _row(algo.train(), curve, config.algo)
                 curve.append(row)
                 if evaluate and _evaluation_due(algo.iteration, config.algo):
                     policy.load_state_dict(_get_weights(algo))
@@ -221,7 +221,9 @@ def _checkpoints(output: Path) -> list[Path]:
     return sorted(path for path in (output / _CHECKPOINTS).glob("[0-9]*") if path.is_dir())
 
 
-def _row(result: dict[str, Any], curve: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(
+    result: dict[str, Any], curve: list[dict[str, Any]], settings: AlgoConfig
+) -> dict[str, Any]:
     """One point of the learning curve."""
     sampled, learner = result[ENV_RUNNER_RESULTS], result[LEARNER_RESULTS][DEFAULT_MODULE_ID]
     before = curve[-1]["num_env_steps_lifetime"] if curve else 0
@@ -242,6 +244,7 @@ def _row(result: dict[str, Any], curve: list[dict[str, Any]]) -> dict[str, Any]:
         "init_states_in_batch": int(learner["init_states_in_batch"]),
         "episodes_in_batch": int(learner["episodes_in_batch"]),
         "lr": float(learner["actor_lr"]),
+        "gamma": settings.gamma,  # may change when a run goes on
         "policy_lag_mean": float(lag.get("mean", 0)),
         "policy_lag_max": int(lag.get("max", 0)),
         "num_episodes_dropped": int(result.get("stream", {}).get("num_episodes_dropped", 0)),

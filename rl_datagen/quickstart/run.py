@@ -33,7 +33,7 @@ ORDER = (
     "report",
 )
 """The stages; each is made from what those before it left."""
-_LENGTH = ("algo.num_iterations", "algo.stop_success_rate")
+_MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.stop_success_rate")
 
 
 class Progress(Protocol):
@@ -151,7 +151,8 @@ class Run:
     def claim(self) -> None:
         """Writes configuration and provenance, or checks that the folder has the same.
 
-        How long an expert learns may change until there is a dataset of it: learning goes on.
+        How long an expert learns, and how much time counts, may change until there is a dataset of
+        it: learning goes on.
 
         Raises:
             ConfigError: The folder belongs to another configuration.
@@ -163,11 +164,12 @@ class Run:
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
             return
         there = _read_settings(path)
-        if lines := difference_lines(there, settings, () if self.dataset.exists() else _LENGTH):
+        free = () if self.dataset.exists() else _MAY_CHANGE
+        if lines := difference_lines(there, settings, free):
             raise ConfigError(
                 f"{self.folder} belongs to another configuration: {'; '.join(lines)}. "
                 "Nothing was changed. Choose another name with name=..., or add --fresh to delete "
-                f"that run's outputs and start over. {', '.join(_LENGTH)} may differ until the "
+                f"that run's outputs and start over. {', '.join(_MAY_CHANGE)} may differ until the "
                 "expert has collected."
             )
         if there != settings:

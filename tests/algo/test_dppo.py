@@ -1,6 +1,7 @@
 import json
 import pickle
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -118,6 +119,21 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     last = fine_tune(longer, expert_dir, tmp_path, env="toy")["last"]
     assert last["iteration"] == 4
     assert last["lr"] == pytest.approx(actor_lr(longer.algo, 3))
+
+
+def test_a_run_that_goes_on_may_discount_more(
+    uninterrupted, toy_ray, small_config, expert_dir, tmp_path
+):
+    last = {}
+    for gamma in (small_config.algo.gamma, 0.5):
+        output = tmp_path / str(gamma)
+        shutil.copytree(uninterrupted[0], output)
+        longer = changed(small_config, num_iterations=4, gamma=gamma)
+        last[gamma] = fine_tune(longer, expert_dir, output, env="toy")["last"]
+        assert last[gamma]["gamma"] == gamma
+    one, other = last.values()
+    assert one["episode_len_mean"] == other["episode_len_mean"]  # the same policy, sampled alike
+    assert one["vf_loss"] != pytest.approx(other["vf_loss"], rel=0.05)
 
 
 def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir):

@@ -38,14 +38,15 @@ def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
     run.claim()
     for stage in ("warm_start", "dppo", "evaluate_after"):
         run.mark(stage, {})
-    longer = make_run(tmp_path, "algo.num_iterations=5", "algo.stop_success_rate=0.9")
+    changes = ("algo.num_iterations=5", "algo.stop_success_rate=0.9", "algo.gamma=0.95")
+    longer = make_run(tmp_path, *changes)
     longer.claim()
     markers = {path.stem for path in (run.folder / "stages").iterdir()}
     assert markers == {"warm_start"}
     longer.claim()  # it is the run's configuration now
     longer.dataset.mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"algo\.num_iterations is 5 there and 7 here"):
-        make_run(tmp_path, "algo.num_iterations=7", "algo.stop_success_rate=0.9").claim()
+        make_run(tmp_path, *changes, "algo.num_iterations=7").claim()
 
 
 def test_clearing_deletes_this_run_and_no_other(tmp_path):
