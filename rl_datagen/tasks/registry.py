@@ -82,7 +82,7 @@ def select_tasks(selector: str) -> tuple[Task, ...]:
     selected, suite = list[Task](), ""
     for part in map(str.strip, selector.split(",")):
         whole = f"{suite}/{part}" if suite and re.fullmatch(r"\d+(-\d+)?", part) else part
-        suite = whole.partition("/")[0] if "/" in whole else ""
+        suite = whole.rpartition("/")[0]  # empty without a slash
         selected += _select(whole)
     return tuple(dict.fromkeys(selected))
 

@@ -62,7 +62,7 @@ def _train(config: VlaConfig, report: Report) -> Path:
         return config.folder
     work = folder / _WORK
     dataset = _mixture(config, work)
-    tracker = open_tracker(config)
+    tracker = _open_tracker(config)
     begin = time.monotonic()
     if isinstance(config.model, SmallVlaConfig):
         metrics = _train_small(config, config.model, dataset, folder, tracker, report)
@@ -78,7 +78,7 @@ def _train(config: VlaConfig, report: Report) -> Path:
     return config.folder
 
 
-def open_tracker(config: VlaConfig) -> Tracker:
+def _open_tracker(config: VlaConfig) -> Tracker:
     """Returns the tracker with the VLA's run opened, the old one if there is one."""
     tracker = make_tracker(config.mlflow_uri, config.folder.parent, "vla", METRICS)
     model = config.hyperparameters["model"]

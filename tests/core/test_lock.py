@@ -9,7 +9,7 @@ from rl_datagen.core.lock import lock, lock_folder
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rl_datagen.core.lock import lock, lock_folder
+from rl_datagen.core.lock import lock
 with lock(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     time.sleep(60)
