@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,7 @@ class _Running:
     rows: list[dict[str, Any]] = field(default_factory=list)
     decision: int = 0
     success: bool = False
+    num_steps_to_success: int | None = None  # the first time
 
 
 def rollout(
@@ -71,6 +73,7 @@ def rollout(
     sim: SimConfig,
     num_simulators: int = 8,
     num_threads: int = 2,
+    num_steps_after_success: int = 0,
 ) -> Iterator[Trajectory]:
     """Runs planned episodes side by side and yields each as it ends.
 
@@ -82,6 +85,8 @@ def rollout(
         sim: Settling steps and time limit.
         num_simulators: Episodes in progress at a time.
         num_threads: Threads that step them.
+        num_steps_after_success: Env steps an episode goes on after it first succeeded, inside the
+            time limit; it is a success if it is one at their end.
     """
     limit = sim.max_episode_steps or scene.task.max_episode_steps
     free = [scene.simulator() for _ in range(num_simulators)]
@@ -94,7 +99,8 @@ def rollout(
             if not running:
                 return
             chunks = _act(policy, running)
-            ended = list(threads.map(_execute, running, chunks, [limit] * len(running)))
+            execute = partial(_execute, limit=limit, num_after=num_steps_after_success)
+            ended = list(threads.map(execute, running, chunks))
             for episode in [e for e, end in zip(running, ended, strict=True) if end]:
                 running.remove(episode)
                 free.append(episode.simulator)
@@ -121,12 +127,17 @@ def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
     return np.clip(actions, -1, 1).astype(np.float32)
 
 
-def _execute(episode: _Running, actions: np.ndarray, limit: int) -> bool:
+def _execute(episode: _Running, actions: np.ndarray, limit: int, num_after: int) -> bool:
     """Steps one chunk; returns whether the episode is over."""
+    if episode.num_steps_to_success is not None:
+        limit = min(limit, episode.num_steps_to_success + num_after)
     for action in actions:
         episode.rows.append(_row(episode, action))
         episode.success = episode.simulator.step(action.astype(np.float64))
-        if episode.success or len(episode.rows) >= limit:
+        if episode.success and episode.num_steps_to_success is None:
+            episode.num_steps_to_success = len(episode.rows)
+            limit = min(limit, len(episode.rows) + num_after)
+        if len(episode.rows) >= limit:
             return True
     episode.decision += 1
     return False
@@ -152,7 +163,8 @@ def _trajectory(
 ) -> Trajectory:
     rows, plan = episode.rows, episode.plan
     reward = np.zeros(len(rows), np.float32)
-    reward[-1] = episode.success
+    if episode.success and episode.num_steps_to_success:
+        reward[episode.num_steps_to_success - 1] = 1
     return Trajectory(
         episode_id=plan.episode_id,
         task=scene.task.id,

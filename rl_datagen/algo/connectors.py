@@ -14,6 +14,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from rl_datagen.algo.cross_fit import cross_fitted_values
 from rl_datagen.algo.losses import chunk_gae, explained_variance
 from rl_datagen.algo.rl_module import CHAIN, CHAIN_LOG_PROB, LARGEST_STATE
 from rl_datagen.core.errors import UserError
@@ -26,7 +27,8 @@ class DecisionBatch(ConnectorV2):
     """Turns episodes into decisions: observation, chain, old log-densities, advantage, target.
 
     Replaces RLlib's whole learner pipeline. Advantages are normalised over all decisions of the
-    iteration, which is less noisy than per minibatch.
+    iteration, which is less noisy than per minibatch. A critic that has learnt nothing yet is
+    spared: two others judge, each the half of the episodes that the other learnt from.
 
     Args:
         gamma: Discount per decision.
@@ -66,9 +68,18 @@ class DecisionBatch(ConnectorV2):
             UserError: An observation or reward is not finite.
         """
         del batch, explore, shared_data, kwargs
+        module = rl_module[DEFAULT_MODULE_ID].unwrapped()
         observations = [episode.get_observations() for episode in episodes]
-        values = self._values(rl_module[DEFAULT_MODULE_ID].unwrapped(), observations)
-        advantages, targets = self._advantages(episodes, values)
+        self._check_finite(observations)
+        rewards = [self._rewards(episode) for episode in episodes]
+        if module.critic.fitted or len(episodes) == 1:
+            values = self._values(module, observations)
+            advantages, targets = self._advantages(episodes, rewards, values)
+        else:
+            returns = [chunk_gae(r, np.zeros(len(r) + 1), True, self._gamma, 1.0) for r in rewards]
+            values = cross_fitted_values(module.critic, observations, returns, seed=len(episodes))
+            advantages, _ = self._advantages(episodes, rewards, values)
+            targets = np.concatenate(returns)
         columns: dict[str, Any] = {
             Columns.OBS: {
                 key: self._tensor([rows[key][:-1] for rows in observations])
@@ -93,12 +104,6 @@ class DecisionBatch(ConnectorV2):
             for key, value in observations[0].items()
             if value.dtype.kind == "f"  # the critic does not look at images
         }
-        for key, row in rows.items():
-            if not torch.isfinite(row).all():
-                raise UserError(
-                    f"A sampled '{key}' holds NaN or infinity: a simulator diverged. Nothing was "
-                    "learnt from it; continue from the last checkpoint."
-                )
         num = len(next(iter(rows.values())))
         with torch.no_grad():
             parts = [
@@ -111,18 +116,39 @@ class DecisionBatch(ConnectorV2):
         ends = np.cumsum([len(next(iter(item.values()))) for item in observations])
         return np.split(values, ends[:-1])
 
+    def _check_finite(self, observations: list[dict[str, np.ndarray]]) -> None:
+        for key, value in observations[0].items():
+            if value.dtype.kind == "f" and not all(np.isfinite(o[key]).all() for o in observations):
+                raise UserError(
+                    f"A sampled '{key}' holds NaN or infinity: a simulator diverged. Nothing was "
+                    "learnt from it; continue from the last checkpoint."
+                )
+
+    def _rewards(self, episode: SingleAgentEpisode) -> np.ndarray:
+        """Rewards of an episode's decisions; what success cut off the last chunk is a discount.
+
+        A whole chunk is one discount, so success after a half of it is worth half a discount more.
+        """
+        rewards = np.array(episode.get_rewards(), np.float32)
+        executed = _executed(episode)[-1]
+        rewards[-1] *= self._gamma ** (executed.mean() - 1)
+        return rewards
+
     def _advantages(
-        self, episodes: list[SingleAgentEpisode], values: list[np.ndarray]
+        self,
+        episodes: list[SingleAgentEpisode],
+        rewards: list[np.ndarray],
+        values: list[np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
         advantages = [
             chunk_gae(
-                np.asarray(episode.get_rewards(), np.float32),
+                reward,
                 value,
                 bool(episode.is_terminated) or not self._bootstrap,
                 self._gamma,
                 self._lambda,
             )
-            for episode, value in zip(episodes, values, strict=True)
+            for episode, reward, value in zip(episodes, rewards, values, strict=True)
         ]
         targets = [a + value[:-1] for a, value in zip(advantages, values, strict=True)]
         return np.concatenate(advantages), np.concatenate(targets)

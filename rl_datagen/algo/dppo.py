@@ -166,9 +166,17 @@ class DPPO(PPO):
         RLlib's ``sync_weights`` does not wait, and silently sends nothing to an env runner that
         has not yet confirmed the previous weights.
         """
+        weights = self._weights()
         self.env_runner_group.foreach_env_runner(
-            "set_state", kwargs={"state": ray.put(self._weights())}, local_env_runner=False
+            "set_state",
+            kwargs={"state": weights if self._samples_here else ray.put(weights)},
+            local_env_runner=self._samples_here,
         )
+
+    @property
+    def _samples_here(self) -> bool:
+        """Whether this process steps the simulators, without an actor."""
+        return not self.config.settings.num_env_runners
 
     def _weights(self) -> dict[str, Any]:
         """Returns the state of an env runner with the learner's policy."""
@@ -192,7 +200,7 @@ class DPPO(PPO):
         timeout = self.config.settings.sample_timeout_s
         cohorts: list[Cohort] = self.env_runner_group.foreach_env_runner(
             partial(_sample_cohort, iteration=self.iteration),
-            local_env_runner=False,
+            local_env_runner=self._samples_here,
             timeout_seconds=timeout,
         )
         if not cohorts:
@@ -234,6 +242,7 @@ def to_rllib(
     config: Config,
     norm_stats: NormStats,
     *,
+    max_episode_steps: int | None = None,
     init_state_indices: Sequence[int] | None = None,
     env: str = LIBERO_ENV,
 ) -> DPPOConfig:
@@ -242,6 +251,7 @@ def to_rllib(
     Args:
         config: Ours.
         norm_stats: Statistics the policy was warm-started with.
+        max_episode_steps: Time limit while learning, env steps; None: ``sim.max_episode_steps``.
         init_state_indices: Shipped init states to train on; None draws new ones.
         env: A registered environment with the interface of ``LiberoVectorEnv``.
     """
@@ -250,7 +260,11 @@ def to_rllib(
     algo = config.algo
     rllib = (
         DPPOConfig()
-        .environment(env, env_config=_env_config(config, init_state_indices), clip_actions=True)
+        .environment(
+            env,
+            env_config=_env_config(config, max_episode_steps, init_state_indices),
+            clip_actions=True,
+        )
         .env_runners(
             env_runner_cls=CohortEnvRunner,
             num_env_runners=algo.num_env_runners,
@@ -289,14 +303,16 @@ def _sample_cohort(env_runner: Any, iteration: int) -> Cohort:
     return env_runner.sample_cohort(iteration)
 
 
-def _env_config(config: Config, init_state_indices: Sequence[int] | None) -> dict[str, Any]:
+def _env_config(
+    config: Config, max_episode_steps: int | None, init_state_indices: Sequence[int] | None
+) -> dict[str, Any]:
     indices = None if init_state_indices is None else list(init_state_indices)
     return {
         "task": config.task,
         "action_steps": config.policy.action_steps,
         "backend": config.sim.backend,
         "num_settle_steps": config.sim.num_settle_steps,
-        "max_episode_steps": config.sim.max_episode_steps,
+        "max_episode_steps": max_episode_steps or config.sim.max_episode_steps,
         "init_state_indices": indices,
         "mode": config.policy.mode,
         "image_size": config.policy.image_size,

@@ -6,7 +6,6 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS
 from rl_datagen.algo.bc import Report, make_chunks
 from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
+from rl_datagen.algo.selection import Score, best_row, finished
 from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import stderr_to
@@ -38,20 +38,6 @@ _ACTOR_METRICS = (
     "actor_grad_norm",
     "bc_loss",
 )
-_SCORE = "evaluation_"  # prefix of a score's fields in a row
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a policy does when it acts deterministically.
-
-    Attributes:
-        success_rate: Share of episodes that reached the goal.
-        episode_len_mean: Env steps of an episode.
-    """
-
-    success_rate: float
-    episode_len_mean: float
 
 
 def fine_tune(
@@ -59,10 +45,11 @@ def fine_tune(
     expert_dir: str | Path,
     output_dir: str | Path,
     *,
-    evaluate: Callable[[ChunkActor], Score] | None = None,
+    evaluate: Callable[[ChunkActor, int], Score] | None = None,
     demonstrations: Sequence[Trajectory] = (),
     report: Report | None = None,
     should_stop: Callable[[dict[str, Any]], bool] = lambda _: False,
+    max_episode_steps: int | None = None,
     init_state_indices: Sequence[int] | None = None,
     env: str = LIBERO_ENV,
 ) -> dict[str, Any]:
@@ -77,11 +64,12 @@ def fine_tune(
         config: What to do; ``config.policy`` must be the expert's.
         expert_dir: Folder of the warm start.
         output_dir: Folder of the new expert, of the checkpoints and of the learning curve.
-        evaluate: Rolls a policy out, every ``algo.evaluation_interval`` iterations; None never
-            does.
+        evaluate: Rolls a policy out after the iteration with this number, every
+            ``algo.evaluation_interval`` iterations; None never does.
         demonstrations: What ``algo.bc_loss_coeff`` clones.
         report: Told the number of finished iterations and the row of the last one.
         should_stop: Asked with the last row before each further iteration; True ends the run early.
+        max_episode_steps: Time limit while learning, env steps; None: ``sim.max_episode_steps``.
         init_state_indices: Shipped init states to train on, taken from the beginning for every
             cohort; None draws new ones.
         env: A registered environment, for tests.
@@ -104,7 +92,13 @@ def fine_tune(
     if not config.algo.num_learners:
         torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")
     with _quiet():
-        settings = to_rllib(config, stats, init_state_indices=init_state_indices, env=env)
+        settings = to_rllib(
+            config,
+            stats,
+            max_episode_steps=max_episode_steps,
+            init_state_indices=init_state_indices,
+            env=env,
+        )
         with stderr_to(output / "ray.log"):
             algo: Any = settings.build_algo()
         try:
@@ -112,13 +106,12 @@ def fine_tune(
             if config.algo.bc_loss_coeff:
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
             curve = _restore(algo, output)
-            while not (_finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
+            while not (finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
                 row = _row(algo.train(), curve, config.algo)
                 curve.append(row)
                 if evaluate and _evaluation_due(algo.iteration, config.algo):
                     policy.load_state_dict(_get_weights(algo))
-                    score = asdict(evaluate(ChunkActor(policy)))
-                    row |= {_SCORE + name: value for name, value in score.items()}
+                    row |= evaluate(ChunkActor(policy), algo.iteration).columns()
                     if best_row(curve) is row:
                         save_expert(output / _BEST, policy, config, stats, row)
                 _save(algo, output, curve)
@@ -131,7 +124,7 @@ def fine_tune(
     metrics = {
         "num_iterations": len(curve),
         "num_env_steps": curve[-1]["num_env_steps_lifetime"] if curve else 0,
-        "stopped": not _finished(curve, config.algo),
+        "stopped": not finished(curve, config.algo),
         "last": curve[-1] if curve else {},
         "best": best or {},
     }
@@ -142,23 +135,10 @@ def fine_tune(
     return metrics
 
 
-def best_row(curve: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Returns the row of the best evaluated policy: by success, then short episodes, then late."""
-    rows = [row for row in curve if f"{_SCORE}success_rate" in row]
-    key = lambda row: (row[f"{_SCORE}success_rate"], -row[f"{_SCORE}episode_len_mean"])  # noqa: E731
-    return max(reversed(rows), key=key, default=None)
-
-
 def _evaluation_due(iteration: int, settings: AlgoConfig) -> bool:
     interval = settings.evaluation_interval
     last = iteration == settings.num_iterations
     return interval > 0 and (iteration % interval == 0 or last)
-
-
-def _finished(curve: Sequence[dict[str, Any]], settings: AlgoConfig) -> bool:
-    goal = settings.stop_success_rate
-    reached = curve[-1].get(f"{_SCORE}success_rate", 0.0) if curve else 0.0
-    return len(curve) >= settings.num_iterations or (goal is not None and reached >= goal)
 
 
 def _set_weights(algo: DPPO, policy: ChunkPolicy) -> None:

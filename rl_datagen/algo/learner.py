@@ -100,6 +100,8 @@ class DPPOLearner(TorchLearner):
             numbers = torch.tensor([float(value) for value in values])
             value = numbers.max() if name == "ratio_max" else numbers.mean()
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value.item(), window=1)
+        module: Any = self.module[DEFAULT_MODULE_ID].unwrapped()
+        module.critic.fitted.fill_(True)
 
     def _log_steps_trained_metrics(self, batch: Any) -> None:
         """Leaves out RLlib's counts of minibatches, for the same reason."""

@@ -24,6 +24,7 @@ def gather(
     on_episode: Callable[[Trajectory], None] = lambda _: None,
     allow_fewer: bool = False,
     keep_failed: bool = False,
+    num_steps_after_success: int = 0,
 ) -> tuple[list[Trajectory], int]:
     """Runs attempts until ``num_episodes`` of them succeeded.
 
@@ -41,6 +42,7 @@ def gather(
         on_episode: Called after each attempt, in the order they end.
         allow_fewer: Return what succeeded when the attempts are used up.
         keep_failed: Return the failed attempts as well, which do not count.
+        num_steps_after_success: As in ``rollout``.
 
     Returns:
         The successful trajectories, and how many attempts the plan had up to the last of them.
@@ -63,7 +65,14 @@ def gather(
             )
         plans = [plan(attempts + number) for number in range(wave)]
         done: dict[str, Trajectory] = {}
-        for trajectory in rollout(policy, scene, plans, source=source, sim=sim):
+        for trajectory in rollout(
+            policy,
+            scene,
+            plans,
+            source=source,
+            sim=sim,
+            num_steps_after_success=num_steps_after_success,
+        ):
             on_episode(trajectory)
             done[trajectory.episode_id] = trajectory
         for number, planned in enumerate(plans, attempts + 1):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from rl_datagen.core.statistics import SequentialTest
 from rl_datagen.tasks import get_task, select_tasks
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -60,6 +61,10 @@ class DemosConfig(Section):
     num_shipped_init_states: Annotated[int, Field(ge=0, le=50)] = 50
     """LIBERO's own init states that attempts may start from, once each and in turn with newly drawn
     ones: the first this many. 0 keeps all of them for evaluation."""
+    num_steps_after_success: Count = 20
+    """Env steps that a demonstration goes on after it first succeeded, while the human's still
+    succeeds; it counts if it succeeds at their end too. A clone of episodes that end at the edge
+    of the goal aims at the edge, and has not seen what comes next."""
     action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
     """Standard deviation of the slowly wandering noise on executed actions, which the tracker
     corrects afterwards."""
@@ -229,10 +234,11 @@ class AlgoConfig(Section):
     """Rounds of sampling and learning."""
     num_episodes_per_iteration: PositiveInt = 256
     """Complete episodes sampled per iteration, over all env runners."""
-    num_env_runners: PositiveInt = 2
-    """Ray actors that step simulators."""
+    num_env_runners: Count = 2
+    """Ray actors that step simulators, a core each; 0 steps them in this process, in turn with
+    learning: one core for an expert, none of it idle."""
     num_envs_per_env_runner: PositiveInt = 32
-    """Simulators in each of them."""
+    """Simulators in each of them (of this process, without any)."""
     num_learners: Count = 0
     """Ray actors that learn, each a share of every minibatch (DDP); 0 learns in this process."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
@@ -270,8 +276,9 @@ class AlgoConfig(Section):
     target_kl: PositiveFloat = 0.05
     """Stop an iteration's epochs above this approximate KL divergence per denoising step, in nats
     summed over the chunk."""
-    num_critic_warmup_iterations: Count = 1
-    """Iterations in which only the critic learns."""
+    num_critic_warmup_iterations: Count = 0
+    """Iterations in which only the critic learns. None is needed: in the first one, two critics
+    judge the half of the episodes that they did not learn from."""
     num_critic_epochs: PositiveInt = 10
     """Passes of the critic over an iteration's decisions."""
     critic_minibatch_size: PositiveInt = 256
@@ -283,10 +290,16 @@ class AlgoConfig(Section):
     its small clip ranges; ``sum`` is the true density and needs ranges around 0.1."""
     bc_loss_coeff: Annotated[float, Field(ge=0)] = 0
     """Weight of behaviour cloning of the demonstrations in the actor's loss."""
-    evaluation_interval: Count = 5
-    """Iterations between evaluations, which choose the best policy; 0 keeps the last one."""
-    stop_success_rate: Fraction | None = None
-    """End the run once an evaluation succeeds this often; null runs all iterations."""
+    time_limit_factor: Annotated[float, Field(gt=1)] | None = 1.5
+    """Time limit while learning, in mean lengths of the demonstrations, at most the benchmark's:
+    an episode that is late by half has gone wrong, and its rest costs env steps. null: the
+    benchmark's, which evaluation and collection keep in any case."""
+    evaluation_interval: Count = 1
+    """Iterations between verdicts (``verdict``), which choose the policy to keep; 0 keeps the last
+    one."""
+    patience: Count | None = 2
+    """End the run once a policy is reliable and so many verdicts after it have found none that is
+    quicker and smoother; 0: once one is reliable; null: after all iterations."""
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` encodes observations in mixed precision while learning; for a GPU in pixel mode."""
     compile: bool = False
@@ -296,7 +309,7 @@ class AlgoConfig(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        simulators = self.num_env_runners * self.num_envs_per_env_runner
+        simulators = max(1, self.num_env_runners) * self.num_envs_per_env_runner
         if self.num_episodes_per_iteration < simulators:
             raise ValueError(
                 f"num_episodes_per_iteration={self.num_episodes_per_iteration} is less than the "
@@ -304,17 +317,56 @@ class AlgoConfig(Section):
                 f"num_envs_per_env_runner={self.num_envs_per_env_runner}: some would never start. "
                 "Raise the first or lower the others"
             )
+        if self.mode == "streaming" and not self.num_env_runners:
+            raise ValueError(
+                "mode=streaming with num_env_runners=0: what samples and learns in one process "
+                "does one after the other. Set num_env_runners to 1 or more, or mode=sync"
+            )
         if self.clip_base > self.clip_param:
             raise ValueError(
                 f"clip_base={self.clip_base} is more than clip_param={self.clip_param}: the clip "
                 "range grows from clip_base to clip_param along the denoising chain"
             )
-        if self.stop_success_rate is not None and not self.evaluation_interval:
+        return self
+
+
+class VerdictConfig(Section):
+    """When a policy is reliable: Wald's sequential test of its success.
+
+    Episodes start from newly drawn init states, have the sampler that collects and the benchmark's
+    time limit.
+    """
+
+    good_success_rate: Fraction = 0.98
+    """A policy that succeeds this often is to be accepted."""
+    poor_success_rate: Fraction = 0.92
+    """A policy that succeeds this often is to be rejected."""
+    false_acceptance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """How often a poor policy may be accepted."""
+    false_rejection: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """How often a good policy may be rejected."""
+    max_episodes: PositiveInt = 120
+    """Episodes after which the test ends undecided, which does not count as reliable."""
+
+    @model_validator(mode="after")
+    def _rates_are_apart(self) -> Self:
+        if not 0 < self.poor_success_rate < self.good_success_rate < 1:
             raise ValueError(
-                f"stop_success_rate={self.stop_success_rate} needs evaluations: set "
-                "evaluation_interval to 1 or more"
+                f"poor_success_rate={self.poor_success_rate} and "
+                f"good_success_rate={self.good_success_rate}: the first must be above 0 and below "
+                "the second, and the second below 1"
             )
         return self
+
+    @property
+    def test(self) -> SequentialTest:
+        """The test."""
+        return SequentialTest(
+            self.poor_success_rate,
+            self.good_success_rate,
+            self.false_acceptance,
+            self.false_rejection,
+        )
 
 
 class EvaluationConfig(Section):
@@ -397,5 +449,6 @@ class Config(Section):
     """What acts: ``kind`` chooses, and an overlay that changes it replaces the section."""
     warm_start: WarmStartConfig = WarmStartConfig()
     algo: AlgoConfig = AlgoConfig()
+    verdict: VerdictConfig = VerdictConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     collect: CollectConfig = CollectConfig()

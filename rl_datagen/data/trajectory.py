@@ -1,6 +1,6 @@
 """One episode: the record that crosses every stage."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -39,7 +39,7 @@ class Trajectory:
         gripper_qpos: Finger joints, m.
         joint_pos: Arm joints, rad.
         object_state: The task's objects, laid out as ``sim.observation`` documents.
-        reward: 1 at the step that reached the goal, else 0.
+        reward: 1 at the step that first reached the goal, else 0; demonstrations go on after it.
         decision: Index of the policy call the action came from.
     """
 
@@ -73,6 +73,22 @@ class Trajectory:
             np.array_equal(getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
         )
+
+    @property
+    def num_steps_to_success(self) -> int:
+        """Env steps until the goal was first reached; all of them if it never was."""
+        reached = np.flatnonzero(self.reward)
+        return int(reached[0]) + 1 if len(reached) else len(self)
+
+    def to_success(self) -> "Trajectory":
+        """Returns the part up to where the goal was first reached: what is comparable."""
+        end, num = self.num_steps_to_success, len(self)
+        if end == num:
+            return self
+        whole = {"init_state", "fixture_poses"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in whole}
+        rows = {name: v[:end] for name, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **rows)
 
     @property
     def noops(self) -> Bool[np.ndarray, " T"]:

@@ -66,6 +66,14 @@ class HumanDemonstration:
         )
         return next((c for c in candidates if self._reaches_goal(scene, c)), first)
 
+    def num_steps_after_success(self, scene: Scene) -> int:
+        """Returns how many env steps the goal goes on to hold after it was first reached."""
+        simulator = scene.simulator()
+        simulator.reset(self.place(scene), self.num_settle_steps)
+        holds = np.array([simulator.step(action.astype(np.float64)) for action in self.actions])
+        after = holds[holds.argmax() :] if holds.any() else np.ones(1, bool)
+        return (len(after) if after.all() else int(after.argmin())) - 1
+
     def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
         simulator = scene.simulator()
         simulator.reset(initial, self.num_settle_steps)

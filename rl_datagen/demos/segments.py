@@ -79,7 +79,10 @@ class _Recording:
 
 
 def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
-    """Replays a demonstration once and cuts it into segments with their references."""
+    """Replays a demonstration once and cuts it into segments with their references.
+
+    Also what comes after it has succeeded: an episode may have to go a little further.
+    """
     recording = _record(demonstration, scene)
     motions = _motions(recording, scene)
     length = len(recording.targets)
@@ -106,10 +109,8 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
     rows = []
     for action in demonstration.actions:
         bodies = simulator.data.xpos.copy(), simulator.data.xquat.copy()
-        success = simulator.step(action.astype(np.float64))
+        simulator.step(action.astype(np.float64))
         rows.append((*simulator.goal_pose(), simulator.ee_pose()[0], *bodies))
-        if success:
-            break
     targets, rotations, hand, positions, quaternions = map(np.array, zip(*rows, strict=True))
     gripper = demonstration.actions[: len(rows), 6].astype(np.float64)
     return _Recording(targets, rotations, gripper, hand, positions, quaternions)

@@ -2,7 +2,8 @@
 
 # Legend: B batch.
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from rl_datagen.data.normalization import NormStats
@@ -21,8 +22,12 @@ class Critic(nn.Module):
         stats: Statistics of the warm-start data.
     """
 
+    fitted: Bool[Tensor, ""]
+    """Whether it has learnt anything; a buffer, so that checkpoints know."""
+
     def __init__(self, width: int, stats: NormStats) -> None:
         super().__init__()
+        self.register_buffer("fitted", torch.tensor(False))
         self.normalizer = Normalizer(stats, tuple(stats.mean))
         self.value = Mlp(self.normalizer.state_size, width, width, 1)
 

@@ -122,7 +122,9 @@ class SourceQuality:
 
 
 def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, ...]:
-    """Measures episodes one by one; memory does not grow with their states, actions or images.
+    """Measures episodes one by one, each up to where it first reached the goal.
+
+    Memory does not grow with their states, actions or images.
 
     Args:
         trajectories: Of any tasks and sources.
@@ -133,5 +135,5 @@ def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, 
     found: dict[Source, dict[str, TaskQuality]] = {source: {} for source in SOURCE_LABELS}
     for trajectory in trajectories:
         tasks = found[trajectory.source]
-        tasks.setdefault(trajectory.task, TaskQuality()).add(trajectory)
+        tasks.setdefault(trajectory.task, TaskQuality()).add(trajectory.to_success())
     return tuple(SourceQuality(source, tasks) for source, tasks in found.items() if tasks)

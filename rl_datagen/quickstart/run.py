@@ -33,7 +33,7 @@ ORDER = (
     "report",
 )
 """The stages; each is made from what those before it left."""
-_MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.stop_success_rate")
+_MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.patience")
 
 
 class Progress(Protocol):

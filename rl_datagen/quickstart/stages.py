@@ -7,11 +7,13 @@ from dataclasses import asdict
 import numpy as np
 
 from rl_datagen.algo.bc import warm_start
-from rl_datagen.algo.fine_tune import Score, fine_tune
+from rl_datagen.algo.fine_tune import fine_tune
+from rl_datagen.algo.selection import Score
 from rl_datagen.cluster import ray_session
 from rl_datagen.collect import gather, gather_shard, plan_episode, render_dataset, write_videos
 from rl_datagen.collect.amplification import plan_attempt
 from rl_datagen.collect.experts import Experts
+from rl_datagen.core.statistics import Verdict
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
@@ -20,9 +22,12 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, analyse, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate, held_back_indices
 from rl_datagen.policy import ChunkActor, load_expert, save_expert
+from rl_datagen.quality import mean_squared_jerk
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.run import Run, Summary
 from rl_datagen.rollout import rollout
+
+_VERDICT_WAVE = 12  # episodes side by side; a weak policy is found out by the first ones
 
 
 def demonstrations(run: Run) -> Summary:
@@ -41,6 +46,9 @@ def demonstrations(run: Run) -> Summary:
         source="amplified",
         sim=run.config.sim,
         on_episode=_count_successes(run),
+        num_steps_after_success=min(
+            settings.num_steps_after_success, human.num_steps_after_success(scene)
+        ),
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
         writer.append([replay(human, scene, run.config.sim)], num_attempts=1)
@@ -48,7 +56,7 @@ def demonstrations(run: Run) -> Summary:
     return {
         "episodes": len(episodes),
         "attempts": attempts,
-        "length_mean": float(np.mean([len(episode) for episode in episodes])),
+        "length_mean": float(np.mean([e.num_steps_to_success for e in episodes])),
     }
 
 
@@ -87,27 +95,54 @@ def fine_tune_expert(run: Run) -> Summary:
             run.config,
             run.warm_expert,
             run.expert,
-            evaluate=lambda actor: _score(run, actor),
+            evaluate=lambda actor, iteration: _score(run, actor, iteration),
             demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
             should_stop=run.should_stop,
+            max_episode_steps=_time_limit(run),
         )
     summary = {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
     return summary | ({"stopped": True} if metrics["stopped"] else {})
 
 
-def _score(run: Run, actor: ChunkActor) -> Score:
-    """Rolls out a policy to choose the best one; evaluations start from other init states."""
-    first = run.scene.num_init_states
-    plans = [
-        plan_episode(run.scene, "selection", run.config.seed, first + number, None)
-        for number in range(run.config.evaluation.num_episodes)
-    ]
-    source = run.config.policy.source
-    episodes = list(rollout(actor, run.scene, plans, source=source, sim=run.config.sim))
+def _time_limit(run: Run) -> int | None:
+    """Returns the time limit while learning, env steps; None: the benchmark's."""
+    factor = run.config.algo.time_limit_factor
+    if factor is None:
+        return None
+    benchmark = run.config.sim.max_episode_steps or run.task.max_episode_steps
+    return min(benchmark, round(factor * run.summary("demonstrations")["length_mean"]))
+
+
+def _score(run: Run, actor: ChunkActor, iteration: int) -> Score:
+    """Rolls out a policy until it is known to be reliable or not.
+
+    Episodes start in complete waves: those that end first are the short, successful ones. Every
+    verdict has init states of its own, so that no policy is chosen for those it was lucky on; none
+    of them is trained or evaluated on.
+    """
+    settings, scene = run.config.verdict, run.scene
+    episodes: list[Trajectory] = []
+    verdict: Verdict = "undecided"
+    while verdict == "undecided" and len(episodes) < settings.max_episodes:
+        first = iteration * settings.max_episodes + len(episodes)
+        wave = min(_VERDICT_WAVE, settings.max_episodes - len(episodes))
+        plans = [
+            plan_episode(scene, "verdict", run.config.seed, first + number, None)
+            for number in range(wave)
+        ]
+        episodes += rollout(
+            actor, scene, plans, source=run.config.policy.source, sim=run.config.sim
+        )
+        num_successes = sum(episode.success for episode in episodes)
+        verdict = settings.test.verdict(num_successes, len(episodes))
+    good = [episode for episode in episodes if episode.success]
     return Score(
-        float(np.mean([episode.success for episode in episodes])),
-        float(np.mean([len(episode) for episode in episodes])),
+        success_rate=len(good) / len(episodes),
+        num_episodes=len(episodes),
+        verdict=verdict,
+        success_len_mean=float(np.mean([len(episode) for episode in good])) if good else None,
+        jerk=float(np.mean([mean_squared_jerk(e.ee_pos) for e in good])) if good else None,
     )
 
 

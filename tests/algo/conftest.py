@@ -15,6 +15,7 @@ SMALL = (
     "warm_start.num_updates=30",
     "algo.num_iterations=3",
     "algo.num_env_runners=2",
+    "algo.num_critic_warmup_iterations=1",
     "algo.num_envs_per_env_runner=4",
     "algo.num_episodes_per_iteration=21",
     "algo.minibatch_size=64",

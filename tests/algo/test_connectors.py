@@ -11,6 +11,12 @@ from rl_datagen.core.errors import UserError
 class LinearCritic:
     """V(s) = the first entry of the state."""
 
+    fitted = True
+
+    @property
+    def critic(self):
+        return self
+
     def unwrapped(self):
         return self
 
@@ -54,8 +60,9 @@ def test_a_success_masks_what_it_cut_off_and_a_time_out_bootstraps():
     )
     assert columns["executed"].sum(1).tolist() == [4, 4, 2, 4, 4, 4]
     np.testing.assert_allclose(columns["obs"]["proprio"][:, 0], [0.5, 0.4, 0.2] * 2)
-    # The arithmetic is in test_losses.py.
-    advantages = np.array([-0.077, 0.14, 0.8, -0.1337, 0.014, 0.52])
+    # As in test_losses.py, but success after half a chunk is worth 0.9 ** -0.5 = 1.054093:
+    # A_2 = 1.054093 - 0.2;  A_1 = -0.22 + 0.45 A_2;  A_0 = -0.14 + 0.45 A_1
+    advantages = np.array([-0.066046, 0.164342, 0.854093, -0.1337, 0.014, 0.52])
     targets = advantages + [0.5, 0.4, 0.2] * 2
     np.testing.assert_allclose(columns["value_targets"], targets, rtol=1e-5)
     normalized = (advantages - advantages.mean()) / advantages.std()

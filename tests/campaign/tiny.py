@@ -16,7 +16,8 @@ from ray import cloudpickle, tune
 
 import tests.toy as toy
 from rl_datagen.algo.bc import warm_start
-from rl_datagen.algo.fine_tune import Score, fine_tune
+from rl_datagen.algo.fine_tune import fine_tune
+from rl_datagen.algo.selection import Score
 from rl_datagen.campaign.run import run_campaign
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.log import setup_logging
@@ -129,7 +130,7 @@ def learn_toy(run):
         run.config,
         run.warm_expert,
         run.expert,
-        evaluate=lambda actor: Score(toy.success_rate(actor, 8), 10.0),
+        evaluate=lambda actor, _: Score(toy.success_rate(actor, 8), 8, "undecided", 10.0, 5.0),
         report=report,
         should_stop=run.should_stop,
         env="toy",

@@ -40,8 +40,8 @@ def test_the_schema_names_every_section():
         (("quickstart", "algo.num_iterations=many"), "algo.num_iterations='many'"),
         (("quickstart", "policy.action_steps=9"), "action_horizon=8"),
         (
-            ("train", "algo.stop_success_rate=0.9", "algo.evaluation_interval=0"),
-            "needs evaluations",
+            ("train", "verdict.good_success_rate=0.9"),
+            "poor_success_rate=0.92",
         ),
         (("quickstart", "nowhere.yaml"), "neither a readable YAML file"),
         (("tasks", "libero_gaol"), "Did you mean 'libero_goal'"),

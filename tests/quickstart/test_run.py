@@ -38,7 +38,7 @@ def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
     run.claim()
     for stage in ("warm_start", "dppo", "evaluate_after"):
         run.mark(stage, {})
-    changes = ("algo.num_iterations=5", "algo.stop_success_rate=0.9", "algo.gamma=0.95")
+    changes = ("algo.num_iterations=5", "algo.patience=0", "algo.gamma=0.95")
     longer = make_run(tmp_path, *changes)
     longer.claim()
     markers = {path.stem for path in (run.folder / "stages").iterdir()}
