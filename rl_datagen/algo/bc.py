@@ -2,6 +2,7 @@
 
 # Legend: M chunks, B batch, Ta action horizon, Da action dim, T env steps.
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -138,6 +139,40 @@ def warm_start(
         report,
     )
     return policy.cpu().eval(), stats, metrics
+
+
+def clone_own(
+    policy: ChunkPolicy,
+    trajectories: Sequence[Trajectory],
+    config: Config,
+    stream: str,
+    *,
+    report: Report | None = None,
+) -> ChunkPolicy:
+    """Returns a copy of a policy that has cloned its own episodes; its statistics stay.
+
+    Args:
+        policy: Left as it is.
+        trajectories: Successful episodes of its task.
+        config: ``polish``, ``warm_start`` and ``seed`` are read.
+        stream: Names its randomness.
+        report: As for ``warm_start``.
+    """
+    settings = config.warm_start.model_copy(
+        update={
+            "num_updates": config.polish.num_updates,
+            "lr": config.polish.lr,
+            "num_lr_warmup_updates": min(
+                config.warm_start.num_lr_warmup_updates, config.polish.num_updates // 10
+            ),
+        }
+    )
+    device = torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")
+    learner = copy.deepcopy(policy).train().to(device)
+    chunks = make_chunks(trajectories, policy.observation_keys, config)
+    seed = derive_seed("bc", stream, config.seed)
+    _train(learner, chunks, None, settings, torch.Generator(device).manual_seed(seed), report)
+    return learner.cpu().eval()
 
 
 def _train(

@@ -22,13 +22,14 @@ from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.device import torch_device
-from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
+from rl_datagen.policy import ChunkPolicy, load_policy, save_expert
 
 logger = logging.getLogger(__name__)
 
 LEARNING_CURVE = "learning_curve.json"
 LAST = "last"
-_CHECKPOINTS, _BEST = "checkpoints", "best"
+BEST = "best"
+_CHECKPOINTS = "checkpoints"
 _ACTOR_METRICS = (
     "policy_loss",
     "approx_kl",
@@ -45,7 +46,7 @@ def fine_tune(
     expert_dir: str | Path,
     output_dir: str | Path,
     *,
-    evaluate: Callable[[ChunkActor, int], Score] | None = None,
+    evaluate: Callable[[ChunkPolicy, int], Score] | None = None,
     demonstrations: Sequence[Trajectory] = (),
     report: Report | None = None,
     should_stop: Callable[[dict[str, Any]], bool] = lambda _: False,
@@ -111,9 +112,9 @@ def fine_tune(
                 curve.append(row)
                 if evaluate and _evaluation_due(algo.iteration, config.algo):
                     policy.load_state_dict(_get_weights(algo))
-                    row |= evaluate(ChunkActor(policy), algo.iteration).columns()
+                    row |= evaluate(policy, algo.iteration).columns()
                     if best_row(curve) is row:
-                        save_expert(output / _BEST, policy, config, stats, row)
+                        save_expert(output / BEST, policy, config, stats, row)
                 _save(algo, output, curve)
                 if report:
                     report(algo.iteration, row)
@@ -130,7 +131,9 @@ def fine_tune(
     }
     if best:
         save_expert(output / LAST, policy, config, stats, metrics)
-        policy, _, _ = load_policy(output / _BEST)
+        policy, _, _ = load_policy(output / BEST)
+    else:
+        save_expert(output / BEST, policy, config, stats, metrics)
     save_expert(output, policy, config, stats, metrics)
     return metrics
 

@@ -32,6 +32,7 @@ ACTOR, CRITIC = "actor", "critic"
 ITERATION = "iteration"
 """Key in ``timesteps``: finished iterations. Everything that changes over a run is a function of
 it, so a restored run goes on exactly where it was."""
+_FINAL_LR = 0.1  # of the peak
 _BC_BATCH_SIZE = 256  # demonstrated chunks per actor minibatch
 
 
@@ -264,12 +265,16 @@ class DPPOLearner(TorchLearner):
 
 
 def actor_lr(settings: AlgoConfig, iteration: int) -> float:
-    """Returns the policy's learning rate; the cosine goes from ``lr`` after the warm-up to 0."""
+    """Returns the policy's learning rate; the cosine goes from ``lr`` after the warm-up to a tenth.
+
+    To zero, as usual, the last iterations would cost as much as the others and change nothing.
+    """
     if settings.lr_schedule == "constant":
         return settings.lr
     warmup = settings.num_critic_warmup_iterations
     progress = max(0, iteration - warmup) / max(1, settings.num_iterations - warmup)
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return settings.lr * (_FINAL_LR + (1 - _FINAL_LR) * share)
 
 
 def _shuffled(num: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

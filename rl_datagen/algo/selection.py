@@ -8,8 +8,7 @@ from rl_datagen.config import AlgoConfig
 from rl_datagen.core.statistics import Verdict
 
 _PREFIX = "evaluation_"  # of a score's fields in a row of the learning curve
-_JERK_WEIGHT = 0.1
-"""Half the jerk is worth a 7 % shorter episode: among reliable policies, time comes first."""
+_JERK_WEIGHT = 0.1  # half the jerk is worth a 7 % shorter episode: time comes first
 
 Row = Mapping[str, Any]
 """A line of the learning curve."""
@@ -46,7 +45,17 @@ def best_row(curve: Sequence[Row]) -> Row | None:
     Equals: the later one.
     """
     rows = [row for row in curve if f"{_PREFIX}verdict" in row]
-    return max(reversed(rows), key=_merit, default=None)
+    return max(reversed(rows), key=_rank, default=None)
+
+
+def merit(length: float, jerk: float) -> float:
+    """Returns how quick and smooth an episode is, or several are on average; more is better.
+
+    Args:
+        length: Env steps.
+        jerk: Mean squared jerk, (m/s^3)^2.
+    """
+    return -length * jerk**_JERK_WEIGHT
 
 
 def nothing_left_to_gain(curve: Sequence[Row], patience: int | None) -> bool:
@@ -73,13 +82,9 @@ def finished(curve: Sequence[Row], settings: AlgoConfig) -> bool:
     return len(curve) >= settings.num_iterations or nothing_left_to_gain(curve, settings.patience)
 
 
-def _merit(row: Row) -> tuple[bool, float]:
+def _rank(row: Row) -> tuple[bool, float]:
     if is_reliable(row):
-        return True, -_cost(row)
+        return True, merit(row[f"{_PREFIX}success_len_mean"], row[f"{_PREFIX}jerk"])
     # The mean of the posterior under a uniform prior: three of three is not better than 45 of 46.
     num = row[f"{_PREFIX}num_episodes"]
     return False, (row[f"{_PREFIX}success_rate"] * num + 1) / (num + 2)
-
-
-def _cost(row: Row) -> float:
-    return row[f"{_PREFIX}success_len_mean"] * row[f"{_PREFIX}jerk"] ** _JERK_WEIGHT

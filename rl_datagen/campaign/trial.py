@@ -184,7 +184,7 @@ def _training() -> Stages:
 
 def _mirror(storage: Storage, run: TrialRun) -> Mirror:
     moments = [run.evaluation(moment) for moment in ("before", "after")]
-    folders = [run.folder, run.demos, run.warm_expert, run.expert, *moments]
+    folders = [run.folder, run.demos, run.warm_expert, run.polished, run.expert, *moments]
     name = f"{run.task.suite}-{run.task.index}"
     return Mirror(storage, run.root, folders, f"mirror/{run.config.name}/{name}.json")
 

@@ -54,7 +54,7 @@ class SimConfig(Section):
 class DemosConfig(Section):
     """One human demonstration to many amplified ones."""
 
-    num_episodes: PositiveInt = 40
+    num_episodes: PositiveInt = 60
     """Successful episodes to make of each task."""
     max_attempts_per_episode: PositiveInt = 15
     """Give up after ``num_episodes`` times this many attempts."""
@@ -87,7 +87,7 @@ class _ChunkPolicyConfig(Section):
     denoiser: Literal["unet", "mlp"] = "unet"
     """Network over the chunk, conditioned by the encoder's features. A Gaussian policy has the
     same one, applied once to a learnt chunk."""
-    unet_channels: tuple[PositiveInt, ...] = (64, 128)
+    unet_channels: tuple[PositiveInt, ...] = (32, 64)
     """Channels of each U-Net level; each further level halves the chunk."""
     mlp_width: PositiveInt = 256
     """Units of the MLP's hidden layers."""
@@ -129,8 +129,11 @@ class DiffusionConfig(_ChunkPolicyConfig):
     """Steps of the sampler, K."""
     sampler: Literal["ddim", "ddpm"] = "ddim"
     """``ddpm`` visits every training step, so it needs K = ``num_train_timesteps``."""
-    sampling_eta: Fraction = 1.0
+    sampling_eta: Fraction = 0.5
     """Scale of the sampler's own noise in training; 1 is DDPM's."""
+    sampling_temperature: Fraction = 0.5
+    """Scale of the noise that chains begin with in training. As in evaluation: what is improved is
+    what collects."""
     evaluation_eta: Fraction = 0.0
     """The same in evaluation and collection, without a floor; 0 is deterministic."""
     evaluation_temperature: Fraction = 0.5
@@ -162,7 +165,7 @@ class DiffusionConfig(_ChunkPolicyConfig):
         if self.sampler == "ddpm" and self.sampling_eta != 1:
             raise ValueError(
                 f"sampling_eta={self.sampling_eta} with sampler='ddpm', whose noise is that of "
-                "sampling_eta=1: leave it out, or take sampler='ddim'"
+                "sampling_eta=1: set that, or take sampler='ddim'"
             )
         return self
 
@@ -204,9 +207,9 @@ PolicyConfig = DiffusionConfig | GaussianConfig
 class WarmStartConfig(Section):
     """Behaviour cloning of the amplified demonstrations (Eq. 1 of the paper)."""
 
-    num_updates: PositiveInt = 3000
+    num_updates: PositiveInt = 2000
     """Gradient steps."""
-    train_batch_size: PositiveInt = 256
+    train_batch_size: PositiveInt = 128
     """Action chunks per gradient step."""
     lr: PositiveFloat = 1e-3
     """Peak learning rate: linear warm-up, then cosine to zero."""
@@ -230,9 +233,9 @@ class AlgoConfig(Section):
     sample without a pause, and the learner takes what the fast ones have finished."""
     max_policy_lag: Count = 4
     """``streaming``: episodes sampled with weights more than this many updates old are dropped."""
-    num_iterations: Count = 30
-    """Rounds of sampling and learning."""
-    num_episodes_per_iteration: PositiveInt = 256
+    num_iterations: Count = 8
+    """Rounds of sampling and learning, at most."""
+    num_episodes_per_iteration: PositiveInt = 192
     """Complete episodes sampled per iteration, over all env runners."""
     num_env_runners: Count = 2
     """Ray actors that step simulators, a core each; 0 steps them in this process, in turn with
@@ -246,12 +249,12 @@ class AlgoConfig(Section):
     lr: PositiveFloat = 4e-5
     """Actor's peak learning rate."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
-    """The actor's learning rate over the run: a cosine to zero, or the peak throughout."""
+    """The actor's learning rate over the run: a cosine to a tenth, or the peak throughout."""
     critic_lr: PositiveFloat = 1e-3
     """Critic's learning rate."""
-    gamma: Fraction = 0.99
-    """Discount per decision: a decision more costs a share of 1 - gamma of a success. Lower makes
-    experts quicker, and success rise slower."""
+    gamma: Fraction = 0.97
+    """Discount per ``action_steps`` env steps: so many more cost a share of 1 - gamma of a success.
+    Lower makes experts quicker, and success rise slower."""
     lambda_: Fraction = 0.9
     """GAE's lambda, per decision."""
     bootstrap_at_time_limit: bool = False
@@ -264,9 +267,9 @@ class AlgoConfig(Section):
     """Clip range of the ratio at the last denoising step."""
     clip_base: PositiveFloat = 0.001
     """Clip range at the noisiest denoising step."""
-    num_epochs: PositiveInt = 2
+    num_epochs: PositiveInt = 5
     """Passes over an iteration's (decision, denoising step) pairs."""
-    minibatch_size: PositiveInt = 5000
+    minibatch_size: PositiveInt = 2500
     """(decision, denoising step) pairs per gradient step."""
     micro_batch_size: PositiveInt | None = None
     """Pairs that a learner has in memory with all their activations; null: a whole minibatch. The
@@ -297,9 +300,10 @@ class AlgoConfig(Section):
     evaluation_interval: Count = 1
     """Iterations between verdicts (``verdict``), which choose the policy to keep; 0 keeps the last
     one."""
-    patience: Count | None = 2
+    patience: Count | None = 0
     """End the run once a policy is reliable and so many verdicts after it have found none that is
-    quicker and smoother; 0: once one is reliable; null: after all iterations."""
+    quicker and smoother; 0: once one is reliable, which may be the warm start; null: after all
+    iterations."""
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` encodes observations in mixed precision while learning; for a GPU in pixel mode."""
     compile: bool = False
@@ -367,6 +371,22 @@ class VerdictConfig(Section):
             self.false_acceptance,
             self.false_rejection,
         )
+
+
+class PolishConfig(Section):
+    """Best-of-N self-distillation: a policy clones the quickest and smoothest of its successes."""
+
+    num_rounds: Count = 2
+    """Rounds of attempts and cloning at most, each of what the one before made; they end once the
+    policy is reliable. 0 leaves them out."""
+    num_init_states: PositiveInt = 48
+    """Newly drawn init states of a round."""
+    num_attempts: PositiveInt = 2
+    """Episodes from each of them, of which the best is cloned."""
+    num_updates: PositiveInt = 600
+    """Gradient steps of a round."""
+    lr: PositiveFloat = 5e-4
+    """Peak learning rate of a round; what else cloning needs is in ``warm_start``."""
 
 
 class EvaluationConfig(Section):
@@ -450,5 +470,6 @@ class Config(Section):
     warm_start: WarmStartConfig = WarmStartConfig()
     algo: AlgoConfig = AlgoConfig()
     verdict: VerdictConfig = VerdictConfig()
+    polish: PolishConfig = PolishConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     collect: CollectConfig = CollectConfig()

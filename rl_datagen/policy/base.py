@@ -41,7 +41,10 @@ class ChunkPolicy(nn.Module, ABC):
     bf16 = False
     """Encode in bfloat16. The denoiser never does: rounding there moves ratios as far as clip
     ranges reach."""
+    deterministic = False
+    """Whether evaluation and collection act without any noise."""
     sampling_eta = 1.0
+    sampling_temperature = 1.0
     evaluation_eta = 0.0
     evaluation_temperature = 1.0
     min_sampling_std = 0.0
@@ -139,7 +142,7 @@ class ChunkPolicy(nn.Module, ABC):
             noise: Standard normal: a_K, then the noise of each denoising step.
         """
         condition = self.encode(observation)
-        chain, log_probs = [noise[:, 0]], []
+        chain, log_probs = [self.sampling_temperature * noise[:, 0]], []
         for i in range(self.num_chain_steps):
             k = self._k(i, noise)
             mean, std = self.posterior(chain[-1], condition, k, self.sampling_eta)

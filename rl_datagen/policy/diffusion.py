@@ -25,6 +25,7 @@ class DiffusionPolicy(ChunkPolicy):
         super().__init__(config, stats)
         self.schedule = DenoisingSchedule(config.num_train_timesteps, config.num_denoising_steps)
         self.sampling_eta, self.evaluation_eta = config.sampling_eta, config.evaluation_eta
+        self.sampling_temperature = config.sampling_temperature
         self.evaluation_temperature = config.evaluation_temperature
         self.min_sampling_std = config.min_sampling_denoising_std
         self.min_log_prob_std = config.min_logprob_denoising_std

@@ -27,6 +27,8 @@ class GaussianPolicy(ChunkPolicy):
         stats: Statistics of the warm-start data.
     """
 
+    deterministic = True
+
     def __init__(self, config: GaussianConfig, stats: NormStats) -> None:
         super().__init__(config, stats)
         self.query = nn.Parameter(torch.randn(config.action_horizon, ACTION_DIM))

@@ -22,7 +22,7 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
         instruction=run.task.instruction,
         success_rates=(
             _success_rate(run, "Warm start", "evaluate_before"),
-            _success_rate(run, "After PPO", "evaluate_after"),
+            _success_rate(run, "Expert", "evaluate_after"),
         ),
         learning_curve=tuple(_read(run.expert / "learning_curve.json")),
         sources=measure_sources(

@@ -26,7 +26,9 @@ ORDER = (
     "demonstrations",
     "warm_start",
     "evaluate_before",
+    "polish_before",
     "dppo",
+    "polish_after",
     "evaluate_after",
     "collect",
     "render",
@@ -84,8 +86,13 @@ class Run:
         return self._output("experts", self.config.task, suffix="-warm-start")
 
     @property
+    def polished(self) -> Path:
+        """Expert folder after the warm start was polished, which DPPO begins with."""
+        return self._output("experts", self.config.task, suffix="-polished")
+
+    @property
     def expert(self) -> Path:
-        """Expert folder after DPPO."""
+        """Folder of the expert."""
         return self._output("experts", self.config.task)
 
     @property
@@ -123,6 +130,8 @@ class Run:
             "demonstrations": self.demos,
             "warm_start": self.warm_expert,
             "dppo": self.expert,
+            "polish_before": self.polished,
+            "polish_after": self.expert,
             "collect": self.dataset,
             "report": self.folder / "index.html",
         }
@@ -182,6 +191,7 @@ class Run:
             self.folder,
             self.demos,
             self.warm_expert,
+            self.polished,
             self.expert,
             self.dataset,
             self.evaluation("before"),

@@ -7,13 +7,12 @@ from dataclasses import asdict
 import numpy as np
 
 from rl_datagen.algo.bc import warm_start
-from rl_datagen.algo.fine_tune import fine_tune
-from rl_datagen.algo.selection import Score
+from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
 from rl_datagen.cluster import ray_session
-from rl_datagen.collect import gather, gather_shard, plan_episode, render_dataset, write_videos
+from rl_datagen.collect import gather, gather_shard, render_dataset, write_videos
 from rl_datagen.collect.amplification import plan_attempt
 from rl_datagen.collect.experts import Experts
-from rl_datagen.core.statistics import Verdict
+from rl_datagen.core.storage import write_json
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
@@ -21,13 +20,11 @@ from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, analyse, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate, held_back_indices
-from rl_datagen.policy import ChunkActor, load_expert, save_expert
-from rl_datagen.quality import mean_squared_jerk
+from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.quickstart.page import write_page
+from rl_datagen.quickstart.polish import polish
 from rl_datagen.quickstart.run import Run, Summary
-from rl_datagen.rollout import rollout
-
-_VERDICT_WAVE = 12  # episodes side by side; a weak policy is found out by the first ones
+from rl_datagen.quickstart.verdict import score
 
 
 def demonstrations(run: Run) -> Summary:
@@ -86,16 +83,21 @@ def evaluate_before(run: Run) -> Summary:
 
 
 def fine_tune_expert(run: Run) -> Summary:
-    """Stage 4: PPO, on env runners that are Ray actors."""
+    """Stage 5: PPO, on env runners that are Ray actors."""
     algo = run.config.algo
     run.progress.start("dppo", algo.num_iterations)
+    if _is_reliable(run):
+        policy, _, stats = load_policy(run.polished, task=run.config.task)
+        save_expert(run.expert, policy, run.config, stats, run.summary("polish_before"))
+        write_json(run.expert / LEARNING_CURVE, [])
+        return {"iterations": 0, "env_steps": 0}
     cores = max(os.cpu_count() or 1, algo.num_env_runners + algo.num_learners)
     with ray_session(run.folder / "ray.log", cores):
         metrics = fine_tune(
             run.config,
-            run.warm_expert,
+            run.polished,
             run.expert,
-            evaluate=lambda actor, iteration: _score(run, actor, iteration),
+            evaluate=lambda policy, iteration: score(run, policy, str(iteration)),
             demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
             should_stop=run.should_stop,
@@ -114,40 +116,28 @@ def _time_limit(run: Run) -> int | None:
     return min(benchmark, round(factor * run.summary("demonstrations")["length_mean"]))
 
 
-def _score(run: Run, actor: ChunkActor, iteration: int) -> Score:
-    """Rolls out a policy until it is known to be reliable or not.
+def _is_reliable(run: Run) -> bool:
+    """Whether the polished warm start needs no fine-tuning, and is the expert as it is."""
+    algo = run.config.algo
+    if algo.patience != 0 or not algo.evaluation_interval or run.expert.exists():
+        return False
+    return run.summary("polish_before").get("verdict") == "reliable"
 
-    Episodes start in complete waves: those that end first are the short, successful ones. Every
-    verdict has init states of its own, so that no policy is chosen for those it was lucky on; none
-    of them is trained or evaluated on.
-    """
-    settings, scene = run.config.verdict, run.scene
-    episodes: list[Trajectory] = []
-    verdict: Verdict = "undecided"
-    while verdict == "undecided" and len(episodes) < settings.max_episodes:
-        first = iteration * settings.max_episodes + len(episodes)
-        wave = min(_VERDICT_WAVE, settings.max_episodes - len(episodes))
-        plans = [
-            plan_episode(scene, "verdict", run.config.seed, first + number, None)
-            for number in range(wave)
-        ]
-        episodes += rollout(
-            actor, scene, plans, source=run.config.policy.source, sim=run.config.sim
-        )
-        num_successes = sum(episode.success for episode in episodes)
-        verdict = settings.test.verdict(num_successes, len(episodes))
-    good = [episode for episode in episodes if episode.success]
-    return Score(
-        success_rate=len(good) / len(episodes),
-        num_episodes=len(episodes),
-        verdict=verdict,
-        success_len_mean=float(np.mean([len(episode) for episode in good])) if good else None,
-        jerk=float(np.mean([mean_squared_jerk(e.ee_pos) for e in good])) if good else None,
-    )
+
+def polish_before(run: Run) -> Summary:
+    """Stage 4: the warm start clones its own best episodes."""
+    return polish(run, "polish_before", run.warm_expert, run.polished)
+
+
+def polish_after(run: Run) -> Summary:
+    """Stage 6: so does the fine-tuned policy, if there was fine-tuning."""
+    if not run.summary("dppo")["iterations"]:
+        return {}
+    return polish(run, "polish_after", run.expert / BEST, run.expert)
 
 
 def evaluate_after(run: Run) -> Summary:
-    """Stage 5: success of the expert on the same held-back init states."""
+    """Stage 7: success of the expert on the same held-back init states."""
     return _evaluate(run, "after", str(run.expert))
 
 
@@ -165,7 +155,7 @@ def _evaluate(run: Run, moment: str, expert: str) -> Summary:
 
 
 def collect(run: Run) -> Summary:
-    """Stage 6: successful episodes of the expert to shards."""
+    """Stage 8: successful episodes of the expert to shards."""
     settings = run.config.collect
     stored = Experts(str(run.expert), run.config.output_dir).read(run.task)
     policy = stored.load()
@@ -189,7 +179,7 @@ def collect(run: Run) -> Summary:
 
 
 def render(run: Run) -> Summary:
-    """Stage 7: replays some episodes into images of both cameras and MP4s."""
+    """Stage 9: replays some episodes into images of both cameras and MP4s."""
     settings = run.config.collect.render
     rendered = render_dataset(
         run.dataset,
@@ -203,7 +193,7 @@ def render(run: Run) -> Summary:
 
 
 def report(run: Run) -> Summary:
-    """Stage 8: verifies the dataset and writes its card and the page."""
+    """Stage 10: verifies the dataset and writes its card and the page."""
     run.progress.start("report", 1)
     verified = verify(run.dataset)
     verified.check()
@@ -221,7 +211,9 @@ TRAINING: dict[str, Callable[[Run], Summary]] = {
     "demonstrations": demonstrations,
     "warm_start": clone,
     "evaluate_before": evaluate_before,
+    "polish_before": polish_before,
     "dppo": fine_tune_expert,
+    "polish_after": polish_after,
     "evaluate_after": evaluate_after,
 }
 """The stages that make an expert."""

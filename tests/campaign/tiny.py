@@ -21,7 +21,7 @@ from rl_datagen.algo.selection import Score
 from rl_datagen.campaign.run import run_campaign
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.log import setup_logging
-from rl_datagen.policy import save_expert
+from rl_datagen.policy import ChunkActor, save_expert
 
 SMALL = (
     "policy.action_horizon=4",
@@ -130,7 +130,9 @@ def learn_toy(run):
         run.config,
         run.warm_expert,
         run.expert,
-        evaluate=lambda actor, _: Score(toy.success_rate(actor, 8), 8, "undecided", 10.0, 5.0),
+        evaluate=lambda policy, _: Score(
+            toy.success_rate(ChunkActor(policy), 8), 8, "undecided", 10.0, 5.0
+        ),
         report=report,
         should_stop=run.should_stop,
         env="toy",

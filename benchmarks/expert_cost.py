@@ -1,0 +1,192 @@
+"""What does an expert cost, from nothing, and how good is it?
+
+What it shows: for thirteen tasks, a tenth of LIBERO that nothing was tuned on, the CPU time of all
+processes of ``rl-datagen train`` (demonstrations, cloning, fine-tuning, verdicts, evaluations,
+imports and compilation), and then, not counted, the expert on 100 newly drawn init states that
+chose nothing and on the 50 shipped ones: success, and length, jerk and action deviation of its
+episodes beside those of its warm start and of the human.
+
+How to run it (hours; finished tasks are left alone)::
+
+    python benchmarks/expert_cost.py [--tasks libero_goal/0 ...] [--kind gaussian] [--at-once 2]
+
+Results to expect: a JSON file per task in docs/results/expert_cost/; the last line is ``RESULT``
+and a JSON object with ``tasks``, ``reached`` (95 of 100), ``core_minutes_median`` and
+``core_minutes_total``. CPU time depends on the machine: ``env_step_ms`` says how fast it was.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+TASKS = (
+    *("libero_spatial/2", "libero_spatial/9", "libero_object/3", "libero_goal/0", "libero_goal/5"),
+    *("libero_10/2", "libero_10/8", "libero_90/4", "libero_90/27", "libero_90/39", "libero_90/55"),
+    *("libero_90/74", "libero_90/83"),
+)
+KINDS = {"diffusion": (), "gaussian": ("configs/ablation/gaussian.yaml",)}
+RESULTS = Path(__file__).parent.parent / "docs/results/expert_cost"
+NUM_DRAWN, NUM_SHIPPED, NUM_COLLECTED = 100, 50, 50
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--kind", choices=sorted(KINDS), default="diffusion")
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        measure_task(arguments.one, arguments.kind, arguments.outputs)
+        return
+    left = [task for task in arguments.tasks if not row_path(task, arguments.kind).exists()]
+    options = ("--kind", arguments.kind, "--outputs", str(arguments.outputs))
+    # A process per task: CPU time is counted by process.
+    commands = [[sys.executable, __file__, "--one", task, *options] for task in left]
+    with ThreadPoolExecutor(arguments.at_once) as executor:
+        list(executor.map(lambda command: subprocess.run(command, check=False), commands))
+    rows = [read_row(task, arguments.kind) for task in arguments.tasks]
+    print("RESULT", json.dumps(summarise([row for row in rows if row])))
+
+
+def row_path(task: str, kind: str) -> Path:
+    suffix = "" if kind == "diffusion" else f"-{kind}"
+    return RESULTS / f"{task.replace('/', '-')}{suffix}.json"
+
+
+def read_row(task: str, kind: str) -> dict | None:
+    path = row_path(task, kind)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def summarise(rows: list[dict]) -> dict:
+    minutes = [row["core_minutes"] for row in rows]
+    drawn = [row["expert"]["drawn"]["successes"] for row in rows]
+    return {
+        "tasks": len(rows),
+        "reached": sum(successes >= 95 for successes in drawn),
+        "fewest_successes": min(drawn, default=None),
+        "core_minutes_median": round(statistics.median(minutes), 1) if rows else None,
+        "core_minutes_total": round(sum(minutes), 1),
+    }
+
+
+def measure_task(task: str, kind: str, outputs: Path) -> None:
+    name = f"cost-{kind}-{task.replace('/', '-')}"
+    log = outputs / "expert_cost" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    row = {"task": task, "kind": kind, **train(task, kind, name, outputs, log)}
+    row |= judge(task, name, outputs)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    row_path(task, kind).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(row), flush=True)
+
+
+def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
+    """Makes the expert and returns what it took; a run that was cut off goes on."""
+    command = [
+        *(sys.executable, "-m", "rl_datagen", "train", "configs/expert_state.yaml"),
+        *KINDS[kind],
+        *(f"task={task}", f"name={name}", f"output_dir={outputs}", "algo.num_env_runners=0"),
+    ]
+    # Processes whose parent ends become this one's children, so that their time is counted too.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    begin = time.monotonic()
+    with log.open("a", encoding="utf-8") as file:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # an expert takes one core
+        subprocess.run(command, check=True, stdout=file, stderr=file, env=environment)
+    reap()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = outputs / "expert_cost" / f"{name}.json"  # of earlier, interrupted calls
+    before = json.loads(spent.read_text()) if spent.exists() else 0.0
+    seconds = before + usage.ru_utime + usage.ru_stime
+    stages = {
+        path.stem: json.loads(path.read_text())
+        for path in (outputs / "runs" / name / "stages").glob("*.json")
+    }
+    return {
+        "core_minutes": round(seconds / 60, 2),
+        "wall_minutes": round((time.monotonic() - begin) / 60, 2),
+        "iterations": stages["dppo"]["iterations"],
+        "env_steps": stages["dppo"]["env_steps"],
+        "stages": {stage: values["seconds"] for stage, values in stages.items()},
+        "verdict": last_verdict(stages),
+    }
+
+
+def last_verdict(stages: dict[str, dict]) -> dict:
+    after, before = stages["polish_after"], stages["polish_before"]
+    values = after if "verdict" in after else before
+    return {key: values.get(key) for key in ("round", "verdict", "num_episodes")}
+
+
+def reap() -> None:
+    """Waits for what is left of the processes that were started."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def judge(task: str, name: str, outputs: Path) -> dict:
+    """Rolls out expert, warm start and human from init states that chose nothing."""
+    import torch
+
+    from rl_datagen.collect import plan_episode
+    from rl_datagen.config import SimConfig
+    from rl_datagen.demos import load_human_demonstration, replay
+    from rl_datagen.evaluation.held_back import plan as shipped_plan
+    from rl_datagen.policy import load_expert
+    from rl_datagen.rollout import rollout
+    from rl_datagen.sim import load_scene
+    from rl_datagen.tasks import get_task
+
+    torch.set_num_threads(1)
+    scene, sim = load_scene(get_task(task), "exact"), SimConfig()
+    drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
+    shipped = [shipped_plan(scene, 0, index) for index in range(scene.num_init_states)]
+    folder = outputs / "experts" / task
+
+    def run(expert: str, plans: list) -> dict:
+        actor = load_expert(folder / expert, task=task)
+        begin = time.process_time()
+        episodes = list(rollout(actor, scene, plans, source="diffusion_rl", sim=sim, num_threads=1))
+        seconds = time.process_time() - begin
+        step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
+        return summary(episodes) | {"env_step_ms": round(step_ms, 2)}
+
+    human = replay(load_human_demonstration(scene.task), scene, sim)
+    return {
+        "expert": {"drawn": run(name, drawn), "shipped": run(name, shipped)},
+        "warm_start": {"drawn": run(f"{name}-warm-start", drawn[:NUM_COLLECTED])},
+        "human": summary([human]),
+    }
+
+
+def summary(episodes: list) -> dict:
+    """Success, and the quality of the first 50 successes."""
+    from rl_datagen.quality import measure_sources
+
+    good = [episode for episode in episodes if episode.success]
+    row = {"n": len(episodes), "successes": len(good)}
+    if good:
+        (quality,) = measure_sources(good[:NUM_COLLECTED])
+        measures = ("length", "mean_squared_jerk", "action_std")
+        estimates = {measure: quality.estimate(measure) for measure in measures}
+        row |= {name: round(found.mean, 4) for name, found in estimates.items() if found}
+    return row
+
+
+if __name__ == "__main__":
+    main()

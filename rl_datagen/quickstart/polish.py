@@ -1,0 +1,122 @@
+"""Best-of-N self-distillation: an expert clones its own quickest and smoothest successes.
+
+Its noise differs from attempt to attempt, a reset costs nothing, and the mean over what it does
+itself is smoother than any of it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rl_datagen.algo.bc import clone_own
+from rl_datagen.algo.selection import best_row, merit
+from rl_datagen.collect import plan_episode
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
+from rl_datagen.quality import mean_squared_jerk
+from rl_datagen.quickstart.run import Run, Summary
+from rl_datagen.quickstart.verdict import score, score_of
+from rl_datagen.rollout import PlannedEpisode, rollout
+
+
+def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
+    """Distils a policy until it is reliable, and keeps the best of it and what came of it.
+
+    A policy that the verdict finds worse than the one it was made from is not kept.
+
+    Args:
+        run: Its ``polish`` says how many rounds there are at most.
+        stage: Names the random streams and the progress.
+        source: Expert folder to begin with.
+        target: Expert folder that is written.
+    """
+    settings = run.config.polish
+    policy, _, stats = load_policy(source, task=run.config.task)
+    num_attempts = settings.num_init_states * settings.num_attempts
+    run.progress.start(stage, settings.num_rounds * (num_attempts + settings.num_updates))
+    policies, rows, num_env_steps = [policy], [], 0
+    for number in range(settings.num_rounds):
+        attempts = _attempts(run, policies[-1], f"{stage}-{number}")
+        num_env_steps += sum(len(episode) for episode in attempts)
+        if not number:
+            rows.append(_row(run, policy, number, attempts, stage))
+        chosen = choose(attempts, settings.num_attempts)
+        if not chosen:
+            break
+        policies.append(_clone(run, policies[-1], chosen, f"{stage}-{number}"))
+        found = score(run, policies[-1], f"{stage}-{number + 1}")
+        rows.append({"iteration": number + 1, **found.columns()})
+        if found.verdict == "reliable":
+            break
+    best: Any = best_row(rows) or {"iteration": 0}
+    save_expert(target, policies[best["iteration"]], run.config, stats, {"polish": rows, **best})
+    kept = {name.removeprefix("evaluation_"): value for name, value in best.items()}
+    return {"round": kept.pop("iteration"), "env_steps": num_env_steps} | kept
+
+
+def _row(
+    run: Run, policy: ChunkPolicy, number: int, attempts: list[Trajectory], stage: str
+) -> dict[str, Any]:
+    """Judges the policy that made these attempts, by the first one from each init state."""
+    if policy.deterministic:  # it explored, which is not how it acts
+        return {"iteration": number, **score(run, policy, f"{stage}-{number}").columns()}
+    first = attempts[:: run.config.polish.num_attempts]
+    return {"iteration": number, **score_of(first, run.config.verdict.test).columns()}
+
+
+def choose(attempts: list[Trajectory], num_attempts: int) -> list[Trajectory]:
+    """Returns the quickest and smoothest success of each init state that has one.
+
+    Args:
+        attempts: ``num_attempts`` of the first init state, then of the second, and so on.
+        num_attempts: Episodes that start from the same init state.
+    """
+    groups = [attempts[i : i + num_attempts] for i in range(0, len(attempts), num_attempts)]
+    good = [[episode for episode in group if episode.success] for group in groups]
+    return [
+        max(group, key=lambda e: merit(len(e), mean_squared_jerk(e.ee_pos)))
+        for group in good
+        if group
+    ]
+
+
+def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
+    """Returns the attempts of one round in the order of their plan."""
+    settings = run.config.polish
+    plans = [
+        _again(plan_episode(run.scene, stream, run.config.seed, n, None), attempt)
+        for n in range(settings.num_init_states)
+        for attempt in range(settings.num_attempts)
+    ]
+    done: dict[str, Trajectory] = {}
+    for episode in rollout(
+        ChunkActor(policy, explore=policy.deterministic),
+        run.scene,
+        plans,
+        source=run.config.policy.source,
+        sim=run.config.sim,
+    ):
+        done[episode.episode_id] = episode
+        run.progress.advance(1, f"{sum(e.success for e in done.values())} of {len(done)} succeeded")
+    return [done[plan.episode_id] for plan in plans]
+
+
+def _again(plan: PlannedEpisode, attempt: int) -> PlannedEpisode:
+    """Returns the same init state with noise of this attempt's own."""
+    return replace(
+        plan,
+        episode_id=f"{plan.episode_id}-{attempt}",
+        seed=derive_seed(plan.seed, attempt),
+    )
+
+
+def _clone(run: Run, policy: ChunkPolicy, chosen: list[Trajectory], stream: str) -> ChunkPolicy:
+    done = 0
+
+    def report(update: int, metrics: dict[str, Any]) -> None:
+        nonlocal done
+        run.progress.advance(update - done, f"loss {metrics['train_loss']:.4f}")
+        done = update
+
+    return clone_own(policy, chosen, run.config, stream, report=report)
