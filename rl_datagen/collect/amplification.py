@@ -11,7 +11,7 @@ from rl_datagen.core.errors import SimulatorError, UserError
 from rl_datagen.data.card import write_card
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.demos import AmplifiedPolicy, HumanDemonstration, analyse
+from rl_datagen.demos import AmplifiedPolicy
 from rl_datagen.demos.importing import DemonstrationSource, find_sources
 from rl_datagen.rollout import PlannedEpisode
 from rl_datagen.sim import Scene, load_scene
@@ -105,10 +105,9 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
     """Returns the successful episodes of one task, and the attempts they took."""
     config, source = unit
     scene = load_scene(source.task, config.sim.backend)
-    demonstrations = _sound_demonstrations(source, scene)
-    holds = min(demonstration.num_steps_after_success(scene) for demonstration in demonstrations)
+    policy = amplified_policy(source, scene, config.action_noise)
     return gather(
-        AmplifiedPolicy([analyse(d, scene) for d in demonstrations], config.action_noise),
+        policy,
         scene,
         lambda number: plan_attempt(
             scene, config.seed, number, num_shipped=config.num_shipped_init_states
@@ -118,7 +117,7 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
         source="amplified",
         sim=config.sim,
         allow_fewer=True,
-        num_steps_after_success=min(config.num_steps_after_success, holds),
+        num_steps_after_success=min(config.num_steps_after_success, policy.num_steps_after_success),
     )
 
 
@@ -130,18 +129,13 @@ def amplified_policy(
     Raises:
         UserError: None of them is sound.
     """
-    demonstrations = _sound_demonstrations(source, scene)
-    return AmplifiedPolicy([analyse(d, scene) for d in demonstrations], action_noise)
-
-
-def _sound_demonstrations(source: DemonstrationSource, scene: Scene) -> list[HumanDemonstration]:
     demonstrations, problems = source.read(scene)
     if not demonstrations:
         raise UserError(
             f"{source.task.id} has no sound demonstration: {' '.join(problems[:3])} Put "
             f"{source.path} right, or take demonstrations=bundled."
         )
-    return demonstrations
+    return AmplifiedPolicy(demonstrations, scene, action_noise)
 
 
 def plan_attempt(scene: Scene, seed: int, number: int, *, num_shipped: int) -> PlannedEpisode:

@@ -6,13 +6,15 @@ the episodes that succeed.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
-from rl_datagen.demos.segments import Segment
-from rl_datagen.sim import Simulator
+from rl_datagen.demos.human import HumanDemonstration
+from rl_datagen.demos.segments import Segment, analyse
+from rl_datagen.sim import Scene, Simulator
 
 POSITION_SCALE = 0.05  # m per unit of action, LIBERO's OSC_POSE controller
 ROTATION_SCALE = 0.5  # rad per unit of action
@@ -29,6 +31,9 @@ _APPROACH_SPREAD = 0.02
 _PERSISTENCE = 0.9
 # Each segment is acted out at a pace of its own, this much slower or faster at most.
 _PACE_SPREAD = 0.15
+# A demonstration that takes more of the time limit than this is acted out faster: its clone would
+# often be late, and may well be slower.
+_MAX_SHARE_OF_LIMIT = 0.7
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
@@ -49,11 +54,12 @@ class _Episode:
     """Where one amplified episode is in the demonstration it drew."""
 
     def __init__(
-        self, simulator: Simulator, demonstrations: Sequence[list[Segment]], seed: int
+        self, simulator: Simulator, demonstrations: Sequence["Demonstrated"], seed: int
     ) -> None:
         self.simulator = simulator
         self.rng = np.random.default_rng(seed)
-        self.segments = demonstrations[int(self.rng.integers(len(demonstrations)))]
+        demonstrated = demonstrations[int(self.rng.integers(len(demonstrations)))]
+        self.segments, self.mean_pace = demonstrated.segments, demonstrated.pace
         self.index = 0
         self.progress = 0.0  # in env steps of the demonstration
         self.pace = 1.0
@@ -69,7 +75,7 @@ class _Episode:
         segment = self.segments[self.index]
         self.before = (self.pivot, self.shift, self.turn)
         self.approach = self.rng.normal(0, _APPROACH_SPREAD, 3)
-        self.pace = self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
+        self.pace = self.mean_pace * self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
         position, orientation = _pose(self.simulator, segment.reference)
         yaw = _yaw(orientation @ segment.orientation.T)
         self.pivot = segment.position
@@ -119,21 +125,51 @@ def _carry(
     return pivot + shift + turn.apply(position - pivot)
 
 
+@dataclass(frozen=True, eq=False)
+class Demonstrated:
+    """What an episode acts out.
+
+    Attributes:
+        segments: From ``analyse``.
+        pace: Env steps of the demonstration per env step.
+        num_steps_after_success: Env steps that the goal goes on to hold in it.
+    """
+
+    segments: list[Segment]
+    pace: float
+    num_steps_after_success: int
+
+    @classmethod
+    def of(cls, demonstration: HumanDemonstration, scene: Scene) -> "Demonstrated":
+        """Analyses a human demonstration."""
+        to_success, after = demonstration.success_span(scene)
+        allowed = _MAX_SHARE_OF_LIMIT * scene.task.max_episode_steps
+        return cls(analyse(demonstration, scene), max(1.0, to_success / allowed), after)
+
+
 class AmplifiedPolicy:
     """Acts out demonstrations' segments around the objects of the episode at hand.
 
     Args:
-        demonstrations: Segments of each, from ``analyse``; an episode draws one of them.
+        demonstrations: Human ones; an episode draws one of them.
+        scene: Their task.
         action_noise: Standard deviation of the slowly wandering noise on the actions; the closed
             loop corrects it afterwards, which is what teaches a clone to recover.
     """
 
     action_steps = 1
 
-    def __init__(self, demonstrations: Sequence[list[Segment]], action_noise: float) -> None:
-        self._demonstrations = demonstrations
+    def __init__(
+        self, demonstrations: Sequence[HumanDemonstration], scene: Scene, action_noise: float
+    ) -> None:
+        self._demonstrations = [Demonstrated.of(each, scene) for each in demonstrations]
         self._noise = action_noise
         self._episodes: dict[int, _Episode] = {}
+
+    @property
+    def num_steps_after_success(self) -> int:
+        """Env steps that the goal goes on to hold in all demonstrations."""
+        return min(each.num_steps_after_success for each in self._demonstrations)
 
     def start(self, episode: int, simulator: Simulator, seed: int) -> None:
         """Begins an episode in the simulator's present state."""

@@ -66,13 +66,19 @@ class HumanDemonstration:
         )
         return next((c for c in candidates if self._reaches_goal(scene, c)), first)
 
-    def num_steps_after_success(self, scene: Scene) -> int:
-        """Returns how many env steps the goal goes on to hold after it was first reached."""
+    def success_span(self, scene: Scene) -> tuple[int, int]:
+        """Returns the env steps until the goal is reached, and how many more it goes on to hold.
+
+        A demonstration that never reaches it takes all its steps, and no more.
+        """
         simulator = scene.simulator()
         simulator.reset(self.place(scene), self.num_settle_steps)
         holds = np.array([simulator.step(action.astype(np.float64)) for action in self.actions])
-        after = holds[holds.argmax() :] if holds.any() else np.ones(1, bool)
-        return (len(after) if after.all() else int(after.argmin())) - 1
+        if not holds.any():
+            return len(holds), 0
+        first = int(holds.argmax())
+        after = holds[first + 1 :]
+        return first + 1, len(after) if after.all() else int(after.argmin())
 
     def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
         simulator = scene.simulator()

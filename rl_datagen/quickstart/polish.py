@@ -95,7 +95,7 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
         run.scene,
         plans,
         source=run.config.policy.source,
-        sim=run.config.sim,
+        sim=run.config.sim.model_copy(update={"max_episode_steps": run.time_limit}),
     ):
         done[episode.episode_id] = episode
         run.progress.advance(1, f"{sum(e.success for e in done.values())} of {len(done)} succeeded")

@@ -124,6 +124,15 @@ class Run:
 
         return load_scene(self.task, self.config.sim.backend)
 
+    @property
+    def time_limit(self) -> int | None:
+        """Time limit while learning, env steps; None: the benchmark's."""
+        factor = self.config.algo.time_limit_factor
+        if factor is None:
+            return self.config.sim.max_episode_steps
+        benchmark = self.config.sim.max_episode_steps or self.task.max_episode_steps
+        return min(benchmark, round(factor * self.summary("demonstrations")["length_mean"]))
+
     def finished(self, stage: str) -> bool:
         """Whether a stage has left its marker, and what it made is still there."""
         made = {

@@ -18,7 +18,7 @@ from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.demos import AmplifiedPolicy, analyse, load_human_demonstration, replay
+from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate, held_back_indices
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.quickstart.page import write_page
@@ -31,7 +31,7 @@ def demonstrations(run: Run) -> Summary:
     """Stage 1: replays the human demonstration and amplifies it."""
     settings, scene = run.config.demos, run.scene
     human = load_human_demonstration(run.task)
-    policy = AmplifiedPolicy([analyse(human, scene)], settings.action_noise)
+    policy = AmplifiedPolicy([human], scene, settings.action_noise)
     num_shipped = min(settings.num_shipped_init_states, held_back_indices(scene, run.config).start)
     run.progress.start("demonstrations", settings.num_episodes)
     episodes, attempts = gather(
@@ -44,7 +44,7 @@ def demonstrations(run: Run) -> Summary:
         sim=run.config.sim,
         on_episode=_count_successes(run),
         num_steps_after_success=min(
-            settings.num_steps_after_success, human.num_steps_after_success(scene)
+            settings.num_steps_after_success, policy.num_steps_after_success
         ),
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
@@ -101,19 +101,10 @@ def fine_tune_expert(run: Run) -> Summary:
             demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
             should_stop=run.should_stop,
-            max_episode_steps=_time_limit(run),
+            max_episode_steps=run.time_limit,
         )
     summary = {"iterations": metrics["num_iterations"], "env_steps": metrics["num_env_steps"]}
     return summary | ({"stopped": True} if metrics["stopped"] else {})
-
-
-def _time_limit(run: Run) -> int | None:
-    """Returns the time limit while learning, env steps; None: the benchmark's."""
-    factor = run.config.algo.time_limit_factor
-    if factor is None:
-        return None
-    benchmark = run.config.sim.max_episode_steps or run.task.max_episode_steps
-    return min(benchmark, round(factor * run.summary("demonstrations")["length_mean"]))
 
 
 def _is_reliable(run: Run) -> bool:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.config import SimConfig
-from rl_datagen.demos import AmplifiedPolicy, analyse, load_human_demonstration
+from rl_datagen.demos import AmplifiedPolicy, amplify, load_human_demonstration
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
@@ -16,34 +16,61 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def segments(scene):
-    return analyse(load_human_demonstration(scene.task), scene)
+def policy(scene):
+    return AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.06)
 
 
-def run(scene, segments, plans, **settings):
-    policy = AmplifiedPolicy([segments], action_noise=0.06)
+def run(scene, policy, plans, **settings):
     return list(rollout(policy, scene, plans, source="amplified", sim=SimConfig(), **settings))
 
 
-def test_one_demonstration_succeeds_from_shipped_and_drawn_init_states(scene, segments):
+def test_one_demonstration_succeeds_from_shipped_and_drawn_init_states(scene, policy):
     initial = [scene.shipped_state(index) for index in range(3)]
     initial += [scene.draw_state(seed) for seed in range(3)]
     plans = [PlannedEpisode(str(i), state, i) for i, state in enumerate(initial)]
-    successes = [trajectory.success for trajectory in run(scene, segments, plans)]
+    successes = [trajectory.success for trajectory in run(scene, policy, plans)]
     assert sum(successes) >= 5
 
 
-def test_the_same_seed_gives_the_same_episode(scene, segments):
+def test_the_same_seed_gives_the_same_episode(scene, policy):
     plan = PlannedEpisode("a", scene.shipped_state(7), 3)
-    first, second = (run(scene, segments, [plan], num_simulators=1)[0] for _ in range(2))
+    first, second = (run(scene, policy, [plan], num_simulators=1)[0] for _ in range(2))
     assert first == second
-    other = run(scene, segments, [PlannedEpisode("a", scene.shipped_state(7), 4)])[0]
+    other = run(scene, policy, [PlannedEpisode("a", scene.shipped_state(7), 4)])[0]
     assert not np.array_equal(other.action[:10], first.action[:10])
 
 
-def test_episodes_from_one_init_state_differ_in_pace_and_path(scene, segments):
+def test_episodes_from_one_init_state_differ_in_pace_and_path(scene, policy):
     plans = [PlannedEpisode(str(seed), scene.shipped_state(0), seed) for seed in range(6)]
-    episodes = run(scene, segments, plans)
+    episodes = run(scene, policy, plans)
     assert len({len(episode) for episode in episodes}) >= 3
     middle = np.array([episode.ee_pos[20] for episode in episodes])
     assert middle.std(axis=0).max() > 0.005
+
+
+def test_a_demonstration_goes_on_after_success_and_still_succeeds(scene, policy):
+    plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(4)]
+    ended = {e.episode_id: e for e in run(scene, policy, plans)}
+    num = min(12, policy.num_steps_after_success)
+    assert num > 4
+    longer = {e.episode_id: e for e in run(scene, policy, plans, num_steps_after_success=num)}
+    for name, episode in ended.items():
+        if not episode.success:
+            continue
+        on = longer[name]
+        assert on.success
+        assert len(on) == len(episode) + num
+        assert on.num_steps_to_success == len(episode)
+        assert on.reward.sum() == 1
+        assert on.to_success() == episode  # the same up to there, row by row
+
+
+def test_a_demonstration_that_leaves_little_time_is_acted_out_faster(scene, policy, monkeypatch):
+    monkeypatch.setattr(amplify, "_MAX_SHARE_OF_LIMIT", 0.3)  # of 280 env steps; it takes 121
+    hurried = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.06)
+    plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(6)]
+    usual, fast = (
+        np.mean([len(e) for e in run(scene, each, plans) if e.success])
+        for each in (policy, hurried)
+    )
+    assert fast < 0.85 * usual
