@@ -117,7 +117,7 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
         source="amplified",
         sim=config.sim,
         allow_fewer=True,
-        num_steps_after_success=min(config.num_steps_after_success, policy.num_steps_after_success),
+        num_steps_after_success=policy.num_steps_after_success(config.num_steps_after_success),
     )
 
 

@@ -61,10 +61,11 @@ class DemosConfig(Section):
     num_shipped_init_states: Annotated[int, Field(ge=0, le=50)] = 50
     """LIBERO's own init states that attempts may start from, once each and in turn with newly drawn
     ones: the first this many. 0 keeps all of them for evaluation."""
-    num_steps_after_success: Count = 20
-    """Env steps that a demonstration goes on after it first succeeded, while the human's still
-    succeeds; it counts if it succeeds at their end too. A clone of episodes that end at the edge
-    of the goal aims at the edge, and has not seen what comes next."""
+    num_steps_after_success: Count = 25
+    """Env steps that a demonstration goes on after it first succeeded, or less, to where the
+    human's does succeed; it counts if it succeeds at their end too. Many reach the goal for a
+    moment, and for good once the hand lets go: a clone of what ends at the edge of the goal aims at
+    the edge, and has not seen what comes next."""
     action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
     """Standard deviation of the slowly wandering noise on executed actions, which the tracker
     corrects afterwards."""

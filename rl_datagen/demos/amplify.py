@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
@@ -132,19 +132,21 @@ class Demonstrated:
     Attributes:
         segments: From ``analyse``.
         pace: Env steps of the demonstration per env step.
-        num_steps_after_success: Env steps that the goal goes on to hold in it.
+        success: Whether the goal holds, from where it is first reached on.
     """
 
     segments: list[Segment]
     pace: float
-    num_steps_after_success: int
+    success: Bool[np.ndarray, " S"]
 
     @classmethod
     def of(cls, demonstration: HumanDemonstration, scene: Scene) -> "Demonstrated":
         """Analyses a human demonstration."""
-        to_success, after = demonstration.success_span(scene)
+        success = demonstration.success(scene)
+        first = int(success.argmax()) if success.any() else len(success) - 1
         allowed = _MAX_SHARE_OF_LIMIT * scene.task.max_episode_steps
-        return cls(analyse(demonstration, scene), max(1.0, to_success / allowed), after)
+        pace = max(1.0, (first + 1) / allowed)
+        return cls(analyse(demonstration, scene), pace, success[first:])
 
 
 class AmplifiedPolicy:
@@ -166,10 +168,14 @@ class AmplifiedPolicy:
         self._noise = action_noise
         self._episodes: dict[int, _Episode] = {}
 
-    @property
-    def num_steps_after_success(self) -> int:
-        """Env steps that the goal goes on to hold in all demonstrations."""
-        return min(each.num_steps_after_success for each in self._demonstrations)
+    def num_steps_after_success(self, at_most: int) -> int:
+        """Returns how long to go on after success, so that it is one again in all demonstrations.
+
+        Args:
+            at_most: Env steps.
+        """
+        ends = [np.flatnonzero(each.success[: at_most + 1]) for each in self._demonstrations]
+        return min(int(end[-1]) if len(end) else 0 for end in ends)
 
     def start(self, episode: int, simulator: Simulator, seed: int) -> None:
         """Begins an episode in the simulator's present state."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import MachineError
@@ -66,19 +66,14 @@ class HumanDemonstration:
         )
         return next((c for c in candidates if self._reaches_goal(scene, c)), first)
 
-    def success_span(self, scene: Scene) -> tuple[int, int]:
-        """Returns the env steps until the goal is reached, and how many more it goes on to hold.
+    def success(self, scene: Scene) -> Bool[np.ndarray, " T"]:
+        """Returns after which env steps of it the goal holds.
 
-        A demonstration that never reaches it takes all its steps, and no more.
+        Many hold it for a moment, on the way, and for good only once the hand has let go.
         """
         simulator = scene.simulator()
         simulator.reset(self.place(scene), self.num_settle_steps)
-        holds = np.array([simulator.step(action.astype(np.float64)) for action in self.actions])
-        if not holds.any():
-            return len(holds), 0
-        first = int(holds.argmax())
-        after = holds[first + 1 :]
-        return first + 1, len(after) if after.all() else int(after.argmin())
+        return np.array([simulator.step(action.astype(np.float64)) for action in self.actions])
 
     def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
         simulator = scene.simulator()

@@ -43,9 +43,7 @@ def demonstrations(run: Run) -> Summary:
         source="amplified",
         sim=run.config.sim,
         on_episode=_count_successes(run),
-        num_steps_after_success=min(
-            settings.num_steps_after_success, policy.num_steps_after_success
-        ),
+        num_steps_after_success=policy.num_steps_after_success(settings.num_steps_after_success),
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
         writer.append([replay(human, scene, run.config.sim)], num_attempts=1)
