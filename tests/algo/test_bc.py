@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_datagen.algo.bc import lr_factor, make_chunks, warm_start
+from rl_datagen.algo.bc import clone_own, lr_factor, make_chunks, warm_start
 from rl_datagen.config import WarmStartConfig
 from rl_datagen.core.errors import UserError
 from tests.toy import demonstrations, toy_config
@@ -64,3 +64,26 @@ def test_nan_is_a_clear_error():
 def test_no_demonstration_is_a_clear_error():
     with pytest.raises(UserError, match="no episode"):
         warm_start([], toy_config())
+
+
+def test_a_policy_clones_its_own_episodes_and_keeps_its_statistics():
+    config = toy_config(*SMALL, "warm_start.num_updates=200", "polish.num_updates=200")
+    policy, _, _ = warm_start(demonstrations(20, spread=1.0), config)
+    chosen = demonstrations(6)
+    before = {name: value.clone() for name, value in policy.state_dict().items()}
+    learnt, again = (clone_own(policy, chosen, config, "a") for _ in range(2))
+    other = clone_own(policy, chosen, config, "b")
+    for name, value in policy.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert torch.equal(learnt.state_dict()[name], again.state_dict()[name])
+    assert any(
+        not torch.equal(a, b) for a, b in zip(learnt.parameters(), other.parameters(), strict=True)
+    )
+    chunks = make_chunks(chosen, policy.observation_keys, config)
+    losses = [
+        each.loss(chunks.observation, chunks.action, torch.Generator().manual_seed(0)).item()
+        for each in (policy, learnt)
+    ]
+    assert losses[1] < 0.8 * losses[0]
+    for mean, own in zip(policy.normalizer.buffers(), learnt.normalizer.buffers(), strict=True):
+        assert torch.equal(mean, own)

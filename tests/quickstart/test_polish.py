@@ -1,0 +1,36 @@
+"""What an expert clones of itself."""
+
+import numpy as np
+
+from rl_datagen.quickstart.polish import choose
+
+
+def attempt(make_trajectory, index, *, length, success=True, rough=0.0):
+    rng = np.random.default_rng(index)
+    path = np.linspace(0, 0.3, length)[:, None].repeat(3, 1)
+    reward = np.zeros(length, np.float32)
+    reward[-1] = success
+    return make_trajectory(
+        index,
+        length=length,
+        success=success,
+        reward=reward,
+        ee_pos=path + rough * rng.normal(size=path.shape),
+    )
+
+
+def test_the_quickest_success_of_each_init_state_is_chosen(make_trajectory):
+    make = lambda *args, **kw: attempt(make_trajectory, *args, **kw)  # noqa: E731
+    attempts = [
+        *(make(0, length=40, rough=1e-3), make(1, length=30, rough=1e-3)),
+        *(make(2, length=20, success=False), make(3, length=50)),
+        *(make(4, length=20, success=False), make(5, length=20, success=False)),
+    ]
+    assert choose(attempts, 2) == [attempts[1], attempts[3]]
+
+
+def test_of_equally_long_ones_the_smoother_is_chosen(make_trajectory):
+    rough = attempt(make_trajectory, 0, length=30, rough=1e-3)
+    smooth = attempt(make_trajectory, 1, length=30, rough=1e-4)
+    assert choose([rough, smooth], 2) == [smooth]
+    assert choose([smooth, rough], 2) == [smooth]
