@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rl_datagen.config import SimConfig
+from rl_datagen.core.cores import num_cores
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.sim import InitialState, Scene, Simulator
 
@@ -72,7 +73,7 @@ def rollout(
     source: Source,
     sim: SimConfig,
     num_simulators: int = 8,
-    num_threads: int = 2,
+    num_threads: int | None = None,
     num_steps_after_success: int = 0,
 ) -> Iterator[Trajectory]:
     """Runs planned episodes side by side and yields each as it ends.
@@ -84,7 +85,7 @@ def rollout(
         source: Recorded in each trajectory.
         sim: Settling steps and time limit.
         num_simulators: Episodes in progress at a time.
-        num_threads: Threads that step them.
+        num_threads: Threads that step them; None: one per core of this process.
         num_steps_after_success: Env steps an episode goes on after it first succeeded, inside the
             time limit; it is a success if it is one at their end.
     """
@@ -92,7 +93,7 @@ def rollout(
     free = [scene.simulator() for _ in range(num_simulators)]
     queue = enumerate(plans)
     running: list[_Running] = []
-    with ThreadPoolExecutor(num_threads) as threads:
+    with ThreadPoolExecutor(num_threads or num_cores()) as threads:
         while True:
             while free and (item := next(queue, None)):
                 running.append(_start(policy, *item, free.pop(), sim.num_settle_steps))

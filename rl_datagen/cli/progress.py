@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rl_datagen.quickstart.run import Progress
 
-_SECONDS_BETWEEN_LINES = 20.0
+_SECONDS_BETWEEN_LINES = 8.0
 _ROWS = 12  # iterations that the table shows
 
 _COLUMNS = {

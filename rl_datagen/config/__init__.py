@@ -18,6 +18,7 @@ from rl_datagen.config.schema import (
     RenderConfig,
     ShardsConfig,
     SimConfig,
+    VerdictConfig,
     WarmStartConfig,
 )
 from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, VlaConfig
@@ -45,6 +46,7 @@ __all__ = [
     "ShardsConfig",
     "SimConfig",
     "SmallVlaConfig",
+    "VerdictConfig",
     "VlaConfig",
     "WarmStartConfig",
     "load_config",

@@ -66,10 +66,10 @@ class ZeroShotSection(Section):
 class CostSection(Section):
     """What ``--dry-run`` assumes, and nothing else reads."""
 
-    expert_env_steps: PositiveInt = 2_000_000
-    """Env steps sampled for one expert."""
-    trial_env_steps_per_second: PositiveFloat = 500
-    """Of a trial, on all its cores together."""
+    expert_env_steps: PositiveInt = 100_000
+    """Env steps of one expert, demonstrations, fine-tuning and verdicts together."""
+    trial_env_steps_per_second: PositiveFloat = 140
+    """Of a trial with one core, cloning included."""
     episode_steps: PositiveFloat = 150
     """Mean env steps of a successful episode."""
     attempts_per_episode: PositiveFloat = 1.5

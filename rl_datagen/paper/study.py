@@ -97,7 +97,8 @@ class _Study:
     def jobs(self) -> Iterator[Job]:
         config, tasks = self.config, len(self.config.tasks)
         for source in settings.EXPERTS:
-            resources = f"{tasks} trials of {estimate.trial_cores(config)} cores"
+            cores = estimate.trial_cores(config)
+            resources = f"{tasks} trials of {cores} core{'s' if cores > 1 else ''}"
             hours = estimate.experts_hours(config)
             gpus = f" and {hours.gpu * estimate.trial_cores(config) / hours.core:g} GPU"
             yield Job(

@@ -1,7 +1,6 @@
 """N simulators of one task as a Gymnasium vector environment whose action is a chunk."""
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float
 
+from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.sim.render import CAMERAS
@@ -91,7 +91,7 @@ class LiberoVectorEnv(VectorEnv):
         self._seed, self._num_episodes, self._image_size = seed, num_episodes, image_size
         self._num_started = 0
         self._slots = [_Slot(self.scene.simulator()) for _ in range(num_envs)]
-        cores = len(os.sched_getaffinity(0))
+        cores = num_cores()
         self._pool = ThreadPoolExecutor(min(num_threads or cores, num_envs))
         self._spaces = self._observation_spaces()
         self.single_observation_space = gym.spaces.Dict(self._spaces)
