@@ -27,7 +27,7 @@ from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
-from rl_datagen.tasks import SUITES, select_tasks
+from rl_datagen.tasks import SUITES, get_task, select_tasks
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 
@@ -121,6 +121,12 @@ def config_schema() -> None:
     print(json.dumps(Config.model_json_schema(), indent=2))
 
 
+def _announce(config: Config) -> None:
+    """Says at once what is to be done: PyTorch, Ray and the simulator take a while to load."""
+    task = get_task(config.task)
+    print(f"task     {task.id}: {task.instruction}", flush=True)
+
+
 @app.command()
 def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
@@ -128,6 +134,7 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     Starts from configs/quickstart.yaml; a second call continues after the last finished stage.
     """
     config = load_config(settings or [], base=QUICKSTART)
+    _announce(config)
     # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress
     from rl_datagen.quickstart.chain import quickstart as run
@@ -143,12 +150,13 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
 
 @app.command()
 def train(settings: Settings = None, fresh: Fresh = False) -> None:
-    """Make one task's expert: demonstrations, warm start, PPO, and success before and after.
+    """Make one task's expert: demonstrations, warm start, polishing, PPO if it is needed.
 
     A second call continues where the first one stopped; `quickstart` with the same settings goes on
     to the dataset.
     """
     config = load_config(settings or [])
+    _announce(config)
     from rl_datagen.cli.progress import show_progress
     from rl_datagen.quickstart.chain import train as run
 

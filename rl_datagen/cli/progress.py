@@ -1,10 +1,11 @@
 """How far a run is: bars and a table on a terminal, one line per event elsewhere."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -14,6 +15,7 @@ from rich.table import Table
 from rl_datagen.quickstart.run import Progress
 
 _SECONDS_BETWEEN_LINES = 8.0
+_SECONDS_OF_SILENCE = 10.0
 _ROWS = 12  # iterations that the table shows
 
 _COLUMNS = {
@@ -32,7 +34,8 @@ def show_progress() -> Generator[Progress]:
     """Yields the kind of progress that suits standard output."""
     console = Console()
     if not console.is_terminal:
-        yield _Lines()
+        with _Lines() as lines:
+            yield lines
         return
     bars = _BarsWithTable(
         TextColumn("{task.description:16}"),
@@ -103,21 +106,42 @@ class _Lines:
     """A line when a stage begins, now and then while it runs, and when it ends."""
 
     def __init__(self) -> None:
-        self._stage, self._total, self._done, self._last = "", 0, 0, 0.0
+        self._stage, self._total, self._done, self._last = "", 0, 0, time.monotonic()
+        self._begin = self._last
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
 
     def start(self, stage: str, total: int) -> None:
-        self._stage, self._total, self._done, self._last = stage, total, 0, time.monotonic()
-        print(f"{stage}: begins ({total})", flush=True)
+        self._stage, self._total, self._done, self._begin = stage, total, 0, time.monotonic()
+        self._say(f"{stage}: begins ({total})")
 
     def advance(self, units: int = 1, detail: str = "") -> None:
         self._done += units
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            print(f"{self._stage}: {self._done}/{self._total} {detail}".rstrip(), flush=True)
+            self._say(f"{self._stage}: {self._done}/{self._total} {detail}".rstrip())
 
     def iteration(self, row: dict[str, Any]) -> None:
+        self._done = row["iteration"]
         cells = " ".join(f"{heading}={cell}" for heading, cell in _cells(row).items() if cell)
-        print(f"{self._stage}: {row['iteration']}/{self._total} {cells}", flush=True)
+        self._say(f"{self._stage}: {row['iteration']}/{self._total} {cells}")
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
-        print(f"{stage}: done in {seconds:.0f} s: {detail}", flush=True)
+        self._stage = ""
+        self._say(f"{stage}: done in {seconds:.0f} s: {detail}".rstrip(": "))
+
+    def _beat(self) -> None:
+        """Says after every ten seconds without a line that the stage is still at work."""
+        while not self._ended.wait(1):
+            if self._stage and time.monotonic() - self._last >= _SECONDS_OF_SILENCE:
+                seconds = time.monotonic() - self._begin
+                self._say(f"{self._stage}: {self._done}/{self._total}, {seconds:.0f} s")
+
+    def _say(self, line: str) -> None:
+        self._last = time.monotonic()
+        print(line, flush=True)

@@ -29,11 +29,12 @@ from rl_datagen.quickstart.verdict import score
 
 def demonstrations(run: Run) -> Summary:
     """Stage 1: replays the human demonstration and amplifies it."""
-    settings, scene = run.config.demos, run.scene
+    settings = run.config.demos
+    run.progress.start("demonstrations", settings.num_episodes)
+    scene = run.scene
     human = load_human_demonstration(run.task)
     policy = AmplifiedPolicy([human], scene, settings.action_noise)
     num_shipped = min(settings.num_shipped_init_states, held_back_indices(scene, run.config).start)
-    run.progress.start("demonstrations", settings.num_episodes)
     episodes, attempts = gather(
         policy,
         scene,

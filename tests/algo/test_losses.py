@@ -104,14 +104,15 @@ def make_batch(*overrides, kind="diffusion"):
 
 @pytest.fixture
 def batch():
-    """A chain of two steps."""
-    return make_batch("policy.num_denoising_steps=2")
+    """A chain of two steps from standard normal noise."""
+    full = ("policy.sampling_eta=1", "policy.sampling_temperature=1")
+    return make_batch("policy.num_denoising_steps=2", *full)
 
 
 @pytest.fixture(params=["ddim", "ddpm", "one step", "gaussian"])
 def any_batch(request):
     """Every kind of chain in turn."""
-    ddpm = ("num_train_timesteps=7", "num_denoising_steps=7", "sampler=ddpm")
+    ddpm = ("num_train_timesteps=7", "num_denoising_steps=7", "sampler=ddpm", "sampling_eta=1")
     return {
         "ddim": lambda: make_batch(),
         "ddpm": lambda: make_batch(*(f"policy.{setting}" for setting in ddpm)),

@@ -1,4 +1,5 @@
 import io
+import time
 
 from rich.console import Console
 
@@ -36,3 +37,15 @@ def test_a_table_on_a_terminal(monkeypatch):
     assert "clipped" in shown
     assert "0.0123" in shown
     assert "62.5%" in shown
+
+
+def test_a_stage_that_says_nothing_is_spoken_for(capsys, monkeypatch):
+    monkeypatch.setattr("rl_datagen.cli.progress._SECONDS_OF_SILENCE", 0.0)
+    with show_progress() as progress:
+        progress.start("dppo", 8)
+        progress.iteration(ROW)
+        time.sleep(2.5)
+        progress.finish("dppo", "", 3.0)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("dppo: 2/8, ") for line in lines[2:])
+    assert lines[-1] == "dppo: done in 3 s"

@@ -51,7 +51,7 @@ def test_log_prob_equals_torch_distributions_at_every_step(either, observation):
     condition = either.encode(observation)
     for i in range(either.num_chain_steps):
         k = torch.full((6,), either.num_chain_steps - i)
-        mean, std = either.posterior(chain[:, i], condition, k, 1.0)
+        mean, std = either.posterior(chain[:, i], condition, k, either.sampling_eta)
         std = std.clamp(min=either.min_log_prob_std).expand_as(mean)
         density = torch.distributions.Normal(mean, std)
         expected = density.log_prob(chain[:, i + 1])[:, :3].clamp(min=MIN_LOG_PROB)

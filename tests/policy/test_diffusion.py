@@ -32,13 +32,27 @@ def test_no_ceiling_cuts_the_gradient_near_the_mean(stats, observation, floor):
     assert policy.denoiser.exit.bias.grad.abs().min() > 0
 
 
+def test_exploration_begins_with_less_noise(make, observation):
+    cool, plain = make(), make("policy.sampling_temperature=1")
+    noise = noise_for(cool)
+    chain = cool.explore(observation, noise)[0]
+    torch.testing.assert_close(chain[:, 0], 0.5 * noise[:, 0])
+    torch.testing.assert_close(plain.explore(observation, noise)[0][:, 0], noise[:, 0])
+    # The density of a step does not depend on where its chain began.
+    torch.testing.assert_close(
+        cool.chain_log_prob(observation, chain), plain.chain_log_prob(observation, chain)
+    )
+
+
 def test_exploration_noise_is_floored_and_clamped(policy, observation):
     noise = noise_for(policy)
     noise[:, 1:] = 100.0
     chain = policy.explore(observation, noise)[0]
     noise[:, 1:] = 0.0
     base = policy.explore(observation, noise)[0]
-    first_std = policy.schedule.posterior(noise[:, 0], noise[:, 0], torch.full((6,), 5), 1.0)[1]
+    k = torch.full((6,), 5)
+    std = policy.schedule.posterior(noise[:, 0], noise[:, 0], k, policy.sampling_eta)[1]
+    first_std = std.clamp(min=policy.min_sampling_std)
     torch.testing.assert_close((chain - base)[:, 1], (3 * first_std).expand(6, 4, 7))
 
 
@@ -49,7 +63,12 @@ def test_a_single_denoising_step_is_finite(stats, observation):
 
 
 def test_ddpm_explores_over_all_training_steps(make, observation):
-    settings = ("num_train_timesteps=20", "num_denoising_steps=20", "sampler=ddpm")
+    settings = (
+        "num_train_timesteps=20",
+        "num_denoising_steps=20",
+        "sampler=ddpm",
+        "sampling_eta=1",
+    )
     policy = make(*(f"policy.{setting}" for setting in settings))
     chain, log_prob = policy.explore(observation, noise_for(policy))
     assert chain.shape == (6, 21, 4, 7)
@@ -60,6 +79,8 @@ def test_a_sampler_with_noise_may_evaluate(make, observation):
     policy = make(
         "policy.evaluation_eta=1",
         "policy.evaluation_temperature=1",
+        "policy.sampling_eta=1",
+        "policy.sampling_temperature=1",
         "policy.min_sampling_denoising_std=1e-6",
     )
     noise = noise_for(policy)

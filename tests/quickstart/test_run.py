@@ -85,7 +85,8 @@ def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkey
     def make(stage):
         def run_stage(run):
             ran.append(stage)
-            for folder in (run.demos, run.warm_expert, run.expert, run.dataset):
+            folders = (run.demos, run.warm_expert, run.polished, run.expert, run.dataset)
+            for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
             return {}
 
@@ -95,16 +96,16 @@ def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkey
     monkeypatch.setattr(chain, "STAGES", {stage: make(stage) for stage in names})
     config = load_config([f"output_dir={tmp_path}"])
     run = chain.train(config, Silent())
-    assert ran == names[:5]
+    assert ran == names[:7]
     run.mark("collect", {})
     chain.train(config, Silent())
-    assert ran == names[:5]  # nothing was left to do
+    assert ran == names[:7]  # nothing was left to do
     run.forget("dppo")
     chain.train(config, Silent())
-    assert ran[5:] == names[3:5]
+    assert ran[7:] == names[4:7]
     assert not run.finished("collect")
     assert chain.train(config, Silent(), fresh=True).finished("evaluate_after")
-    assert ran[7:] == names[:5]
+    assert ran[10:] == names[:7]
 
 
 def test_a_second_process_at_the_same_run_is_refused(tmp_path):
