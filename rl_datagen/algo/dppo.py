@@ -167,10 +167,9 @@ class DPPO(PPO):
         has not yet confirmed the previous weights.
         """
         weights = self._weights()
+        state = weights if self._samples_here else ray.put(weights)
         self.env_runner_group.foreach_env_runner(
-            "set_state",
-            kwargs={"state": weights if self._samples_here else ray.put(weights)},
-            local_env_runner=self._samples_here,
+            partial(_receive, state=state), local_env_runner=self._samples_here
         )
 
     @property
@@ -294,9 +293,16 @@ def to_rllib(
 
 
 def _update(learner: Any, episodes: Any, **kwargs: Any) -> Any:
-    if isinstance(episodes, ray.ObjectRef):
-        episodes = ray.get(episodes)
-    return learner.update(episodes=episodes, **kwargs)
+    return learner.update(episodes=_fetched(episodes), **kwargs)
+
+
+def _receive(env_runner: Any, state: Any) -> None:
+    env_runner.set_state(_fetched(state))
+
+
+def _fetched(value: Any) -> Any:
+    """Returns what went through the object store, or came directly."""
+    return ray.get(value) if isinstance(value, ray.ObjectRef) else value
 
 
 def _sample_cohort(env_runner: Any, iteration: int) -> Cohort:
