@@ -16,6 +16,7 @@ and a JSON object with ``tasks``, ``reached`` (95 of 100), ``core_minutes_median
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -26,6 +27,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import psutil
 
 TASKS = (
     *("libero_spatial/2", "libero_spatial/9", "libero_object/3", "libero_goal/0", "libero_goal/5"),
@@ -99,17 +102,23 @@ def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
         *KINDS[kind],
         *(f"task={task}", f"name={name}", f"output_dir={outputs}", "algo.num_env_runners=0"),
     ]
+    spent = outputs / "expert_cost" / f"{name}.seconds"  # by calls that were cut off, too
+    before = float(spent.read_text()) if spent.exists() else 0.0
     # Processes whose parent ends become this one's children, so that their time is counted too.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # an expert takes one core
     begin = time.monotonic()
     with log.open("a", encoding="utf-8") as file:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # an expert takes one core
-        subprocess.run(command, check=True, stdout=file, stderr=file, env=environment)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        while process.poll() is None:
+            spent.write_text(str(before + seconds_so_far()))
+            time.sleep(10)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: see {log}")
     reap()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = outputs / "expert_cost" / f"{name}.json"  # of earlier, interrupted calls
-    before = json.loads(spent.read_text()) if spent.exists() else 0.0
     seconds = before + usage.ru_utime + usage.ru_stime
+    spent.write_text(str(seconds))
     stages = {
         path.stem: json.loads(path.read_text())
         for path in (outputs / "runs" / name / "stages").glob("*.json")
@@ -122,6 +131,15 @@ def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
         "stages": {stage: values["seconds"] for stage, values in stages.items()},
         "verdict": last_verdict(stages),
     }
+
+
+def seconds_so_far() -> float:
+    """CPU time of the processes that are there, and of those that they have waited for."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def last_verdict(stages: dict[str, dict]) -> dict:
