@@ -11,8 +11,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 SHORT = (
     "name=short",
-    "demos.num_episodes=8",
-    "warm_start.num_updates=400",
+    "demos.num_episodes=16",
+    "warm_start.num_updates=800",
+    "polish.num_init_states=8",
+    "polish.num_updates=100",
+    "verdict.max_episodes=4",
     "evaluation.num_episodes=4",
     "algo.num_iterations=2",
     "algo.num_episodes_per_iteration=8",
@@ -57,7 +60,7 @@ def test_a_second_run_repeats_nothing(outputs):
     before = manifest.stat().st_mtime_ns
     result = rl_datagen("quickstart", *SHORT, cwd=outputs)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("already done") == 8
+    assert result.stdout.count("already done") == 10
     assert manifest.stat().st_mtime_ns == before
 
 
@@ -65,7 +68,7 @@ def test_a_run_that_lost_a_marker_continues_after_the_last_finished_stage(output
     (outputs / "outputs/runs/short/stages/report.json").unlink()
     result = rl_datagen("quickstart", *SHORT, cwd=outputs)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("already done") == 7
+    assert result.stdout.count("already done") == 9
 
 
 def test_another_configuration_is_refused(outputs):
