@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rl_datagen.cluster import map_units, ray_session
 from rl_datagen.collect.gather import gather, plan_episode
-from rl_datagen.config import AmplifyConfig
+from rl_datagen.config import AmplifyConfig, SimConfig
 from rl_datagen.core.errors import SimulatorError, UserError
 from rl_datagen.data.card import write_card
 from rl_datagen.data.trajectory import Trajectory
@@ -106,6 +106,7 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
     config, source = unit
     scene = load_scene(source.task, config.sim.backend)
     policy = amplified_policy(source, scene, config.action_noise)
+    num_after = policy.num_steps_after_success(config.num_steps_after_success)
     return gather(
         policy,
         scene,
@@ -115,10 +116,19 @@ def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[
         num_episodes=config.num_episodes,
         max_attempts=config.num_episodes * config.max_attempts_per_episode,
         source="amplified",
-        sim=config.sim,
+        sim=with_time_limit(policy, scene, config.sim, num_after),
         allow_fewer=True,
-        num_steps_after_success=policy.num_steps_after_success(config.num_steps_after_success),
+        num_steps_after_success=num_after,
     )
+
+
+def with_time_limit(
+    policy: AmplifiedPolicy, scene: Scene, sim: SimConfig, num_steps_after_success: int
+) -> SimConfig:
+    """Returns the settings with the time limit that attempts need, at most the benchmark's."""
+    benchmark = sim.max_episode_steps or scene.task.max_episode_steps
+    limit = policy.time_limit(benchmark, num_steps_after_success)
+    return sim.model_copy(update={"max_episode_steps": limit})
 
 
 def amplified_policy(

@@ -34,6 +34,8 @@ _PACE_SPREAD = 0.15
 # A demonstration that takes more of the time limit than this is acted out faster: its clone would
 # often be late, and may well be slower.
 _MAX_SHARE_OF_LIMIT = 0.7
+# An attempt that takes this many times as long as the demonstration has failed.
+_PATIENCE = 1.6
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
@@ -132,11 +134,13 @@ class Demonstrated:
     Attributes:
         segments: From ``analyse``.
         pace: Env steps of the demonstration per env step.
-        success: Whether the goal holds, from where it is first reached on.
+        num_steps_to_success: Env steps until the goal is first reached, at that pace.
+        success: Whether the goal holds, from there on.
     """
 
     segments: list[Segment]
     pace: float
+    num_steps_to_success: float
     success: Bool[np.ndarray, " S"]
 
     @classmethod
@@ -146,7 +150,7 @@ class Demonstrated:
         first = int(success.argmax()) if success.any() else len(success) - 1
         allowed = _MAX_SHARE_OF_LIMIT * scene.task.max_episode_steps
         pace = max(1.0, (first + 1) / allowed)
-        return cls(analyse(demonstration, scene), pace, success[first:])
+        return cls(analyse(demonstration, scene), pace, (first + 1) / pace, success[first:])
 
 
 class AmplifiedPolicy:
@@ -176,6 +180,16 @@ class AmplifiedPolicy:
         """
         ends = [np.flatnonzero(each.success[: at_most + 1]) for each in self._demonstrations]
         return min(int(end[-1]) if len(end) else 0 for end in ends)
+
+    def time_limit(self, benchmark: int, num_steps_after_success: int) -> int:
+        """Returns the env steps after which an attempt will not succeed any more.
+
+        Args:
+            benchmark: The task's time limit; never exceeded.
+            num_steps_after_success: As in ``rollout``.
+        """
+        longest = max(each.num_steps_to_success for each in self._demonstrations)
+        return min(benchmark, round(_PATIENCE * longest) + num_steps_after_success)
 
     def start(self, episode: int, simulator: Simulator, seed: int) -> None:
         """Begins an episode in the simulator's present state."""

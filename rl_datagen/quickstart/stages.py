@@ -10,7 +10,7 @@ from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
 from rl_datagen.cluster import ray_session
 from rl_datagen.collect import gather, gather_shard, render_dataset, write_videos
-from rl_datagen.collect.amplification import plan_attempt
+from rl_datagen.collect.amplification import plan_attempt, with_time_limit
 from rl_datagen.collect.experts import Experts
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.card import write_card
@@ -34,6 +34,7 @@ def demonstrations(run: Run) -> Summary:
     scene = run.scene
     human = load_human_demonstration(run.task)
     policy = AmplifiedPolicy([human], scene, settings.action_noise)
+    num_after = policy.num_steps_after_success(settings.num_steps_after_success)
     num_shipped = min(settings.num_shipped_init_states, held_back_indices(scene, run.config).start)
     episodes, attempts = gather(
         policy,
@@ -42,9 +43,9 @@ def demonstrations(run: Run) -> Summary:
         num_episodes=settings.num_episodes,
         max_attempts=settings.num_episodes * settings.max_attempts_per_episode,
         source="amplified",
-        sim=run.config.sim,
+        sim=with_time_limit(policy, scene, run.config.sim, num_after),
         on_episode=_count_successes(run),
-        num_steps_after_success=policy.num_steps_after_success(settings.num_steps_after_success),
+        num_steps_after_success=num_after,
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
         writer.append([replay(human, scene, run.config.sim)], num_attempts=1)
