@@ -40,6 +40,7 @@ SETTINGS = (
     "demos.max_attempts_per_episode=200",
     "warm_start.num_updates=20",
     "evaluation.num_episodes=1",
+    "polish.num_rounds=0",
     "algo.num_iterations=1",
     "algo.num_env_runners=1",
     "algo.num_envs_per_env_runner=2",
