@@ -15,7 +15,7 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
 from rl_datagen.quality import mean_squared_jerk
-from rl_datagen.quickstart.run import Run, Summary
+from rl_datagen.quickstart.run import Run, Summary, report_updates
 from rl_datagen.quickstart.verdict import score, score_of
 from rl_datagen.rollout import PlannedEpisode, rollout
 
@@ -40,11 +40,12 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
         attempts = _attempts(run, policies[-1], f"{stage}-{number}")
         num_env_steps += sum(len(episode) for episode in attempts)
         if not number:
-            rows.append(_row(run, policy, number, attempts, stage))
+            rows.append(_first_row(run, policy, attempts, stage))
         chosen = choose(attempts, settings.num_attempts)
         if not chosen:
             break
-        policies.append(_clone(run, policies[-1], chosen, f"{stage}-{number}"))
+        stream, report = f"{stage}-{number}", report_updates(run.progress)
+        policies.append(clone_own(policies[-1], chosen, run.config, stream, report=report))
         found = score(run, policies[-1], f"{stage}-{number + 1}")
         rows.append({"iteration": number + 1, **found.columns()})
         if found.verdict == "reliable":
@@ -55,14 +56,14 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
     return {"round": kept.pop("iteration"), "env_steps": num_env_steps} | kept
 
 
-def _row(
-    run: Run, policy: ChunkPolicy, number: int, attempts: list[Trajectory], stage: str
+def _first_row(
+    run: Run, policy: ChunkPolicy, attempts: list[Trajectory], stage: str
 ) -> dict[str, Any]:
-    """Judges the policy that made these attempts, by the first one from each init state."""
+    """Judges the policy to polish by the first of its attempts from each init state."""
     if policy.deterministic:  # it explored, which is not how it acts
-        return {"iteration": number, **score(run, policy, f"{stage}-{number}").columns()}
+        return {"iteration": 0, **score(run, policy, f"{stage}-0").columns()}
     first = attempts[:: run.config.polish.num_attempts]
-    return {"iteration": number, **score_of(first, run.config.verdict.test).columns()}
+    return {"iteration": 0, **score_of(first, run.config.verdict.test).columns()}
 
 
 def choose(attempts: list[Trajectory], num_attempts: int) -> list[Trajectory]:
@@ -109,14 +110,3 @@ def _again(plan: PlannedEpisode, attempt: int) -> PlannedEpisode:
         episode_id=f"{plan.episode_id}-{attempt}",
         seed=derive_seed(plan.seed, attempt),
     )
-
-
-def _clone(run: Run, policy: ChunkPolicy, chosen: list[Trajectory], stream: str) -> ChunkPolicy:
-    done = 0
-
-    def report(update: int, metrics: dict[str, Any]) -> None:
-        nonlocal done
-        run.progress.advance(update - done, f"loss {metrics['train_loss']:.4f}")
-        done = update
-
-    return clone_own(policy, chosen, run.config, stream, report=report)

@@ -211,6 +211,18 @@ class Run:
                 shutil.rmtree(folder)
 
 
+def report_updates(progress: Progress) -> Callable[[int, dict[str, Any]], None]:
+    """Returns what tells the progress of cloning, by gradient steps."""
+    done = 0
+
+    def report(update: int, metrics: dict[str, Any]) -> None:
+        nonlocal done
+        progress.advance(update - done, f"loss {metrics['train_loss']:.4f}")
+        done = update
+
+    return report
+
+
 def _read_settings(path: Path) -> dict[str, Any]:
     """Reads a configuration; a setting that is newer than the file has its default."""
     return load_config(base=path).model_dump(mode="json")

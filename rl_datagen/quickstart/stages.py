@@ -23,7 +23,7 @@ from rl_datagen.evaluation import evaluate, held_back_indices
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.polish import polish
-from rl_datagen.quickstart.run import Run, Summary
+from rl_datagen.quickstart.run import Run, Summary, report_updates
 from rl_datagen.quickstart.verdict import score
 
 
@@ -61,14 +61,7 @@ def clone(run: Run) -> Summary:
     """Stage 2: behaviour cloning of the amplified demonstrations."""
     run.progress.start("warm_start", run.config.warm_start.num_updates)
     episodes = _amplified(run)
-    done = 0
-
-    def report(update: int, metrics: dict[str, float]) -> None:
-        nonlocal done
-        run.progress.advance(update - done, f"loss {metrics['train_loss']:.4f}")
-        done = update
-
-    policy, stats, metrics = warm_start(episodes, run.config, report=report)
+    policy, stats, metrics = warm_start(episodes, run.config, report=report_updates(run.progress))
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)
 
@@ -110,7 +103,7 @@ def fine_tune_expert(run: Run) -> Summary:
 def _is_reliable(run: Run) -> bool:
     """Whether the polished warm start needs no fine-tuning, and is the expert as it is."""
     algo = run.config.algo
-    if algo.patience != 0 or not algo.evaluation_interval or run.expert.exists():
+    if algo.patience != 0 or not algo.evaluation_interval:
         return False
     return run.summary("polish_before").get("verdict") == "reliable"
 
