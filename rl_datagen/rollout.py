@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.cores import num_cores
+from rl_datagen.core.errors import ConfigError
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.sim import InitialState, Scene, Simulator
 
@@ -92,6 +93,7 @@ def rollout(
     limit = sim.max_episode_steps or scene.task.max_episode_steps
     free = [scene.simulator() for _ in range(num_simulators)]
     queue = enumerate(plans)
+    _check_appearance(policy, scene)
     running: list[_Running] = []
     with ThreadPoolExecutor(num_threads or num_cores()) as threads:
         while True:
@@ -106,6 +108,17 @@ def rollout(
                 running.remove(episode)
                 free.append(episode.simulator)
                 yield _trajectory(episode, scene, source, sim.num_settle_steps)
+
+
+def _check_appearance(policy: Policy, scene: Scene) -> None:
+    """Refuses a policy that learnt from images whose textures were coloured otherwise."""
+    learnt = getattr(policy, "appearance", None)
+    if getattr(policy, "image_size", None) and learnt not in (None, scene.appearance):
+        raise ConfigError(
+            f"sim.appearance is '{scene.appearance}', but the policy learnt from images with the "
+            f"appearance '{learnt}', in which textures are coloured otherwise (libero_object's "
+            f"floor, for one, is dark in 'mujoco'). Give sim.appearance={learnt}, or train it anew."
+        )
 
 
 def _start(

@@ -91,7 +91,7 @@ def _images(
     from rl_datagen.sim import load_scene, replay  # state mode needs no simulator here
 
     wanted = set(begins.tolist())
-    scene = load_scene(get_task(config.task), config.sim.backend)
+    scene = load_scene(get_task(config.task), **config.sim.scene())
     frames = [
         simulator.images(config.policy.image_size)
         for step, simulator in enumerate(replay(trajectory, scene))

@@ -316,7 +316,7 @@ def _env_config(
     return {
         "task": config.task,
         "action_steps": config.policy.action_steps,
-        "backend": config.sim.backend,
+        **config.sim.scene(),
         "num_settle_steps": config.sim.num_settle_steps,
         "max_episode_steps": max_episode_steps or config.sim.max_episode_steps,
         "init_state_indices": indices,

@@ -69,6 +69,10 @@ def render(
     encoding: Annotated[
         Literal["png", "jpeg"], typer.Option(help="PNG is lossless; JPEG a fifth of its size.")
     ] = "png",
+    appearance: Annotated[
+        Literal["original", "mujoco"],
+        typer.Option(help="Textures as in LIBERO's own data, or as MuJoCo reads them since 3.3.3."),
+    ] = "original",
     episodes: Annotated[
         int | None,
         typer.Option(min=1, help="Only the first so many of each task.", show_default=False),
@@ -84,7 +88,9 @@ def render(
 
     An episode whose replay is not what was recorded is named and gets no images.
     """
-    settings = RenderConfig(num_episodes=episodes, image_size=size, encoding=encoding)
+    settings = RenderConfig(
+        num_episodes=episodes, image_size=size, encoding=encoding, appearance=appearance
+    )
     show_rendering(dataset, settings, task, workers)
     Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)
 

@@ -104,7 +104,7 @@ def _run(
 def amplify_task(unit: tuple[AmplifyConfig, DemonstrationSource]) -> tuple[list[Trajectory], int]:
     """Returns the successful episodes of one task, and the attempts they took."""
     config, source = unit
-    scene = load_scene(source.task, config.sim.backend)
+    scene = load_scene(source.task, **config.sim.scene())
     policy = amplified_policy(source, scene, config.action_noise)
     num_after = policy.num_steps_after_success(config.num_steps_after_success)
     return gather(

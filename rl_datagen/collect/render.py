@@ -14,6 +14,7 @@ import pyarrow as pa
 from rl_datagen.cluster import map_units, ray_session
 from rl_datagen.config import RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
+from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_images, read_trajectories, rendered_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
 from rl_datagen.data.manifest import Manifest, Shard
@@ -108,6 +109,7 @@ def render_dataset(
             writer.append_images(tables, shard=unit.shard)
             refused += sentences
             on_episodes(len(unit.trajectories))
+    write_card(dataset)
     num_images = 2 * sum(row["length"] for row in chosen)
     return RenderReport(len(chosen) - len(refused), num_images, tuple(refused))
 
@@ -137,13 +139,16 @@ def first_episodes(
 
 
 def _refuse_other(episode: RenderedEpisode, settings: RenderConfig) -> None:
-    there, wanted = (len(episode.agentview[0]), episode.encoding), settings.image_size
-    if there != (wanted, settings.encoding):
+    size, wanted = len(episode.agentview[0]), settings.image_size
+    there = (size, episode.encoding, episode.appearance)
+    if there != (wanted, settings.encoding, settings.appearance):
         raise DatasetError(
-            f"The dataset's images are {there[1]} of {there[0]} x {there[0]} pixels, and "
-            f"{settings.encoding} of {wanted} x {wanted} are asked for; one dataset has one kind. "
-            f"Go on with --size {there[0]} --encoding {there[1]}, or render a copy of the dataset "
-            "from before it had images (`rl-datagen dataset merge COPY DATASET --no-images`)."
+            f"The dataset's images are {there[1]} of {size} x {size} pixels with the appearance "
+            f"'{there[2]}', and {settings.encoding} of {wanted} x {wanted} with the appearance "
+            f"'{settings.appearance}' are asked for; one dataset has one kind. Go on with --size "
+            f"{size} --encoding {there[1]} --appearance {there[2]}, or render a copy of the "
+            "dataset from before it had images (`rl-datagen dataset merge COPY DATASET "
+            "--no-images`)."
         )
 
 
@@ -225,11 +230,12 @@ def render_replay(
         DatasetError: None does.
     """
     *others, last = backends
+    look = settings.appearance
     task = get_task(trajectory.task)
     for backend in others:
         with suppress(DatasetError):
-            return render_episode(trajectory, load_scene(task, backend), settings)
-    return render_episode(trajectory, load_scene(task, last), settings)
+            return render_episode(trajectory, load_scene(task, backend, look), settings)
+    return render_episode(trajectory, load_scene(task, last, look), settings)
 
 
 def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:
@@ -246,4 +252,5 @@ def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig)
     """
     frames = [simulator.images(settings.image_size) for simulator in replay(trajectory, scene)]
     agentview, wrist = (np.stack([f[name] for f in frames]) for name in ("agentview", "wrist"))
-    return RenderedEpisode(trajectory.episode_id, agentview, wrist, settings.encoding)
+    name, encoding = trajectory.episode_id, settings.encoding
+    return RenderedEpisode(name, agentview, wrist, encoding, scene.appearance)

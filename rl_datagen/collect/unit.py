@@ -90,7 +90,7 @@ class ShardUnit:
 def collect_shard(unit: ShardUnit) -> _Episodes | str:
     """Returns the shard's episodes and the attempts they took, or a sentence that says why not."""
     config = unit.config
-    scene = load_scene(unit.task, config.sim.backend)
+    scene = load_scene(unit.task, **config.sim.scene())
     try:
         if config.source == "human":
             return _replay(unit, scene)

@@ -4,7 +4,7 @@ PPO settings are spelled as RLlib spells them, denoising ones as DPPO spells the
 (arXiv:2409.00588). Lengths of time are in env steps (20 Hz) or decisions (one action chunk).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -39,16 +39,38 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class SceneSettings(TypedDict):
+    """What ``sim.load_scene`` takes besides the task; see ``SimConfig``."""
+
+    backend: Literal["exact", "fast", "stock"]
+    appearance: Literal["original", "mujoco"]
+    render_backend: Literal["culled", "stock"]
+
+
 class SimConfig(Section):
     """How LIBERO is stepped."""
 
     backend: Literal["exact", "fast", "stock"] = "exact"
     """``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, not bit-identical;
     ``stock``: LIBERO's own ``env.step``."""
+    appearance: Literal["original", "mujoco"] = "original"
+    """How textures are coloured. ``original``: as in every published LIBERO dataset; ``mujoco``: as
+    MuJoCo reads them from 3.3.3 on, with dark floors in libero_object."""
+    render_backend: Literal["culled", "stock"] = "culled"
+    """``culled``: under software GL, only the triangles that show are drawn, which gives the same
+    images sooner; ``stock``: MuJoCo's own renderer, as on every GPU."""
     num_settle_steps: Count = 10
     """Env steps of doing nothing after a reset, before the episode begins."""
     max_episode_steps: PositiveInt | None = None
     """Time limit in env steps; null takes the suite's (220 to 520)."""
+
+    def scene(self) -> "SceneSettings":
+        """Returns the settings that ``sim.load_scene`` takes."""
+        return {
+            "backend": self.backend,
+            "appearance": self.appearance,
+            "render_backend": self.render_backend,
+        }
 
 
 class DemosConfig(Section):
@@ -408,6 +430,8 @@ class RenderConfig(Section):
     """Height and width of both cameras' images, in pixels."""
     encoding: Literal["png", "jpeg"] = "png"
     """``png`` is lossless; ``jpeg`` is about a fifth of its size."""
+    appearance: Literal["original", "mujoco"] = "original"
+    """How textures are coloured; see ``sim.appearance``. A dataset has one."""
 
 
 class ShardsConfig(Section):

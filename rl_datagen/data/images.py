@@ -1,11 +1,12 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
 import io
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -15,10 +16,24 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rl_datagen.core.storage import atomic_path
-from rl_datagen.data.schema import IMAGES_SCHEMA
+from rl_datagen.data.schema import APPEARANCE_KEY, CAMERAS, IMAGES_SCHEMA
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 
+_HUGGING_FACE = json.dumps(
+    {
+        "info": {
+            "features": {
+                "episode_id": {"dtype": "string", "_type": "Value"},
+                "step": {"dtype": "int32", "_type": "Value"},
+                **{camera: {"_type": "Image"} for camera in CAMERAS},
+            }
+        }
+    }
+)
+"""What makes ``datasets`` decode the images."""
+
 Encoding = Literal["png", "jpeg"]
+Appearance = Literal["original", "mujoco"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +45,14 @@ class RenderedEpisode:
         agentview: RGB, upright.
         wrist: RGB, upright.
         encoding: PNG is lossless; JPEG is about a fifth of its size.
+        appearance: How textures are coloured; see ``SimConfig``.
     """
 
     episode_id: str
     agentview: UInt8[np.ndarray, "T H W 3"]
     wrist: UInt8[np.ndarray, "T H W 3"]
     encoding: Encoding = "png"
+    appearance: Appearance = "original"
 
 
 def images_table(episode: RenderedEpisode) -> pa.Table:
@@ -48,7 +65,13 @@ def images_table(episode: RenderedEpisode) -> pa.Table:
             "agentview": [encode_image(image, episode.encoding) for image in episode.agentview],
             "wrist": [encode_image(image, episode.encoding) for image in episode.wrist],
         },
-        schema=IMAGES_SCHEMA,
+        schema=IMAGES_SCHEMA.with_metadata(
+            {
+                **IMAGES_SCHEMA.metadata,
+                APPEARANCE_KEY: episode.appearance,
+                "huggingface": _HUGGING_FACE,
+            }
+        ),
     )
 
 
@@ -59,9 +82,18 @@ def decode_images(table: pa.Table) -> RenderedEpisode:
         for camera in ("agentview", "wrist")
     )
     is_png = table["agentview"][0].as_py().startswith(b"\x89PNG")
-    return RenderedEpisode(
-        table["episode_id"][0].as_py(), agentview, wrist, "png" if is_png else "jpeg"
-    )
+    encoding = "png" if is_png else "jpeg"
+    name = table["episode_id"][0].as_py()
+    return RenderedEpisode(name, agentview, wrist, encoding, appearance_of(table))
+
+
+def appearance_of(table: pa.Table) -> Appearance:
+    """Returns how textures are coloured in rows of an images file.
+
+    Files from before this was recorded are as MuJoCo colours them.
+    """
+    metadata = table.schema.metadata or {}
+    return cast("Appearance", metadata.get(APPEARANCE_KEY.encode(), b"mujoco").decode())
 
 
 def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:

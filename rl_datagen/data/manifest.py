@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -67,12 +67,22 @@ class Manifest(_Entry):
         config: The resolved configuration.
         provenance: Code, versions and hardware of the first writer.
         shards: In the order of the 130 tasks, whichever was finished first.
+        appearance: How the textures of its images are coloured; see ``SimConfig``. None: there are
+            none, or they are from before this was recorded.
     """
 
     schema_version: int = SCHEMA_VERSION
     config: dict[str, Any]
     provenance: dict[str, Any]
     shards: tuple[Shard, ...] = ()
+    appearance: Literal["original", "mujoco"] | None = None
+
+    @property
+    def images_appearance(self) -> str | None:
+        """How the textures of its images are coloured; None: there are no images."""
+        if not any(shard.images for shard in self.shards):
+            return None
+        return self.appearance or "mujoco"
 
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the dataset."""

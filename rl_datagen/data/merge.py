@@ -69,6 +69,7 @@ def merge(
     """
     taken = _count([_open(path, weight) for path, weight in inputs])
     _refuse_repetition(taken)
+    appearance = _common_appearance(taken) if images else None
     parts: Counter[str] = Counter()
     with DatasetWriter(out, config={"merge": _identity(taken, images)}) as writer:
         for source in taken:
@@ -79,7 +80,7 @@ def merge(
                 parts[shard.task] += bool(rows)
                 if rows and not writer.has_part(shard.task, part):
                     new = _copy_shard(source.path, shard, rows, out, part, images=images)
-                    writer.add(new, [row["episode_id"] for row in rows])
+                    writer.add(new, [row["episode_id"] for row in rows], appearance)
     write_card(out)
     return taken
 
@@ -124,6 +125,22 @@ def _refuse_repetition(inputs: Sequence[MergedInput]) -> None:
                     "Nothing was written. Leave one of them out, or collect one again with "
                     "another seed: an episode's id tells task, source, seed and number."
                 )
+
+
+def _common_appearance(inputs: Sequence[MergedInput]) -> str | None:
+    """Returns how the textures of all their images are coloured; None: they have none."""
+    owners: dict[str, MergedInput] = {}
+    for source in inputs:
+        if (look := source.manifest.images_appearance) is not None:
+            owners.setdefault(look, source)
+    if len(owners) > 1:
+        found = " and ".join(f"'{look}' in {source.path}" for look, source in owners.items())
+        raise DatasetError(
+            f"The images differ in their appearance: {found}. A VLA would take the colours of the "
+            "textures for part of the task. Nothing was written. Leave the images out "
+            "(--no-images) and render the mixture (`rl-datagen dataset render`)."
+        )
+    return next(iter(owners), None)
 
 
 def _identity(inputs: Sequence[MergedInput], images: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ SCHEMA_VERSION = 1
 """Raised by any change a reader must know of."""
 
 VERSION_KEY = "rl_datagen.schema_version"
+APPEARANCE_KEY = "rl_datagen.appearance"
 """Key of the schema version in a Parquet file's metadata."""
 
 CAMERAS = ("agentview", "wrist")

@@ -20,7 +20,7 @@ from rl_datagen.core.errors import DatasetError, first_line
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import package_versions, provenance
 from rl_datagen.data.dataset import read_episodes
-from rl_datagen.data.images import RenderedEpisode, images_table
+from rl_datagen.data.images import RenderedEpisode, appearance_of, images_table
 from rl_datagen.data.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -29,7 +29,7 @@ from rl_datagen.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from rl_datagen.data.schema import EPISODES_SCHEMA, IMAGES_SCHEMA, STEPS_SCHEMA
+from rl_datagen.data.schema import EPISODES_SCHEMA, STEPS_SCHEMA
 from rl_datagen.data.shards import episode_row, steps_table, write_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.tasks import get_task
@@ -147,15 +147,16 @@ class DatasetWriter:
             shard = self._write_shard(new, part, expert, num_attempts)
             self.add(shard, [t.episode_id for t in new])
 
-    def add(self, shard: Shard, episode_ids: Sequence[str]) -> None:
+    def add(self, shard: Shard, episode_ids: Sequence[str], appearance: str | None = None) -> None:
         """Lists a shard whose files are in place.
 
         Args:
             shard: The shard.
             episode_ids: Its episodes, in the order of its row groups.
+            appearance: How the textures of its images are coloured, if it has any.
         """
         with writing(self.path):
-            self._replace((*self._manifest.shards, shard))
+            self._replace((*self._manifest.shards, shard), appearance)
         path = shard.steps.path
         self._places.update((name, (path, index)) for index, name in enumerate(episode_ids))
         logger.info(
@@ -198,12 +199,19 @@ class DatasetWriter:
                 f"Episode '{name}' is not in {shard.steps.path} of dataset {self.path}, or has "
                 "its images already."
             )
+        appearance = appearance_of(first)
+        if self._manifest.images_appearance not in (None, appearance):
+            raise DatasetError(
+                f"The images of dataset {self.path} have the appearance "
+                f"'{self._manifest.images_appearance}', those of episode '{name}' "
+                f"'{appearance}'; one dataset has one. Nothing was written."
+            )
         with writing(self.path):
-            num_rows = write_parquet(self.path / path, IMAGES_SCHEMA, chain([first], tables))
+            num_rows = write_parquet(self.path / path, first.schema, chain([first], tables))
             entry = describe_file(self.path, path, num_rows)
             images = sorted((*shard.images, entry), key=lambda entry: entry.path)
             shards[index] = shard.model_copy(update={"images": tuple(images)})
-            self._replace(tuple(shards))
+            self._replace(tuple(shards), appearance)
         logger.info("rendered dataset=%s images=%s frames=%d", self.path, path, num_rows)
 
     def close(self) -> None:
@@ -282,9 +290,11 @@ class DatasetWriter:
             num_attempts=num_attempts,
         )
 
-    def _replace(self, shards: tuple[Shard, ...]) -> None:
+    def _replace(self, shards: tuple[Shard, ...], appearance: str | None) -> None:
         shards = tuple(sorted(shards, key=lambda shard: (get_task(shard.task), _part(shard))))
-        manifest = self._manifest.model_copy(update={"shards": shards})
+        appearance = appearance or self._manifest.appearance
+        update = {"shards": shards, "appearance": appearance}
+        manifest = self._manifest.model_copy(update=update)
         write_manifest(self.path, manifest)
         self._manifest = manifest
 

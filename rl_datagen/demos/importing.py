@@ -182,7 +182,7 @@ def replay_task(unit: tuple[ImportConfig, DemonstrationSource, Collection[str]])
         Their episodes, and one sentence for each demonstration that is malformed.
     """
     config, source, present = unit
-    scene = load_scene(source.task, config.sim.backend)
+    scene = load_scene(source.task, **config.sim.scene())
     demonstrations, problems = source.read(scene)
     _refuse(config, problems)
     episodes: list[Trajectory] = []

@@ -246,7 +246,7 @@ _OPEN: dict[str, Policy] = {}
 def run_unit(unit: EvaluationUnit) -> UnitResult:
     """Runs a unit's episodes; what a worker does."""
     source = ray.get(unit.source) if isinstance(unit.source, ray.ObjectRef) else unit.source
-    scene, result = load_scene(unit.task, unit.config.sim.backend), UnitResult()
+    scene, result = load_scene(unit.task, **unit.config.sim.scene()), UnitResult()
     left = list(unit.indices)
     try:
         with _opened(source, unit.config) as policy:

@@ -61,6 +61,7 @@ class Episodes:
     ) -> None:
         self.dataset, self.drop_noops, self.rendered_only = dataset, drop_noops, rendered_only
         self.image_size = (0, 0)  # height and width in pixels, once read
+        self.appearance: str | None = None  # how textures are coloured, once read
         shards = read_manifest(dataset).shards
         present = {shard.task for shard in shards if shard.images or not rendered_only}
         selected = [task for task in select_tasks(selector) if task.id in present]
@@ -120,7 +121,14 @@ class Episodes:
                 f"those before it {self.image_size[0]} x {self.image_size[1]}. One export has one "
                 "size: export tasks of one size at a time (--task), or render all of them again."
             )
-        self.image_size = (size[0], size[1])
+        if self.appearance not in (None, rendered.appearance):
+            raise DatasetError(
+                f"The images of episode '{rendered.episode_id}' have the appearance "
+                f"'{rendered.appearance}', those before it '{self.appearance}'. One export has "
+                "one: render the dataset again (`rl-datagen dataset merge COPY DATASET "
+                "--no-images`, then `rl-datagen dataset render COPY`)."
+            )
+        self.image_size, self.appearance = (size[0], size[1]), rendered.appearance
 
 
 def without_noops(

@@ -21,17 +21,20 @@ class ChunkActor:
     Args:
         policy: The policy; put into evaluation mode.
         explore: Sample as in training, with noise at every denoising step.
+        appearance: How the textures of the images it was trained on were coloured; None: unknown.
 
     Attributes:
         image_size: Height and width of the images it looks at; None in state mode.
     """
 
-    def __init__(self, policy: ChunkPolicy, *, explore: bool = False) -> None:
+    def __init__(
+        self, policy: ChunkPolicy, *, explore: bool = False, appearance: str | None = None
+    ) -> None:
         self.policy = policy.eval()
         self.action_steps = policy.config.action_steps
         pixels = policy.config.mode == "pixel"
         self.image_size = policy.config.image_size if pixels else None
-        self._explore = explore
+        self._explore, self.appearance = explore, appearance
         self._generators: dict[int, torch.Generator] = {}
 
     def start(self, episode: int, simulator: Any, seed: int) -> None:

@@ -73,7 +73,13 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
             it is an expert of another task.
     """
     policy, _, _ = load_policy(path, task=task)
-    return ChunkActor(policy, explore=explore)
+    return ChunkActor(policy, explore=explore, appearance=_appearance(Path(path)))
+
+
+def _appearance(folder: Path) -> str:
+    """Returns how textures were coloured when an expert was trained: once, only as MuJoCo does."""
+    settings = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
+    return (settings.get("sim") or {}).get("appearance", "mujoco")
 
 
 def load_policy(

@@ -122,7 +122,7 @@ class Run:
         """Its compiled scene."""
         from rl_datagen.sim import load_scene  # only where simulators run
 
-        return load_scene(self.task, self.config.sim.backend)
+        return load_scene(self.task, **self.config.sim.scene())
 
     @property
     def time_limit(self) -> int | None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Backend = Literal["exact", "fast", "stock"]
+Appearance = Literal["original", "mujoco"]
+RenderBackend = Literal["culled", "stock"]
 
 
 def _import_robosuite() -> None:
@@ -87,9 +89,11 @@ with warnings.catch_warnings():
     from robosuite.utils.transform_utils import axisangle2quat, quat2mat
 
 __all__ = [
+    "Appearance",
     "Backend",
     "ControllerSnapshot",
     "InitialState",
+    "RenderBackend",
     "Scene",
     "load_scene",
     "make_stock_env",
@@ -266,6 +270,8 @@ class Scene:
     Attributes:
         task: The task.
         backend: How its simulators step.
+        appearance: How its textures are coloured.
+        render_backend: What draws its images.
         model: MuJoCo's model, with the fixtures where the compiler left them. Never written to.
         fixtures: Body name of each fixture.
         objects_of_interest: The objects the task's BDDL file names as relevant.
@@ -273,8 +279,17 @@ class Scene:
         body_ids: Body by MuJoCo's or LIBERO's name; of a region, the body it is fixed to.
     """
 
-    def __init__(self, task: Task, backend: Backend, shared: "_Compiled") -> None:
+    def __init__(
+        self,
+        task: Task,
+        shared: "_Compiled",
+        backend: Backend,
+        appearance: Appearance,
+        render_backend: RenderBackend,
+    ) -> None:
         self.task, self.backend = task, backend
+        self.appearance: Appearance = appearance
+        self.render_backend: RenderBackend = render_backend
         self.model: mujoco.MjModel = shared.model
         self.fixtures = shared.fixtures
         self.fixture_ids = shared.fixture_ids
@@ -364,7 +379,12 @@ _CACHE_SIZE = 2  # a model is 110 to 380 MB
 _LOCK = threading.Lock()
 
 
-def load_scene(task: Task, backend: Backend = "exact") -> Scene:
+def load_scene(
+    task: Task,
+    backend: Backend = "exact",
+    appearance: Appearance = "original",
+    render_backend: RenderBackend = "culled",
+) -> Scene:
     """Returns a task's scene, compiling it (3 to 7 s) unless this process has done so lately.
 
     Args:
@@ -372,6 +392,10 @@ def load_scene(task: Task, backend: Backend = "exact") -> Scene:
         backend: ``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, but its
             rounding differs and contact-rich episodes drift apart from LIBERO's; ``stock``:
             LIBERO's own ``env.step``.
+        appearance: ``original``: textures as MuJoCo read them up to 3.3.2, which is how all
+            published LIBERO data looks; ``mujoco``: as this MuJoCo reads them.
+        render_backend: ``culled``: the fastest renderer whose images are MuJoCo's own; ``stock``:
+            MuJoCo's.
 
     Raises:
         SimulatorError: A file of the task is damaged or missing.
@@ -383,7 +407,7 @@ def load_scene(task: Task, backend: Backend = "exact") -> Scene:
             _CACHE[task.id] = _compile(task)
         _CACHE.move_to_end(task.id)
         compiled = _CACHE[task.id]
-    return Scene(task, backend, compiled)
+    return Scene(task, compiled, backend, appearance, render_backend)
 
 
 def _compile(task: Task) -> _Compiled:

@@ -180,7 +180,8 @@ class Simulator(ABC):
         Args:
             size: Height and width in pixels.
         """
-        return {name: self.render(name, size, size) for name in rendering.CAMERAS}
+        images = self._render(tuple(rendering.CAMERAS), size, size)
+        return {str(camera): image for camera, image in images.items()}
 
     def render(
         self, camera: rendering.Camera, height: int, width: int
@@ -190,6 +191,11 @@ class Simulator(ABC):
         Raises:
             MachineError: This machine lacks a GL library.
         """
+        return self._render((camera,), height, width)[camera]
+
+    def _render(
+        self, cameras: tuple[rendering.Camera, ...], height: int, width: int
+    ) -> dict[rendering.Camera, UInt8[np.ndarray, "H W 3"]]:
         assert self.init is not None, "reset the simulator before rendering"
-        pose = (self._render_qpos, self.init.fixture_poses, self._lamps_on)
-        return rendering.render(self.scene, camera, height, width, *pose)
+        pose = rendering.Pose(self._render_qpos, self.init.fixture_poses, self._lamps_on)
+        return rendering.render(self.scene, cameras, height, width, pose)

@@ -15,7 +15,7 @@ from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.sim.render import CAMERAS
-from rl_datagen.sim.scene import Backend, InitialState, load_scene
+from rl_datagen.sim.scene import Appearance, Backend, InitialState, RenderBackend, load_scene
 from rl_datagen.sim.simulator import Simulator
 from rl_datagen.tasks import Task
 
@@ -53,7 +53,9 @@ class LiberoVectorEnv(VectorEnv):
         action_steps: Env steps per action.
         mode: ``state``: observe ``proprio`` and ``object_state``; ``pixel``: uint8 images of both
             cameras too, rendered once per action. The state is for the critic then.
-        backend: See ``load_scene``.
+        backend: See ``load_scene``, as for the next two.
+        appearance: How textures are coloured.
+        render_backend: What draws images.
         num_settle_steps: Env steps of doing nothing after a reset.
         max_episode_steps: Time limit in env steps; None takes the task's.
         init_state_indices: Shipped init states, taken in turn; None: newly drawn states.
@@ -73,6 +75,8 @@ class LiberoVectorEnv(VectorEnv):
         *,
         mode: Literal["state", "pixel"] = "state",
         backend: Backend = "exact",
+        appearance: Appearance = "original",
+        render_backend: RenderBackend = "culled",
         num_settle_steps: int = 10,
         max_episode_steps: int | None = None,
         init_state_indices: Sequence[int] | None = None,
@@ -83,7 +87,7 @@ class LiberoVectorEnv(VectorEnv):
     ) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.task, self.num_envs, self.action_steps, self.mode = task, num_envs, action_steps, mode
-        self.scene = load_scene(task, backend)
+        self.scene = load_scene(task, backend, appearance, render_backend)
         self.num_errors = 0
         self._num_settle_steps = num_settle_steps
         self._max_episode_steps = max_episode_steps or task.max_episode_steps

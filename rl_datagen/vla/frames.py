@@ -109,6 +109,7 @@ def write_frames(
             np.save(temporary / f"{name}.npy", np.concatenate(parts))
         info = {
             "image_size": episodes.image_size[0],
+            "appearance": episodes.appearance,
             "num_episodes": dict(sorted(sources.items())),
             "num_frames": report.num_frames,
             "tasks": [task.id for task in episodes.tasks],

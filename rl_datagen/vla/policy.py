@@ -37,11 +37,19 @@ class VlaPolicy:
         embeddings: Of the instructions it was trained on; others are embedded when first met.
         image_size: Height and width of the images it was trained on, as stored. It is shown images
             of that size, and reduces them to its own as in training.
+        appearance: How the textures of those images were coloured.
     """
 
-    def __init__(self, network: SmallVla, embeddings: Embeddings, image_size: int) -> None:
+    def __init__(
+        self,
+        network: SmallVla,
+        embeddings: Embeddings,
+        image_size: int,
+        appearance: str = "original",
+    ) -> None:
         self.network = network.eval()
         self.action_steps, self.image_size = network.config.action_steps, image_size
+        self.appearance = appearance
         self._embeddings = embeddings
         self._generators: dict[int, torch.Generator] = {}
         self._instructions: dict[int, str] = {}
@@ -117,4 +125,7 @@ def load_vla(folder: str | Path, *, device: str = "cpu") -> VlaPolicy:
     language_size = len(next(iter(embeddings.values())))
     network = SmallVla(config.model, NormStats.load(folder / NORM_STATS), language_size)
     load_weights(network, folder / WEIGHTS)
-    return VlaPolicy(network.to(device), embeddings, read_data(folder)["image_size"])
+    data = read_data(folder)
+    # Folders from before appearances were recorded were trained on MuJoCo's.
+    appearance = data.get("appearance", "mujoco")
+    return VlaPolicy(network.to(device), embeddings, data["image_size"], appearance)

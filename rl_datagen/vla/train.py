@@ -119,7 +119,8 @@ def _train_small(
         embeddings = embed(frames.instructions, model.language_encoder)
         save_embeddings(folder / files.EMBEDDINGS, embeddings)
     frames.stats().save(folder / files.NORM_STATS)
-    files.record(folder, {"image_size": frames.info["image_size"]})
+    looks = {name: frames.info[name] for name in ("image_size", "appearance")}
+    files.record(folder, looks)
 
     def log(row: Row) -> None:
         tracker.log(config.name, row)

@@ -6,6 +6,7 @@ import pytest
 
 from rl_datagen.core.errors import MachineError
 from rl_datagen.sim import LiberoVectorEnv, render
+from rl_datagen.sim.render.stock import StockRenderer
 
 pytestmark = pytest.mark.sim
 
@@ -71,9 +72,14 @@ def test_pixel_mode_renders_once_per_decision(settled, drawer_task, monkeypatch)
         num_settle_steps=0,
         init_state_indices=[0, 1],
     )
+    env.reset()  # a new renderer draws a few images to try itself
     calls = []
-    draw = render.Renderer.draw
-    monkeypatch.setattr(render.Renderer, "draw", lambda *a: calls.append(1) or draw(*a))
+    draw = StockRenderer.draw
+    monkeypatch.setattr(
+        StockRenderer,
+        "draw",
+        lambda self, cameras, *a: calls.extend(cameras) or draw(self, cameras, *a),
+    )
     env.reset()
     observation = env.step(np.zeros((2, 3, 7)))[0]
     env.close()

@@ -1,0 +1,6 @@
+"""Camera images, rendered offscreen and equal to LIBERO's."""
+
+from rl_datagen.sim.render.stock import CAMERAS, Camera, Pose
+from rl_datagen.sim.render.thread import close, render
+
+__all__ = ["CAMERAS", "Camera", "Pose", "close", "render"]

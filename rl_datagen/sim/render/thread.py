@@ -1,0 +1,138 @@
+"""The one thread of a process that talks to GL.
+
+A GL context belongs to the process and the thread that created it. One is created per process,
+on the first image, in a thread of its own through which every image of the process goes: callers
+may be any threads, and nothing is created before a fork.
+"""
+
+import atexit
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from rl_datagen.core.errors import MachineError
+from rl_datagen.sim.render.choice import make_renderer
+from rl_datagen.sim.render.stock import MIN_HEIGHT, MIN_WIDTH, Camera, Pose, StockRenderer
+
+if TYPE_CHECKING:
+    from rl_datagen.sim.scene import Scene
+
+logger = logging.getLogger(__name__)
+
+_APT = "apt-get install -y libegl1 libgl1-mesa-dri libosmesa6"
+
+
+class _GLThread:
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Future]] = SimpleQueue()
+        self._gl: Any = None
+        self._drawn: tuple[Any, ...] = ()
+        self._renderer: StockRenderer | None = None
+        threading.Thread(target=self._work, name="gl", daemon=True).start()
+
+    def render(self, scene: "Scene", *arguments: Any) -> dict[Camera, ndarray]:
+        """Renders in the GL thread and waits."""
+        return self._call(lambda: self._draw(scene, *arguments))
+
+    def close(self) -> None:
+        """Gives every GL resource back."""
+        self._call(self._close)
+
+    def _call(self, job: Callable[[], Any]) -> Any:
+        future: Future = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _draw(self, scene: "Scene", *arguments: Any) -> dict[Camera, ndarray]:
+        if self._gl is None:
+            self._gl = _make_gl_context()
+        wanted = (scene.model, scene.appearance, scene.render_backend)
+        if self._drawn != wanted:  # one model's meshes and textures at a time
+            self._free_renderer()
+            self._renderer, self._drawn = make_renderer(scene, self._gl), wanted
+        assert self._renderer is not None
+        return self._renderer.draw(*arguments)
+
+    def _free_renderer(self) -> None:
+        if self._renderer is not None:
+            self._renderer.free()
+        self._renderer, self._drawn = None, ()
+
+    def _close(self) -> None:
+        self._free_renderer()
+        if self._gl is not None:
+            self._gl.free()
+            self._gl = None
+
+
+def _make_gl_context() -> Any:
+    """Creates the GL context that ``MUJOCO_GL`` names, EGL unless it is set."""
+    kind = os.environ.get("MUJOCO_GL", "").lower() or "egl"
+    with suppress(ImportError):
+        # PyTorch imports triton, which has an LLVM of its own. Loaded after Mesa's, whose symbols
+        # are global, it finds those and crashes the process: so it comes first.
+        importlib.import_module("triton")
+    try:
+        if kind == "osmesa":
+            from mujoco.osmesa import GLContext
+        elif kind in ("glfw", "glx"):
+            from mujoco.glfw import GLContext
+        else:
+            from mujoco.egl import GLContext
+        context = GLContext(MIN_WIDTH, MIN_HEIGHT)
+    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+        raise MachineError(
+            f"Cannot create a GL context (MUJOCO_GL={kind}): {error}. Install the GL libraries "
+            f"with `{_APT}`, or stay in state mode, which needs none."
+        ) from error
+    atexit.unregister(close)  # mujoco's own farewell was registered since: ours must precede it
+    atexit.register(close)
+    return context
+
+
+_LOCK = threading.Lock()
+_THREAD: _GLThread | None = None
+
+
+def render(
+    scene: "Scene", cameras: tuple[Camera, ...], height: int, width: int, pose: Pose
+) -> dict[Camera, UInt8[ndarray, "H W 3"]]:
+    """Returns what each camera sees of a pose of a scene: RGB, upright.
+
+    Raises:
+        MachineError: This machine lacks a GL library.
+    """
+    global _THREAD
+    with _LOCK:
+        if _THREAD is None or _THREAD.pid != os.getpid():
+            _THREAD = _GLThread()
+        thread = _THREAD
+    return thread.render(scene, cameras, height, width, pose)
+
+
+@atexit.register
+def close() -> None:
+    """Frees this process's GL context, if it has one; the next image makes another."""
+    global _THREAD
+    with _LOCK:
+        thread, _THREAD = _THREAD, None
+    if thread is not None and thread.pid == os.getpid():
+        thread.close()
