@@ -5,6 +5,8 @@ What it shows, one subcommand each:
 - ``exact``: images of both cameras at 128 and 256 pixels, eight states of each task, by MuJoCo's
   own renderer and by ours: how many are identical in every pixel. States are spread over the human
   demonstration (arm over the scene, object in hand, drawer open), the last with the stove on.
+- ``published``: images of 26 tasks against digests of MuJoCo 3.3.2's, whose look all published
+  LIBERO data has (tests/sim/render/references).
 - ``speed``: CPU time of stock and ours, taking turns in one process, over consecutive frames of an
   episode of ten tasks; and which part of a VLA's evaluation rendering is.
 - ``soak``: many images of many tasks and sizes in one process: memory, and a sample against stock.
@@ -12,6 +14,7 @@ What it shows, one subcommand each:
 How to run it (``exact --all`` takes about two hours on two cores; finished tasks are kept)::
 
     python benchmarks/render.py exact [--all | --tasks libero_goal/0 ...] [--rows FILE]
+    python benchmarks/render.py published
     python benchmarks/render.py speed [--frames 16]
     python benchmarks/render.py soak [--images 20000]
 
@@ -23,6 +26,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -40,6 +44,7 @@ SPEED_TASKS = (
 )
 SIZES = (128, 256)
 NUM_STATES = 8
+REFERENCES = Path(__file__).parent.parent / "tests/sim/render/references"
 
 
 def main() -> None:
@@ -49,16 +54,15 @@ def main() -> None:
     exact.add_argument("--all", action="store_true")
     exact.add_argument("--tasks", nargs="+", default=list(SPEED_TASKS))
     exact.add_argument("--rows", type=Path)
+    commands.add_parser("published")
     speed = commands.add_parser("speed")
     speed.add_argument("--tasks", nargs="+", default=list(SPEED_TASKS))
     speed.add_argument("--frames", type=int, default=16)
     soak = commands.add_parser("soak")
     soak.add_argument("--images", type=int, default=20_000)
     arguments = parser.parse_args()
-    result = {"exact": run_exact, "speed": run_speed, "soak": run_soak}[arguments.command](
-        arguments
-    )
-    print("RESULT", json.dumps(result))
+    runs = {"exact": run_exact, "published": run_published, "speed": run_speed, "soak": run_soak}
+    print("RESULT", json.dumps(runs[arguments.command](arguments)))
 
 
 def episode(task: str, count: int | None = None) -> list[tuple]:
@@ -115,6 +119,22 @@ def exact_task(task: str) -> dict:
         pairs = zip(*(images(task, kind, poses, size) for kind in ("stock", "culled")), strict=True)
         equal += [np.array_equal(a, b) for a, b in pairs]
     return {"images": len(equal), "identical": sum(equal)}
+
+
+def run_published(_: argparse.Namespace) -> dict:
+    sys.path.insert(0, str(REFERENCES))
+    import make
+
+    references = json.loads(make.DIGESTS.read_text())
+    found, equal = 0, 0
+    for task, expected in references["tasks"].items():
+        digests = make.digests(get_task(task))
+        found += len(digests)
+        equal += sum(digests[name] == digest for name, digest in expected.items())
+        print(task, f"{equal} of {found}", flush=True)
+    same_gl = make.gl() == references["gl"]
+    tasks = len(references["tasks"])
+    return {"tasks": tasks, "images": found, "identical": equal, "same_gl": same_gl}
 
 
 def run_speed(arguments: argparse.Namespace) -> dict:

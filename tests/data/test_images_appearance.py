@@ -35,7 +35,7 @@ def test_it_is_recorded(dataset, names, appearance):
 def test_a_second_one_is_refused(dataset, names):
     render(dataset, names[0], "mujoco")
     before = (dataset / "manifest.json").read_bytes()
-    with pytest.raises(DatasetError, match="'mujoco'.*'original'; one dataset has one"):
+    with pytest.raises(DatasetError, match=r"'mujoco'.*'original'; one dataset has one"):
         render(dataset, names[4], "original")
     assert (dataset / "manifest.json").read_bytes() == before
 
@@ -59,7 +59,7 @@ def test_a_mixture_has_one(tmp_path, make_trajectory):
             writer.append([trajectory])
         render(folder, trajectory.episode_id, appearance)
         folders.append((folder, None))
-    with pytest.raises(DatasetError, match="'original' in .*'mujoco' in .*--no-images"):
+    with pytest.raises(DatasetError, match=r"'original' in .*'mujoco' in .*--no-images"):
         merge(tmp_path / "both", folders)
     assert not (tmp_path / "both").exists()
     merge(tmp_path / "neither", folders, images=False)
