@@ -114,10 +114,12 @@ def run_exact(arguments: argparse.Namespace) -> dict:
 
 
 def exact_task(task: str) -> dict:
-    poses, equal = episode(task, NUM_STATES), []
-    for size in SIZES:
-        pairs = zip(*(images(task, kind, poses, size) for kind in ("stock", "culled")), strict=True)
-        equal += [np.array_equal(a, b) for a, b in pairs]
+    poses = episode(task, NUM_STATES)
+    drawn = {
+        backend: [image for size in SIZES for image in images(task, backend, poses, size)]
+        for backend in ("stock", "culled")
+    }
+    equal = [np.array_equal(a, b) for a, b in zip(drawn["stock"], drawn["culled"], strict=True)]
     return {"images": len(equal), "identical": sum(equal)}
 
 

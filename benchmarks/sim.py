@@ -245,11 +245,14 @@ def render(arguments: argparse.Namespace) -> dict:
 
 def _images_of(task_id: str, num_decisions: int = 6) -> dict:
     """Counts the images of some decisions in pixel mode; stock renders both cameras every step."""
-    from rl_datagen.sim import LiberoVectorEnv, render
+    from rl_datagen.sim import LiberoVectorEnv
+    from rl_datagen.sim.render.stock import StockRenderer
 
     calls = []
-    draw = render.Renderer.draw
-    render.Renderer.draw = lambda *arguments: calls.append(1) or draw(*arguments)
+    draw = StockRenderer.draw
+    StockRenderer.draw = lambda self, cameras, *rest: (
+        calls.extend(cameras) or draw(self, cameras, *rest)
+    )
     env = LiberoVectorEnv(get_task(task_id), 1, 8, mode="pixel", image_size=64)
     env.reset()
     calls.clear()
@@ -266,7 +269,7 @@ def _render_of(task_id: str) -> dict:
     from rl_datagen.sim.scene import make_stock_env
 
     task = get_task(task_id)
-    scene = load_scene(task)
+    scene = load_scene(task, appearance="mujoco")  # as the stock environment draws here
     simulator, init = scene.simulator(), scene.shipped_state(1)
     result = {"identical": 0, "images": 0, "max_difference": 0}
     ours, theirs = [], []

@@ -83,13 +83,20 @@ def render(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Ray tasks at a time.", show_default="cores")
     ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a GPU that each Ray task draws on.")
+    ] = 0,
 ) -> None:
     """Replay episodes into images of both cameras; a second call continues the first.
 
     An episode whose replay is not what was recorded is named and gets no images.
     """
     settings = RenderConfig(
-        num_episodes=episodes, image_size=size, encoding=encoding, appearance=appearance
+        num_episodes=episodes,
+        image_size=size,
+        encoding=encoding,
+        appearance=appearance,
+        num_gpus_per_worker=gpus,
     )
     show_rendering(dataset, settings, task, workers)
     Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)

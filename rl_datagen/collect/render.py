@@ -166,7 +166,8 @@ def _work(
         return
     with ray_session(writer.path / ".ray.log", num_workers):
         units = _units(writer, missing, settings)
-        for unit, result in map_units(render_unit, units, num_workers):
+        gpus = settings.num_gpus_per_worker
+        for unit, result in map_units(render_unit, units, num_workers, num_gpus=gpus):
             if isinstance(result, SimulatorError):
                 sentence = f"{unit.shard.steps.path}: {result.message}."
                 yield unit, ([], [sentence] * len(unit.trajectories))

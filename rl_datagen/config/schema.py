@@ -432,6 +432,9 @@ class RenderConfig(Section):
     """``png`` is lossless; ``jpeg`` is about a fifth of its size."""
     appearance: Literal["original", "mujoco"] = "original"
     """How textures are coloured; see ``sim.appearance``. A dataset has one."""
+    num_gpus_per_worker: Annotated[float, Field(ge=0, le=1)] = 0
+    """Share of a GPU that each worker draws on, such as 0.1; 0: none, or one that Ray does not
+    count."""
 
 
 class ShardsConfig(Section):

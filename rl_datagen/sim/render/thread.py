@@ -85,6 +85,7 @@ class _GLThread:
 
 def _make_gl_context() -> Any:
     """Creates the GL context that ``MUJOCO_GL`` names, EGL unless it is set."""
+    _choose_gpu()
     kind = os.environ.get("MUJOCO_GL", "").lower() or "egl"
     with suppress(ImportError):
         # PyTorch imports triton, which has an LLVM of its own. Loaded after Mesa's, whose symbols
@@ -106,6 +107,13 @@ def _make_gl_context() -> Any:
     atexit.unregister(close)  # mujoco's own farewell was registered since: ours must precede it
     atexit.register(close)
     return context
+
+
+def _choose_gpu() -> None:
+    """Draws on the GPU that Ray gave this process, not on the node's first one."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    if given.isdigit():
+        os.environ.setdefault("MUJOCO_EGL_DEVICE_ID", given)
 
 
 _LOCK = threading.Lock()

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from rl_datagen.core.errors import MachineError
 from rl_datagen.sim import LiberoVectorEnv, render
+from rl_datagen.sim.render import thread
 from rl_datagen.sim.render.stock import StockRenderer
 
 pytestmark = pytest.mark.sim
@@ -103,3 +105,17 @@ import torch, torchvision
 
 def test_pytorch_can_be_imported_after_the_first_image(settled):
     subprocess.run([sys.executable, "-c", TORCH_AFTER_AN_IMAGE], check=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "set_before", "expected"),
+    [("3,5", None, "3"), ("", None, None), ("GPU-1a2b", None, None), ("3", "1", "1")],
+)
+def test_the_gpu_that_ray_gave_draws(monkeypatch, given, set_before, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.delenv("MUJOCO_EGL_DEVICE_ID", raising=False)
+    if set_before is not None:
+        monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", set_before)
+    thread._choose_gpu()
+    assert os.environ.get("MUJOCO_EGL_DEVICE_ID") == expected
+    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "")  # so that it is restored afterwards
