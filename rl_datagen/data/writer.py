@@ -290,7 +290,7 @@ class DatasetWriter:
             num_attempts=num_attempts,
         )
 
-    def _replace(self, shards: tuple[Shard, ...], appearance: str | None) -> None:
+    def _replace(self, shards: tuple[Shard, ...], appearance: str | None = None) -> None:
         shards = tuple(sorted(shards, key=lambda shard: (get_task(shard.task), _part(shard))))
         appearance = appearance or self._manifest.appearance
         update = {"shards": shards, "appearance": appearance}
