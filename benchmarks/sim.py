@@ -245,13 +245,12 @@ def render(arguments: argparse.Namespace) -> dict:
 
 def _images_of(task_id: str, num_decisions: int = 6) -> dict:
     """Counts the images of some decisions in pixel mode; stock renders both cameras every step."""
-    from rl_datagen.sim import LiberoVectorEnv
-    from rl_datagen.sim.render.stock import StockRenderer
+    from rl_datagen.sim import LiberoVectorEnv, render
 
     calls = []
-    draw = StockRenderer.draw
-    StockRenderer.draw = lambda self, cameras, *rest: (
-        calls.extend(cameras) or draw(self, cameras, *rest)
+    draw = render.render
+    render.render = lambda scene, cameras, *rest: (
+        calls.extend(cameras) or draw(scene, cameras, *rest)
     )
     env = LiberoVectorEnv(get_task(task_id), 1, 8, mode="pixel", image_size=64)
     env.reset()

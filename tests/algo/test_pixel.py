@@ -64,15 +64,15 @@ def count(monkeypatch, tmp_path):
     """Counts the images of this process and of Ray's."""
     path = tmp_path / "renders"
     path.touch()
-    monkeypatch.setattr(render.Renderer, "draw", counted(render.Renderer.draw, path))
+    monkeypatch.setattr(render, "render", counted(render.render, path))
     return lambda: path.stat().st_size
 
 
 def counted(draw, path):
-    def counting(*arguments):
+    def counting(scene, cameras, *arguments):
         with path.open("ab") as file:
-            file.write(b".")
-        return draw(*arguments)
+            file.write(b"." * len(cameras))
+        return draw(scene, cameras, *arguments)
 
     return counting
 
@@ -101,12 +101,12 @@ def test_three_iterations_with_images_at_decisions_only(
     def make_counted(context):
         from rl_datagen.sim import render
 
-        def counting(*arguments, draw=render.Renderer.draw):
+        def counting(scene, cameras, *arguments, draw=render.render):
             with counter.open("ab") as file:
-                file.write(b".")
-            return draw(*arguments)
+                file.write(b"." * len(cameras))
+            return draw(scene, cameras, *arguments)
 
-        render.Renderer.draw = counting
+        render.render = counting
         return make(context)
 
     tune.register_env("counted", make_counted)

@@ -8,7 +8,6 @@ import pytest
 from rl_datagen.core.errors import MachineError
 from rl_datagen.sim import LiberoVectorEnv, render
 from rl_datagen.sim.render import thread
-from rl_datagen.sim.render.stock import StockRenderer
 
 pytestmark = pytest.mark.sim
 
@@ -74,13 +73,12 @@ def test_pixel_mode_renders_once_per_decision(settled, drawer_task, monkeypatch)
         num_settle_steps=0,
         init_state_indices=[0, 1],
     )
-    env.reset()  # a new renderer draws a few images to try itself
     calls = []
-    draw = StockRenderer.draw
+    draw = render.render
     monkeypatch.setattr(
-        StockRenderer,
-        "draw",
-        lambda self, cameras, *a: calls.extend(cameras) or draw(self, cameras, *a),
+        render,
+        "render",
+        lambda scene, cameras, *a: calls.extend(cameras) or draw(scene, cameras, *a),
     )
     env.reset()
     observation = env.step(np.zeros((2, 3, 7)))[0]
