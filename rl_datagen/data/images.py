@@ -16,7 +16,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rl_datagen.core.storage import atomic_path
-from rl_datagen.data.schema import APPEARANCE_KEY, CAMERAS, IMAGES_SCHEMA
+from rl_datagen.data.schema import (
+    APPEARANCE_KEY,
+    CAMERAS,
+    IMAGES_SCHEMA,
+    UNRECORDED_APPEARANCE,
+)
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 
 _HUGGING_FACE = json.dumps(
@@ -88,12 +93,9 @@ def decode_images(table: pa.Table) -> RenderedEpisode:
 
 
 def appearance_of(table: pa.Table) -> Appearance:
-    """Returns how textures are coloured in rows of an images file.
-
-    Files from before this was recorded are as MuJoCo colours them.
-    """
-    metadata = table.schema.metadata or {}
-    return cast("Appearance", metadata.get(APPEARANCE_KEY.encode(), b"mujoco").decode())
+    """Returns how textures are coloured in rows of an images file."""
+    recorded = (table.schema.metadata or {}).get(APPEARANCE_KEY.encode())
+    return cast("Appearance", recorded.decode() if recorded else UNRECORDED_APPEARANCE)
 
 
 def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:

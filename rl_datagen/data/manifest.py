@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256, write_json
-from rl_datagen.data.schema import SCHEMA_VERSION
+from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 
 MANIFEST_NAME = "manifest.json"
 
@@ -82,7 +82,7 @@ class Manifest(_Entry):
         """How the textures of its images are coloured; None: there are no images."""
         if not any(shard.images for shard in self.shards):
             return None
-        return self.appearance or "mujoco"
+        return self.appearance or UNRECORDED_APPEARANCE
 
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the dataset."""

@@ -12,6 +12,8 @@ SCHEMA_VERSION = 1
 
 VERSION_KEY = "rl_datagen.schema_version"
 APPEARANCE_KEY = "rl_datagen.appearance"
+UNRECORDED_APPEARANCE = "mujoco"
+"""Of images from before appearances were recorded."""
 """Key of the schema version in a Parquet file's metadata."""
 
 CAMERAS = ("agentview", "wrist")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rl_datagen.core.storage import atomic_folder, write_json
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.data.schema import CAMERAS
+from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.export import Exported
 from rl_datagen.export.episodes import Episodes
 from rl_datagen.tasks import get_task
@@ -120,6 +120,7 @@ def write_frames(
 def read_frames(folder: Path, image_size: int) -> Frames:
     """Returns what ``write_frames`` wrote; images stay on disk until they are looked at."""
     info = json.loads((folder / "info.json").read_text("utf-8"))
+    info.setdefault("appearance", UNRECORDED_APPEARANCE)
     shape = (info["num_frames"], image_size, image_size, 3)
     images = {
         name: np.memmap(folder / f"{name}.u8", np.uint8, "r", shape=shape) for name in CAMERAS

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from rl_datagen.config import SmallVlaConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.data.schema import CAMERAS
+from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.policy.expert import load_weights
 from rl_datagen.sim import Simulator
 from rl_datagen.vla.folder import (
@@ -126,6 +126,5 @@ def load_vla(folder: str | Path, *, device: str = "cpu") -> VlaPolicy:
     network = SmallVla(config.model, NormStats.load(folder / NORM_STATS), language_size)
     load_weights(network, folder / WEIGHTS)
     data = read_data(folder)
-    # Folders from before appearances were recorded were trained on MuJoCo's.
-    appearance = data.get("appearance", "mujoco")
+    appearance = data.get("appearance", UNRECORDED_APPEARANCE)
     return VlaPolicy(network.to(device), embeddings, data["image_size"], appearance)

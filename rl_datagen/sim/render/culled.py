@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from rl_datagen.sim.render.culling import WHOLE, cull
+from rl_datagen.sim.render.culling import WHOLE, cull, make_scratch
 from rl_datagen.sim.render.draw import draw, load_gl
 from rl_datagen.sim.render.geoms import looks, poses, view_geoms
 from rl_datagen.sim.render.layer import Layers
@@ -110,14 +110,9 @@ class CulledRenderer(StockRenderer):
         self._rest_geoms = view_geoms(self._rest)
         self._meshes = read_meshes(scene.model)
         self._vertices = _upload(self._meshes.vertices)
-        num_positions, num_faces = len(self._meshes.positions), len(self._meshes.faces)
-        self._indices = [np.zeros(6 * num_faces + 3, np.uint32) for _ in range(2)]
-        self._scratch: tuple[Any, ...] = (
-            *(np.zeros(num_positions, np.float32) for _ in range(3)),
-            np.zeros(num_positions, np.int32),
-            np.zeros(num_faces // 341 + 2, np.int32),
-            np.zeros(num_faces, np.uint8),
-        )
+        self._indices = [np.zeros(6 * len(self._meshes.faces), np.uint32) for _ in range(2)]
+        self._scratch = make_scratch(self._meshes)
+        self._num_faces = np.diff(self._meshes.first_face)
 
     def _make_context(self, width: int, height: int) -> mujoco.MjrContext:
         context = super()._make_context(width, height)
@@ -211,9 +206,7 @@ class CulledRenderer(StockRenderer):
 
     def _weigh(self, strokes: Strokes) -> Int64[np.ndarray, " G"]:
         """Returns about how many triangles each geom has."""
-        faces = np.diff(self._meshes.first_face)
-        meshes = (strokes.lists - self._context.baseMesh) // 2
-        return np.where(strokes.is_mesh, faces[np.where(strokes.is_mesh, meshes, 0)], 50)
+        return np.where(strokes.is_mesh, self._num_faces[strokes.meshes], 50)
 
     def _reflects_motion(self, frame: Frame, still: Bool[np.ndarray, " G"]) -> bool:
         """Whether the mirror shows something that may move, or moves."""
@@ -293,16 +286,10 @@ class CulledRenderer(StockRenderer):
         if window is None:
             window = np.array([0, view.size[0], 0, view.size[1]], np.float32)
         own_starts, own_counts = starts[own], counts[own]
-        indices, meshes = self._indices[mirror is not None], self._meshes
+        indices = self._indices[mirror is not None]
         cull(
-            meshes.positions,
-            meshes.faces,
-            meshes.corners,
-            meshes.first_position,
-            meshes.first_face,
-            meshes.spheres,
-            meshes.planes,
-            (strokes.lists[own] - self._context.baseMesh) // 2,
+            self._meshes,
+            strokes.meshes[own],
             (matrix @ strokes.poses[own]).astype(np.float32),
             _into(strokes.poses[own], eye),
             np.float32(view.near),
@@ -315,7 +302,7 @@ class CulledRenderer(StockRenderer):
             indices,
             own_starts,
             own_counts,
-            *self._scratch,
+            self._scratch,
         )
         starts[own], counts[own] = own_starts, own_counts
         return Visible(indices, starts, counts)

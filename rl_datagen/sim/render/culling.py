@@ -12,9 +12,13 @@ batch. Triangles to clip are drawn apart from the others, together with slivers 
 are clipped; and a mesh is drawn whole where it is in doubt whether a sliver's batch is.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from jaxtyping import Float32, Int32, UInt8
 
 from rl_datagen.sim.jit import compiled
+from rl_datagen.sim.render.meshes import Meshes
 
 _SNAP = 0.004  # of a pixel: twice how far snapping to 1/256 moves a corner, and a little more
 _ROUNDING = 1e-6  # m: over twice how far single precision moves a corner (2.3e-7 measured)
@@ -34,16 +38,43 @@ WHOLE = -1
 """Count of a mesh that must be drawn whole."""
 
 
+class Scratch(NamedTuple):
+    """Room for what is known of one mesh at a time; a tuple since numba unpacks those.
+
+    Attributes:
+        x: ``[V]``: where each corner is in the image, pixels.
+        y: ``[V]``.
+        margins: ``[V]``: how far off rounding may put it, pixels.
+        codes: ``[V]``: on which sides it is out of view.
+        batches: Which batches have something to clip: ``_MAYBE`` or ``_SURELY``.
+        away: ``[F]``: which faces surely face away.
+    """
+
+    x: Float32[np.ndarray, " V"]
+    y: Float32[np.ndarray, " V"]
+    margins: Float32[np.ndarray, " V"]
+    codes: Int32[np.ndarray, " V"]
+    batches: Int32[np.ndarray, " B"]
+    away: UInt8[np.ndarray, " F"]
+
+
+def make_scratch(meshes: Meshes) -> Scratch:
+    """Returns room for any of the meshes."""
+    num_positions, num_faces = len(meshes.positions), len(meshes.faces)
+    return Scratch(
+        np.zeros(num_positions, np.float32),
+        np.zeros(num_positions, np.float32),
+        np.zeros(num_positions, np.float32),
+        np.zeros(num_positions, np.int32),
+        np.zeros(num_faces // _BATCH + 1, np.int32),
+        np.zeros(num_faces, np.uint8),
+    )
+
+
 @compiled
 def cull(
-    positions,
-    faces,
-    corners,
-    first_position,
-    first_face,
-    spheres,
-    planes,
     meshes,
+    chosen,
     matrices,
     eyes,
     near,
@@ -51,29 +82,18 @@ def cull(
     size,
     window,
     facing,
-    plane,
+    clip_planes,
     samples,
     indices,
     starts,
     counts,
-    x,
-    y,
-    margins,
-    codes,
-    batches,
-    away,
+    scratch,
 ):
     """Writes the corners of the triangles to draw, geom by geom.
 
     Args:
-        positions: Of all meshes, as the next five: see ``Meshes``.
-        faces: ``[F, 3]``.
-        corners: ``[F, 3]``.
-        first_position: ``[M + 1]``.
-        first_face: ``[M + 1]``.
-        spheres: ``[M, 4]``.
-        planes: ``[F, 6]``.
-        meshes: ``[G]``: the mesh of each geom.
+        meshes: See ``Meshes``.
+        chosen: ``[G]``: the mesh of each geom.
         matrices: ``[G, 4, 4]``: from the mesh's frame to clip coordinates.
         eyes: ``[G, 3]``: where the mesh is seen from, in its frame (m).
         near: Distance (m) of the near plane.
@@ -81,61 +101,27 @@ def cull(
         size: ``[2]``: width and height of the image in pixels.
         window: ``[4]``: left, right, bottom, top (pixels) of what can be seen.
         facing: 1: counter-clockwise triangles are seen; -1: clockwise, as in a mirror.
-        plane: ``[G, 4]``: a plane in each mesh's frame; what lies below it is clipped away.
+        clip_planes: ``[G, 4]``: a plane in each mesh's frame; what lies below it is clipped away.
         samples: ``[S, 2]`` in [0, 1): where a pixel is sampled.
         indices: ``[>= 6 F]``, written: corners to draw.
         starts: ``[G]``, written: where a geom's corners begin in ``indices``.
         counts: ``[G, 2]``, written: how many they are, and how many of those that follow need
             clipping; the first ``WHOLE``: draw the whole mesh.
-        x: ``[V]``, scratch: where each corner is in the image, pixels.
-        y: ``[V]``, scratch.
-        margins: ``[V]``, scratch: how far off rounding may put it, pixels.
-        codes: ``[V]``, scratch: on which sides it is out of view.
-        away: ``[F]``, scratch: which faces surely face away.
-        batches: ``[>= F / 341 + 2]``, scratch: which batches have something to clip.
+        scratch: See ``Scratch``.
     """
     total = 0
-    for geom in range(len(meshes)):
+    for geom in range(len(chosen)):
         starts[geom] = total
         counts[geom] = 0
-        mesh, matrix = meshes[geom], matrices[geom]
-        if _out_of_view(spheres[mesh], matrix, near, size, window):
+        mesh, matrix = chosen[geom], matrices[geom]
+        sphere, clip_plane = meshes.spheres[mesh], clip_planes[geom]
+        if _out_of_view(sphere, matrix, near, size, window):
             continue
-        clipped = _project(
-            positions,
-            first_position[mesh],
-            first_position[mesh + 1],
-            matrix,
-            near,
-            focal,
-            size,
-            window,
-            plane[geom],
-            x,
-            y,
-            margins,
-            codes,
-        )
-        last = first_face[mesh + 1]
-        _turn(planes, first_face[mesh], last, eyes[geom], spheres[mesh], matrix, near, focal, away)
-        example = _mark(faces, first_face[mesh], last, codes, batches) if clipped else -1
+        clipped = _project(meshes, mesh, matrix, near, focal, size, window, clip_plane, scratch)
+        _turn(meshes, mesh, eyes[geom], matrix, near, focal, scratch)
+        example = _mark(meshes, mesh, scratch) if clipped else -1
         end, spare, ambiguous = _select(
-            faces,
-            corners,
-            first_face[mesh],
-            last,
-            facing,
-            samples,
-            clipped,
-            example,
-            batches,
-            away,
-            x,
-            y,
-            margins,
-            codes,
-            indices,
-            total,
+            meshes, mesh, facing, samples, clipped, example, indices, total, scratch
         )
         if ambiguous:
             counts[geom, 0] = WHOLE
@@ -185,8 +171,11 @@ def _length(matrix, row):
 
 
 @compiled
-def _project(positions, start, end, matrix, near, focal, size, window, plane, x, y, margins, codes):
+def _project(meshes, mesh, matrix, near, focal, size, window, plane, scratch):
     """Projects a mesh's corners; returns whether some triangle of it may be clipped."""
+    positions = meshes.positions
+    x, y, margins, codes = scratch.x, scratch.y, scratch.margins, scratch.codes
+    start, end = meshes.first_position[mesh], meshes.first_position[mesh + 1]
     one, half = np.float32(1), np.float32(0.5)
     half_x, half_y = size[0] * half, size[1] * half
     rounding = np.float32(_ROUNDING) * focal
@@ -236,12 +225,14 @@ def _project(positions, start, end, matrix, near, focal, size, window, plane, x,
 
 
 @compiled
-def _turn(planes, start, end, eye, sphere, matrix, near, focal, away):
+def _turn(meshes, mesh, eye, matrix, near, focal, scratch):
     """Notes which faces surely face away, without projecting them.
 
     A face of area A that the eye is d behind covers 2 A d f^2 / z^3 (twice, in pixels), and its
     edges together at most 5 f / z of their length; cf. the test in ``_select``.
     """
+    planes, sphere, away = meshes.planes, meshes.spheres[mesh], scratch.away
+    start, end = meshes.first_face[mesh], meshes.first_face[mesh + 1]
     one = np.float32(1)
     w = _row(matrix, 3, sphere)
     reach = sphere[3] * np.float32(1.001) + np.float32(1e-5)
@@ -263,12 +254,14 @@ def _turn(planes, start, end, eye, sphere, matrix, near, focal, away):
 
 
 @compiled
-def _mark(faces, start, end, codes, batches):
+def _mark(meshes, mesh, scratch):
     """Notes in which batches of a mesh's faces something is clipped: ``_MAYBE`` or ``_SURELY``.
 
     Returns:
         A face that is surely clipped; -1: there may be none.
     """
+    faces, codes, batches = meshes.faces, scratch.codes, scratch.batches
+    start, end = meshes.first_face[mesh], meshes.first_face[mesh + 1]
     for batch in range((end - start) // _BATCH + 1):
         batches[batch] = 0
     example = -1
@@ -288,30 +281,16 @@ def _write(corners, face, indices, place):
 
 
 @compiled
-def _select(
-    faces,
-    corners,
-    start,
-    end,
-    facing,
-    samples,
-    clipped,
-    example,
-    batches,
-    away,
-    x,
-    y,
-    margins,
-    codes,
-    indices,
-    total,
-):
+def _select(meshes, mesh, facing, samples, clipped, example, indices, total, scratch):
     """Writes the corners of a mesh's triangles that may touch a sample.
 
     Returns:
         Where they end in ``indices``, where those that need clipping begin, from the end of
         ``indices`` on and in reverse, and whether the mesh must be drawn whole.
     """
+    faces, corners = meshes.faces, meshes.corners
+    x, y, margins, codes, batches, away = scratch
+    start, end = meshes.first_face[mesh], meshes.first_face[mesh + 1]
     spare = len(indices)
     for face in range(start, end):
         if away[face]:

@@ -5,6 +5,7 @@ functions are found by name in the GL library, which ``load_gl`` puts into the p
 """
 
 import ctypes
+from contextlib import suppress
 from typing import Any
 
 import llvmlite.binding
@@ -21,14 +22,12 @@ def load_gl() -> None:
     Raises:
         OSError: There is none.
     """
-    for name in _LIBRARIES[:-1]:
-        try:
+    for name in _LIBRARIES:
+        with suppress(OSError):
             ctypes.CDLL(name)
-        except OSError:
-            continue
-        return llvmlite.binding.load_library_permanently(name)
-    ctypes.CDLL(_LIBRARIES[-1])
-    return llvmlite.binding.load_library_permanently(_LIBRARIES[-1])
+            llvmlite.binding.load_library_permanently(name)
+            return
+    raise OSError(f"none of {', '.join(_LIBRARIES)} is installed")
 
 
 def _gl(name: str, *arguments: Any) -> Any:

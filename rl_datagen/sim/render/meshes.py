@@ -3,8 +3,8 @@
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -13,9 +13,10 @@ from jaxtyping import Float32, Int32, Int64, UInt32
 _SMOOTH = 0.8  # a vertex normal further than this from its face's normal gives way to it
 
 
-@dataclass(frozen=True, eq=False)
-class Meshes:
+class Meshes(NamedTuple):
     """Every mesh of a model: ``F`` faces, ``V`` positions, ``U`` vertices for GL.
+
+    A tuple since numba unpacks those.
 
     Attributes:
         positions: ``[V, 3]``, m, in the frame of the mesh.

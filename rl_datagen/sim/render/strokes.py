@@ -26,6 +26,7 @@ class Strokes:
 
     Attributes:
         poses: ``[G, 4, 4]``: from a geom's frame to the world.
+        meshes: The mesh of each that has one; 0 of others.
         is_mesh: Which have triangles of their own.
         is_plane: Which are planes.
         is_known: Which can be drawn here at all.
@@ -36,6 +37,7 @@ class Strokes:
     poses: Float64[np.ndarray, "G 4 4"]
     positions: Float32[np.ndarray, "G 3"]
     rotations: Float32[np.ndarray, "G 16"]
+    meshes: Int64[np.ndarray, " G"]
     is_mesh: Bool[np.ndarray, " G"]
     is_plane: Bool[np.ndarray, " G"]
     is_known: Bool[np.ndarray, " G"]
@@ -68,13 +70,15 @@ class Strokes:
 def prepare(geoms: np.ndarray, context: mujoco.MjrContext) -> Strokes:
     """Returns what OpenGL needs to know of some geoms of type ``GEOM``."""
     kinds = geoms["type"]
+    is_mesh = (kinds == _G.mjGEOM_MESH) & (geoms["dataid"] >= 0)
     rgba = geoms["rgba"].copy()
     finish = np.stack([geoms[name] for name in ("emission", "specular", "shininess")], axis=1)
     lists, scales = _lists(geoms, context)
     textures, names, planes = _textures(geoms, context)
     return Strokes(
         *_places(geoms),
-        (kinds == _G.mjGEOM_MESH) & (geoms["dataid"] >= 0),
+        np.where(is_mesh, geoms["dataid"] // 2, 0).astype(np.int64),
+        is_mesh,
         kinds == _G.mjGEOM_PLANE,
         lists >= 0,
         rgba,

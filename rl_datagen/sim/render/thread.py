@@ -7,7 +7,6 @@ may be any threads, and nothing is created before a fork.
 
 import atexit
 import importlib
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -25,8 +24,6 @@ from rl_datagen.sim.render.stock import MIN_HEIGHT, MIN_WIDTH, Camera, Pose, Sto
 
 if TYPE_CHECKING:
     from rl_datagen.sim.scene import Scene
-
-logger = logging.getLogger(__name__)
 
 _APT = "apt-get install -y libegl1 libgl1-mesa-dri libosmesa6"
 
