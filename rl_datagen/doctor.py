@@ -19,13 +19,20 @@ _GIGABYTE = 1e9
 _MIN_FREE_GIGABYTES = 5
 
 # In a process of its own, since a broken GL driver can end the process that tries it.
+# Why goes to stdout: what libraries say of their own while they are torn down goes to stderr.
 _RENDER = """
+import sys
+from rl_datagen.core.errors import UserError
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 scene = load_scene(get_task("libero_object/0"))
 simulator = scene.simulator()
 simulator.reset(scene.shipped_state(0), 0)
-image = simulator.render("agentview", 64, 64)
+try:
+    image = simulator.render("agentview", 64, 64)
+except UserError as error:
+    print(error)
+    sys.exit(1)
 assert image.std() > 10, "the image is blank"
 """
 
@@ -100,7 +107,7 @@ def check_rendering() -> str:
     """
     result = subprocess.run([sys.executable, "-c", _RENDER], capture_output=True, text=True)
     if result.returncode:
-        lines = result.stderr.strip().splitlines()
+        lines = (result.stdout.strip() or result.stderr.strip()).splitlines()
         raise UserError(lines[-1] if lines else f"the render ended with {result.returncode}.")
     return f"an image of libero_object/0 with MUJOCO_GL={os.environ.get('MUJOCO_GL', 'egl')}"
 

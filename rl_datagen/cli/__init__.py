@@ -19,6 +19,7 @@ from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.collect import collect
 from rl_datagen.cli.dataset import app as dataset_app
 from rl_datagen.cli.demos import app as demos_app
+from rl_datagen.cli.doctor import doctor
 from rl_datagen.cli.evaluate import evaluate, tables
 from rl_datagen.cli.export import app as export_app
 from rl_datagen.cli.paper import paper
@@ -42,6 +43,7 @@ app.add_typer(demos_app, name="demos")
 app.add_typer(campaign_app, name="campaign")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(config_app, name="config")
+app.command()(doctor)
 app.command()(collect)
 app.command()(quality)
 app.command()(evaluate)
@@ -171,18 +173,3 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
                 moment, **done.summary(f"evaluate_{moment}")
             )
         )
-
-
-@app.command()
-def doctor() -> None:
-    """Check this machine: versions, LIBERO's assets, a real render, Ray, disk."""
-    from rl_datagen.doctor import examine
-
-    findings = list(examine())
-    table = Table("", "what", "found")
-    for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[bold red]no[/]"
-        table.add_row(mark, finding.what, Text(finding.found))
-    Console(soft_wrap=False).print(table)
-    if not all(finding.ok for finding in findings):
-        raise UserError("This machine lacks something; the lines marked 'no' say what to do.")

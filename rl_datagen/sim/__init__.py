@@ -7,13 +7,14 @@ import_mujoco()  # before any module that needs it
 # ruff: noqa: E402
 from rl_datagen.sim.render import CAMERAS, Camera
 from rl_datagen.sim.replay import replay
-from rl_datagen.sim.scene import Backend, InitialState, Scene, load_scene
+from rl_datagen.sim.scene import Appearance, Backend, InitialState, Scene, load_scene
 from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator
 from rl_datagen.sim.vector_env import LiberoVectorEnv
 
 __all__ = [
     "CAMERAS",
     "SETTLE_ACTION",
+    "Appearance",
     "Backend",
     "Camera",
     "InitialState",

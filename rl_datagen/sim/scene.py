@@ -304,6 +304,11 @@ class Scene:
         self.state_layout: StateLayout = shared.state_layout
         self._shared = shared
 
+    @property
+    def bddl_file(self) -> Path:
+        """LIBERO's definition of the task."""
+        return Path(_bddl_path(self.task))
+
     def scratch(self) -> mujoco.MjData:
         """Returns this thread's data for computing kinematics on the side."""
         if not hasattr(self._shared.scratch, "data"):

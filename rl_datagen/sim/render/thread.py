@@ -9,9 +9,9 @@ import atexit
 import importlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,10 @@ class _GLThread:
         """Renders in the GL thread and waits."""
         return self._call(lambda: self._draw(scene, *arguments))
 
+    def describe(self) -> str:
+        """Returns renderer and version."""
+        return self._call(self._describe)
+
     def close(self) -> None:
         """Gives every GL resource back."""
         self._call(self._close)
@@ -59,14 +63,19 @@ class _GLThread:
                 future.set_exception(error)
 
     def _draw(self, scene: "Scene", *arguments: Any) -> dict[Camera, ndarray]:
-        if self._gl is None:
-            self._gl = _make_gl_context()
+        self._gl = self._gl or _make_gl_context()
         wanted = (scene.model, scene.appearance, scene.render_backend)
         if self._drawn != wanted:  # one model's meshes and textures at a time
             self._free_renderer()
             self._renderer, self._drawn = make_renderer(scene, self._gl), wanted
         assert self._renderer is not None
         return self._renderer.draw(*arguments)
+
+    def _describe(self) -> str:
+        self._gl = self._gl or _make_gl_context()
+        self._gl.make_current()
+        gl = importlib.import_module("OpenGL.GL")
+        return " ".join(gl.glGetString(name).decode() for name in (gl.GL_RENDERER, gl.GL_VERSION))
 
     def _free_renderer(self) -> None:
         if self._renderer is not None:
@@ -82,7 +91,6 @@ class _GLThread:
 
 def _make_gl_context() -> Any:
     """Creates the GL context that ``MUJOCO_GL`` names, EGL unless it is set."""
-    _choose_gpu()
     kind = os.environ.get("MUJOCO_GL", "").lower() or "egl"
     with suppress(ImportError):
         # PyTorch imports triton, which has an LLVM of its own. Loaded after Mesa's, whose symbols
@@ -95,7 +103,8 @@ def _make_gl_context() -> Any:
             from mujoco.glfw import GLContext
         else:
             from mujoco.egl import GLContext
-        context = GLContext(MIN_WIDTH, MIN_HEIGHT)
+        with _gpu_given() if kind == "egl" else nullcontext():
+            context = GLContext(MIN_WIDTH, MIN_HEIGHT)
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         raise MachineError(
             f"Cannot create a GL context (MUJOCO_GL={kind}): {error}. Install the GL libraries "
@@ -106,11 +115,25 @@ def _make_gl_context() -> Any:
     return context
 
 
-def _choose_gpu() -> None:
-    """Draws on the GPU that Ray gave this process, not on the node's first one."""
+@contextmanager
+def _gpu_given() -> Iterator[None]:
+    """Has EGL draw on the GPU that Ray gave this process, not on the node's first one.
+
+    Only while the context is made: the processes that this one starts choose for themselves.
+    """
+    from mujoco.egl import egl_ext
+
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    if given.isdigit():
-        os.environ.setdefault("MUJOCO_EGL_DEVICE_ID", given)
+    chosen = "MUJOCO_EGL_DEVICE_ID" in os.environ
+    # Where EGL knows fewer devices, none of them is that GPU: Mesa's one device, for instance.
+    if chosen or not given.isdigit() or int(given) >= len(egl_ext.eglQueryDevicesEXT()):
+        yield
+        return
+    os.environ["MUJOCO_EGL_DEVICE_ID"] = given
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_EGL_DEVICE_ID"]
 
 
 _LOCK = threading.Lock()
@@ -125,12 +148,24 @@ def render(
     Raises:
         MachineError: This machine lacks a GL library.
     """
+    return _this_process().render(scene, cameras, height, width, pose)
+
+
+def describe_gl() -> str:
+    """Returns which GL draws this process's images: its renderer and its version.
+
+    Raises:
+        MachineError: This machine lacks a GL library.
+    """
+    return _this_process().describe()
+
+
+def _this_process() -> _GLThread:
     global _THREAD
     with _LOCK:
         if _THREAD is None or _THREAD.pid != os.getpid():
             _THREAD = _GLThread()
-        thread = _THREAD
-    return thread.render(scene, cameras, height, width, pose)
+        return _THREAD
 
 
 @atexit.register

@@ -107,13 +107,38 @@ def test_pytorch_can_be_imported_after_the_first_image(settled):
 
 @pytest.mark.parametrize(
     ("given", "set_before", "expected"),
-    [("3,5", None, "3"), ("", None, None), ("GPU-1a2b", None, None), ("3", "1", "1")],
+    [
+        ("3,5", None, "3"),
+        ("", None, None),
+        ("GPU-1a2b", None, None),
+        ("3", "1", "1"),
+        ("4", None, None),  # EGL has four: it does not know the fifth GPU
+    ],
 )
-def test_the_gpu_that_ray_gave_draws(monkeypatch, given, set_before, expected):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    monkeypatch.delenv("MUJOCO_EGL_DEVICE_ID", raising=False)
+def test_the_gpu_that_ray_gave_draws_and_nothing_else_is_told(
+    monkeypatch, given, set_before, expected
+):
+    monkeypatch.setattr("mujoco.egl.egl_ext.eglQueryDevicesEXT", lambda: [None] * 4)
+    environment = {"CUDA_VISIBLE_DEVICES": given}
     if set_before is not None:
-        monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", set_before)
-    thread._choose_gpu()
-    assert os.environ.get("MUJOCO_EGL_DEVICE_ID") == expected
-    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "")  # so that it is restored afterwards
+        environment["MUJOCO_EGL_DEVICE_ID"] = set_before
+    monkeypatch.setattr(os, "environ", environment)
+    with thread._gpu_given():
+        assert os.environ.get("MUJOCO_EGL_DEVICE_ID") == expected
+    assert os.environ.get("MUJOCO_EGL_DEVICE_ID") == set_before
+
+
+A_GPU_THAT_EGL_DOES_NOT_KNOW = """
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+simulator = load_scene(get_task("libero_object/0")).simulator()
+simulator.reset(simulator.scene.shipped_state(0), 1)
+assert simulator.render("agentview", 64, 64).std() > 10
+"""
+
+
+def test_a_gpu_that_egl_does_not_know_leaves_the_software_renderer(settled):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "63", "MUJOCO_GL": "egl"}
+    environment.pop("MUJOCO_EGL_DEVICE_ID", None)
+    code = A_GPU_THAT_EGL_DOES_NOT_KNOW
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -1,0 +1,143 @@
+"""Compares what an installation made of the trials with the reference."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REFERENCE = Path(__file__).with_name("reference.json")
+
+NUM_INIT_STATES = 50
+"""Stored with each LIBERO task."""
+
+_MAX_QPOS_DIFFERENCE = (
+    1e-6  # m or rad: far above what rounding of another CPU makes of 30 env steps
+)
+_MAX_MOVED_DIFFERENCE = 0.005  # m
+_MAX_GL_DIFFERENCE = 4  # of 255, in a thumbnail's pixel: what another GL rounds otherwise
+_FLIPS = {
+    "upside down": lambda image: image[::-1],
+    "mirrored": lambda image: image[:, ::-1],
+    "rotated by 180 degrees": lambda image: image[::-1, ::-1],
+}
+
+
+@cache
+def read_reference() -> dict[str, Any]:
+    """Returns the reference; ``make_reference.py`` says how it was made."""
+    return json.loads(REFERENCE.read_text("utf-8"))
+
+
+@dataclass
+class TaskReport:
+    """How one task compares.
+
+    Attributes:
+        task: Its id.
+        images: Whether they are as published.
+        physics: Whether it is as pinned; None: not tried.
+        moved_init_states: Stored init states from which objects move otherwise.
+        differences: What differs, a sentence part each.
+    """
+
+    task: str
+    images: bool = True
+    physics: bool | None = None
+    moved_init_states: tuple[int, ...] = ()
+    differences: list[str] = field(default_factory=list)
+
+
+def compare(record: dict[str, Any], task_id: str) -> TaskReport:
+    """Returns how a task's record compares with the reference."""
+    report = TaskReport(task_id)
+    if "error" in record:
+        report.images, report.physics = False, False
+        report.differences.append(f"cannot be run: {record['error']}")
+        return report
+    reference = read_reference()["tasks"][task_id]
+    report.differences += _compare_files(record, reference)
+    _compare_images(record, reference, report)
+    if "stepped" in record:
+        _compare_physics(record, reference, report)
+    return report
+
+
+def _compare_files(record: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
+    if record["bddl"] != reference["bddl"]:
+        yield "its BDDL file says something else"
+    found, expected = record["init_states"], reference["init_states"]
+    if found["sorted"] != expected["sorted"]:
+        yield "its stored init states are others"
+    elif found["ordered"] != expected["ordered"]:
+        yield "its stored init states come in another order"
+
+
+def _compare_images(record: dict[str, Any], reference: dict[str, Any], report: TaskReport) -> None:
+    differences = set[str]()
+    for name, expected in reference["images"].items():
+        found = record["images"][name]
+        if found["digest"] != expected["digest"]:
+            same_gl = record["gl"] == read_reference()["gl"]
+            thumbnails = _thumbnail(found), _thumbnail(expected)
+            differences |= set(_describe_difference(*thumbnails, same_gl=same_gl))
+    report.images = not differences
+    report.differences += [f"images {difference}" for difference in sorted(differences)]
+    if record["srgb_textures"]:
+        report.differences.append(
+            f"{record['srgb_textures']} textures are read as sRGB, as MuJoCo does from 3.3.3 on"
+        )
+
+
+def _describe_difference(found: np.ndarray, expected: np.ndarray, same_gl: bool) -> Iterator[str]:
+    difference = np.abs(found - expected).max()
+    if difference <= _MAX_GL_DIFFERENCE:
+        if same_gl:
+            yield "differ in single pixels"
+        return
+    for name, flip in _FLIPS.items():
+        if np.abs(flip(found) - expected).max() <= _MAX_GL_DIFFERENCE:
+            yield f"are {name}"
+            return
+    brightness = (found - expected).mean()
+    yield f"differ in whole areas (brightness {brightness:+.0f} of 255)"
+
+
+def _compare_physics(record: dict[str, Any], reference: dict[str, Any], report: TaskReport) -> None:
+    report.physics = True
+    for name, when in (("settled", "after settling"), ("stepped", "after 20 actions")):
+        found, expected = _unpack(record[name]), _unpack(reference[name])
+        if len(found) != len(expected):
+            report.physics = False
+            report.differences.append(f"it has {len(found)} joint positions, not {len(expected)}")
+            return
+        difference = np.abs(found - expected).max()
+        if not difference <= _MAX_QPOS_DIFFERENCE:
+            report.physics = False
+            report.differences.append(f"joint positions differ by {difference:.2g} {when}")
+    report.moved_init_states = _compare_moves(record["moved"], reference["moved"])
+    if report.moved_init_states:
+        report.physics = False
+        count = len(report.moved_init_states)
+        report.differences.append(f"objects come to rest elsewhere from {count} stored init states")
+
+
+def _compare_moves(found: str, expected: str) -> tuple[int, ...]:
+    """Returns the stored init states from which an object gets elsewhere."""
+    difference = np.abs(_unpack(found, "<f2") - _unpack(expected, "<f2"))
+    by_state = difference.reshape(NUM_INIT_STATES, -1).max(axis=1, initial=0.0)
+    return tuple(np.flatnonzero(~(by_state <= _MAX_MOVED_DIFFERENCE)).tolist())
+
+
+def _thumbnail(image: dict[str, str]) -> np.ndarray:
+    pixels = np.frombuffer(base64.b64decode(image["thumbnail"]), np.uint8)
+    side = int(np.sqrt(pixels.size // 3))
+    return pixels.reshape(side, side, 3).astype(float)
+
+
+def _unpack(text: str, precision: str = "<f4") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), precision).astype(float)
