@@ -5,8 +5,8 @@ What it shows, one subcommand each:
 - ``exact``: images of both cameras at 128 and 256 pixels, eight states of each task, by MuJoCo's
   own renderer and by ours: how many are identical in every pixel. States are spread over the human
   demonstration (arm over the scene, object in hand, drawer open), the last with the stove on.
-- ``published``: images of 26 tasks against digests of MuJoCo 3.3.2's, whose look all published
-  LIBERO data has (tests/sim/render/references).
+- ``published``: images of all tasks against those of LIBERO on MuJoCo 3.3.2, whose look all
+  published data has (rl_datagen/fidelity/reference.json).
 - ``speed``: CPU time of stock and ours, taking turns in one process, over consecutive frames of an
   episode of ten tasks; and which part of a VLA's evaluation rendering is.
 - ``soak``: many images of many tasks and sizes in one process: memory, and a sample against stock.
@@ -26,7 +26,6 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -44,7 +43,6 @@ SPEED_TASKS = (
 )
 SIZES = (128, 256)
 NUM_STATES = 8
-REFERENCES = Path(__file__).parent.parent / "tests/sim/render/references"
 
 
 def main() -> None:
@@ -124,18 +122,18 @@ def exact_task(task: str) -> dict:
 
 
 def run_published(_: argparse.Namespace) -> dict:
-    sys.path.insert(0, str(REFERENCES))
-    import make
+    from rl_datagen.fidelity import measure
+    from rl_datagen.fidelity.compare import read_reference
 
-    references = json.loads(make.DIGESTS.read_text())
+    reference = read_reference()
     found, equal = 0, 0
-    for task, expected in references["tasks"].items():
-        digests = make.digests(get_task(task))
-        found += len(digests)
-        equal += sum(digests[name] == digest for name, digest in expected.items())
+    for task, expected in reference["tasks"].items():
+        drawn = measure.draw(load_scene(get_task(task)))
+        found += len(drawn)
+        equal += sum(drawn[name] == image for name, image in expected["images"].items())
         print(task, f"{equal} of {found}", flush=True)
-    same_gl = make.gl() == references["gl"]
-    tasks = len(references["tasks"])
+    same_gl = render.describe_gl() == reference["gl"]
+    tasks = len(reference["tasks"])
     return {"tasks": tasks, "images": found, "identical": equal, "same_gl": same_gl}
 
 

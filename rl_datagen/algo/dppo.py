@@ -267,6 +267,7 @@ def to_rllib(
         .env_runners(
             env_runner_cls=CohortEnvRunner,
             num_env_runners=algo.num_env_runners,
+            num_gpus_per_env_runner=algo.num_gpus_per_env_runner,
             num_envs_per_env_runner=algo.num_envs_per_env_runner,
             gym_env_vectorize_mode="vector_entry_point",
             batch_mode="complete_episodes",

@@ -1,10 +1,9 @@
 """Replay of stored episodes into camera images."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_images, read_trajectories, rendered_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
-from rl_datagen.data.manifest import Manifest, Shard
+from rl_datagen.data.manifest import Manifest
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.sim import Backend, Scene, load_scene, replay
 from rl_datagen.tasks import get_task, select_tasks
 
-EPISODES_PER_UNIT = 5
-"""Episodes of one images file: a few, since a worker holds them all, at about 20 MB as PNG."""
+EPISODES_PER_FILE = 5
+"""Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +55,15 @@ class RenderReport:
 
 @dataclass(frozen=True)
 class RenderUnit:
-    """Some episodes of one shard.
+    """One episode to render.
 
     Attributes:
-        trajectories: The episodes.
-        shard: Their shard.
+        trajectory: The episode.
         settings: Size and encoding of the images.
         backends: See ``backends_of``.
     """
 
-    trajectories: tuple[Trajectory, ...]
-    shard: Shard
+    trajectory: Trajectory
     settings: RenderConfig
     backends: tuple[Backend, ...]
 
@@ -80,7 +77,7 @@ def render_dataset(
     on_start: Callable[[int], None] = lambda _: None,
     on_episodes: Callable[[int], None] = lambda _: None,
 ) -> RenderReport:
-    """Renders the episodes that have no images yet; a few at a time on each of Ray's workers.
+    """Renders the episodes that have no images yet, one at a time on each of Ray's workers.
 
     A file of images appears whole or not at all, so a job that was killed continues with the
     episodes that are missing. What is in memory does not grow with their number.
@@ -105,10 +102,13 @@ def render_dataset(
             _refuse_other(read_images(dataset, rendered[0]), settings)
         missing = [row for row in chosen if row["episode_id"] not in set(rendered)]
         on_start(len(missing))
-        for unit, (tables, sentences) in _work(writer, missing, settings, num_workers):
-            writer.append_images(tables, shard=unit.shard)
-            refused += sentences
-            on_episodes(len(unit.trajectories))
+        files = _Files(missing)
+        for name, result in _work(writer, missing, settings, num_workers):
+            if isinstance(result, str):
+                refused.append(result)
+            if tables := files.add(name, result):
+                writer.append_images(tables, shard=writer.shard_of(name))
+            on_episodes(1)
     write_card(dataset)
     num_images = 2 * sum(row["length"] for row in chosen)
     return RenderReport(len(chosen) - len(refused), num_images, tuple(refused))
@@ -152,7 +152,37 @@ def _refuse_other(episode: RenderedEpisode, settings: RenderConfig) -> None:
         )
 
 
-_Rendered = tuple[list[pa.Table], list[str]]
+_Place = tuple[str, int]  # shard, and which file of it
+_Rendered = pa.Table | str  # images, or why there are none
+
+
+class _Files:
+    """Episodes that were rendered, kept until a file of them is complete.
+
+    Which episodes share a file depends on their places alone, not on what was rendered before.
+
+    Args:
+        missing: Rows of the episodes to render.
+    """
+
+    def __init__(self, missing: Sequence[dict[str, Any]]) -> None:
+        self._places: dict[str, _Place] = {
+            row["episode_id"]: (row["shard"], row["row_group"] // EPISODES_PER_FILE)
+            for row in missing
+        }
+        self._left = Counter(self._places.values())
+        self._results: defaultdict[_Place, dict[str, _Rendered]] = defaultdict(dict)
+
+    def add(self, episode_id: str, result: _Rendered) -> list[pa.Table]:
+        """Returns the images of a file's episodes, in their order, once this was its last."""
+        place = self._places[episode_id]
+        self._results[place][episode_id] = result
+        self._left[place] -= 1
+        if self._left[place]:
+            return []
+        results = self._results.pop(place)
+        ordered = [results[name] for name in self._places if name in results]
+        return [result for result in ordered if not isinstance(result, str)]
 
 
 def _work(
@@ -160,37 +190,29 @@ def _work(
     missing: list[dict[str, Any]],
     settings: RenderConfig,
     num_workers: int | None,
-) -> Iterator[tuple[RenderUnit, _Rendered]]:
-    if len(missing) <= EPISODES_PER_UNIT:  # not worth Ray's start
-        yield from ((u, render_unit(u)) for u in _units(writer, missing, settings))
+) -> Iterator[tuple[str, _Rendered]]:
+    """Yields each episode's name and images as they are there."""
+    if len(missing) <= EPISODES_PER_FILE:  # not worth Ray's start
+        for unit in _units(writer, missing, settings):
+            yield unit.trajectory.episode_id, render_unit(unit)
         return
     with ray_session(writer.path / ".ray.log", num_workers):
         units = _units(writer, missing, settings)
         gpus = settings.num_gpus_per_worker
         for unit, result in map_units(render_unit, units, num_workers, num_gpus=gpus):
-            if isinstance(result, SimulatorError):
-                sentence = f"{unit.shard.steps.path}: {result.message}."
-                yield unit, ([], [sentence] * len(unit.trajectories))
-            else:
-                yield unit, result
+            name = unit.trajectory.episode_id
+            failed = isinstance(result, SimulatorError)
+            yield name, f"{name}: {result.message}." if failed else result
 
 
 def _units(
     writer: DatasetWriter, missing: list[dict[str, Any]], settings: RenderConfig
 ) -> Iterator[RenderUnit]:
-    """Yields the units, whose episodes are read when a worker is free.
-
-    Which episodes share a file depends on their places alone, not on what was rendered before.
-    """
+    """Yields the units, whose episodes are read when a worker is free."""
     backends = backends_of(writer.manifest)
-    places = {
-        row["episode_id"]: (row["shard"], row["row_group"] // EPISODES_PER_UNIT) for row in missing
-    }
-    episodes = read_trajectories(writer.path, episode_ids=places)
-    for _, group in groupby(episodes, key=lambda episode: places[episode.episode_id]):
-        trajectories = tuple(group)
-        shard = writer.shard_of(trajectories[0].episode_id)
-        yield RenderUnit(trajectories, shard, settings, backends)
+    names = {row["episode_id"] for row in missing}
+    for trajectory in read_trajectories(writer.path, episode_ids=names):
+        yield RenderUnit(trajectory, settings, backends)
 
 
 def backends_of(manifest: Manifest) -> tuple[Backend, ...]:
@@ -208,18 +230,13 @@ def _backends(config: Mapping[str, Any]) -> Iterator[Backend]:
 
 
 def render_unit(unit: RenderUnit) -> _Rendered:
-    """Returns the images of the unit's episodes, and a sentence for each that is refused."""
-    tables: list[pa.Table] = []
-    refused: list[str] = []
-    for trajectory in unit.trajectories:
-        try:
-            rendered = render_replay(trajectory, unit.settings, unit.backends)
-            tables.append(images_table(rendered))
-        except DatasetError as error:
-            refused.append(str(error))
-        except SimulatorError as error:
-            refused.append(f"{trajectory.episode_id}: {error.message}.")
-    return tables, refused
+    """Returns the episode's images, or a sentence that says why it is refused."""
+    try:
+        return images_table(render_replay(unit.trajectory, unit.settings, unit.backends))
+    except DatasetError as error:
+        return str(error)
+    except SimulatorError as error:
+        return f"{unit.trajectory.episode_id}: {error.message}."
 
 
 def render_replay(

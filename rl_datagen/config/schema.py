@@ -269,6 +269,9 @@ class AlgoConfig(Section):
     """Ray actors that learn, each a share of every minibatch (DDP); 0 learns in this process."""
     num_gpus_per_learner: Annotated[float, Field(ge=0)] = 0
     """GPU share of each learner."""
+    num_gpus_per_env_runner: Annotated[float, Field(ge=0, le=1)] = 0
+    """GPU share of each env runner, which draws its images on it in pixel mode: 0.1 puts ten of
+    them on each of a node's GPUs. 0 draws in software."""
     lr: PositiveFloat = 4e-5
     """Actor's peak learning rate."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"

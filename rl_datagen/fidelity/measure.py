@@ -14,10 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from rl_datagen.core.errors import UserError
 from rl_datagen.fidelity import probe
-from rl_datagen.fidelity.trial import IMAGE_SIZE, make_trial, write_trial
-from rl_datagen.sim import Appearance, InitialState, Scene, load_scene, render
+from rl_datagen.fidelity.trial import DRAWN_INDICES, IMAGE_SIZE, make_trial, write_trial
+from rl_datagen.sim import Appearance, Scene, load_scene, render
 from rl_datagen.tasks import Task
 
 PROBE = Path(probe.__file__)
@@ -37,8 +39,7 @@ def measure_here(task: Task, appearance: Appearance = "original") -> dict[str, A
     """
     scene = load_scene(task, "exact", appearance)
     trial = make_trial(scene)
-    inits = [scene.shipped_state(index) for index in range(scene.num_init_states)]
-    settled, stepped = _act(scene, inits[0], trial["actions"])
+    settled, stepped = _act(scene, trial["actions"])
     model = copy.copy(scene.model)  # a scene's own is not written to
     moved = probe.settle(
         model, trial["init_states"], list(scene.fixture_ids), trial["fixture_poses"]
@@ -48,7 +49,7 @@ def measure_here(task: Task, appearance: Appearance = "original") -> dict[str, A
         "bddl": probe.digest_of_text(scene.bddl_file),
         "init_states": probe.digest_of_states(trial["init_states"]),
         "srgb_textures": 0 if appearance == "original" else probe.count_srgb_textures(model),
-        "images": dict(_draw(scene, inits, trial["drawn_indices"].tolist())),
+        "images": draw(scene),
         "gl": render.describe_gl(),
         "settled": probe.pack(settled),
         "stepped": probe.pack(stepped),
@@ -56,20 +57,25 @@ def measure_here(task: Task, appearance: Appearance = "original") -> dict[str, A
     }
 
 
-def _draw(
-    scene: Scene, inits: Sequence[InitialState], indices: Sequence[int]
-) -> Iterator[tuple[str, dict[str, str]]]:
+def draw(scene: Scene) -> dict[str, dict[str, str]]:
+    """Returns what the trial's images of a scene look like, by camera and init state.
+
+    Raises:
+        MachineError: This machine lacks a GL library.
+    """
     simulator = scene.simulator()
-    for index in indices:
-        simulator.reset(inits[index], num_settle_steps=0)
+    images = {}
+    for index in DRAWN_INDICES:
+        simulator.reset(scene.shipped_state(index), num_settle_steps=0)
         for camera, image in simulator.images(IMAGE_SIZE).items():
             upside_down = image[::-1]  # as LIBERO's observations are
-            yield f"{camera}-{index}", probe.describe_image(upside_down)
+            images[f"{camera}-{index}"] = probe.describe_image(upside_down)
+    return images
 
 
-def _act(scene: Scene, init: InitialState, actions: Any) -> tuple[Any, Any]:
+def _act(scene: Scene, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     simulator = scene.simulator()
-    simulator.reset(init, probe.NUM_SETTLE_STEPS)
+    simulator.reset(scene.shipped_state(0), probe.NUM_SETTLE_STEPS)
     settled = simulator.data.qpos.copy()
     for action in actions:
         simulator.step(action)
