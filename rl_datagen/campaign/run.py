@@ -96,7 +96,9 @@ def bundles(config: CampaignConfig) -> list[dict[str, float]]:
         gpus = gpus or algo.num_gpus_per_learner
     own: dict[str, float] = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
     learner: dict[str, float] = {"CPU": 1, "GPU": algo.num_gpus_per_learner}
-    env_runner = {"CPU": 1, "GPU": algo.num_gpus_per_env_runner}
+    env_runner: dict[str, float] = {"CPU": 1}
+    if algo.num_gpus_per_env_runner:
+        env_runner["GPU"] = algo.num_gpus_per_env_runner
     return [own, *[learner] * algo.num_learners, *[env_runner] * algo.num_env_runners]
 
 

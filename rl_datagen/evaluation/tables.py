@@ -15,6 +15,7 @@ import yaml
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_text
+from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.evaluation.published import AVERAGES
 from rl_datagen.evaluation.results import RESULTS, EvaluatedEpisode, read_episodes, summarise
 from rl_datagen.tasks import TASKS, get_task, select_tasks
@@ -83,6 +84,7 @@ class _Evaluated:
     source: str
     trained_on: frozenset[str]
     confidence: float
+    appearance: str
     episodes: Sequence[EvaluatedEpisode]
 
 
@@ -95,7 +97,7 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
     Raises:
         ConfigError: VLAs of one table differ in more than their data (paper, Sec. III-E).
         UserError: A folder is no evaluation, does not say what its policy learnt from, or two have
-            episodes of the same task for the same row.
+            episodes of the same task for the same row, or images of different appearance.
     """
     evaluated = [_read(folder) for folder in folders]
     suites = tuple(SUITE_LABELS)
@@ -135,7 +137,8 @@ def _read(folder: Path) -> _Evaluated:
     tasks = frozenset(task.id for task in select_tasks(config.trained_on))
     episodes = read_episodes(folder / RESULTS)
     policy = Path(config.policy)
-    return _Evaluated(folder, policy, config.source, tasks, config.confidence, episodes)
+    appearance = (settings.get("sim") or {}).get("appearance", UNRECORDED_APPEARANCE)
+    return _Evaluated(folder, policy, config.source, tasks, config.confidence, appearance, episodes)
 
 
 def _table(
@@ -150,6 +153,7 @@ def _table(
     confidence = 0.95
     if vlas := [e.policy for e, kept in parts if kept and (e.policy / DATA).exists()]:
         check_comparable(vlas)
+    _check_appearances([e for e, kept in parts if kept])
     for evaluated, episodes in parts:
         kept = [episode for episode in episodes if get_task(episode.task).suite in suites]
         for task in {episode.task for episode in kept}:
@@ -176,6 +180,17 @@ def _table(
             for c in columns
         },
     )
+
+
+def _check_appearances(evaluated: Sequence[_Evaluated]) -> None:
+    for other in evaluated[1:]:
+        if other.appearance != evaluated[0].appearance:
+            raise UserError(
+                f"The evaluations in '{evaluated[0].folder}' and '{other.folder}' cannot be "
+                f"compared: their images have the appearances '{evaluated[0].appearance}' and "
+                f"'{other.appearance}', in which textures are coloured otherwise. Repeat one of "
+                "them with the other's sim.appearance, or make tables of one kind alone."
+            )
 
 
 def _cell(episodes: Sequence[EvaluatedEpisode], column: str, confidence: float) -> Cell | None:

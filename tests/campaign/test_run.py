@@ -97,6 +97,8 @@ def test_a_trials_resources(tmp_path):
     assert config.for_task(config.tasks[0]).algo.num_gpus_per_learner == 0.25
     config = tiny_config(tmp_path, "algo.num_learners=1", "algo.num_gpus_per_learner=1")
     assert bundles(config) == [{"CPU": 1}, {"CPU": 1, "GPU": 1}, {"CPU": 1}]
+    config = tiny_config(tmp_path, "algo.num_gpus_per_env_runner=0.1")
+    assert bundles(config) == [{"CPU": 1}, {"CPU": 1, "GPU": 0.1}]
 
 
 def test_the_command_names_the_tasks_that_failed(monkeypatch, capsys):

@@ -15,8 +15,10 @@ from rl_datagen.tasks import select_tasks
 
 @pytest.fixture
 def evaluation(tmp_path):
-    def make(name, source, trained_on, tasks, successes, num=20):
-        config = EvaluateConfig(policy="vla", name=name, source=source, trained_on=trained_on)
+    def make(name, source, trained_on, tasks, successes, num=20, **settings):
+        config = EvaluateConfig(
+            policy="vla", name=name, source=source, trained_on=trained_on, **settings
+        )
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
@@ -110,3 +112,14 @@ def test_the_command_prints_and_writes(evaluation, tmp_path, capsys):
     app(["tables", str(folder), "--out", str(tmp_path / "t")], standalone_mode=False)
     assert "**Table II**" in capsys.readouterr().out
     assert (tmp_path / "t" / "tables.csv").exists()
+
+
+def test_evaluations_of_different_appearance_are_not_compared(evaluation):
+    one = evaluation("a", "human", "all", "libero_goal", 5)
+    other = evaluation("b", "diffusion_rl", "all", "libero_goal", 5, sim={"appearance": "mujoco"})
+    with pytest.raises(UserError, match="'original' and 'mujoco'"):
+        make_tables([one, other])
+    settings = yaml.safe_load((one / "config.yaml").read_text())
+    del settings["sim"]["appearance"]  # from before appearances were recorded
+    (one / "config.yaml").write_text(yaml.safe_dump(settings))
+    make_tables([one, other])
