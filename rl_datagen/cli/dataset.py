@@ -11,27 +11,119 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_datagen.cli.arguments import AsJson
-from rl_datagen.config import RenderConfig
-from rl_datagen.core.errors import ConfigError
+from rl_datagen.config import Appearance, RenderConfig
+from rl_datagen.core.errors import ConfigError, DatasetError
 
 app = typer.Typer(help="Look at datasets, check, render and mix them.", no_args_is_help=True)
 
 Dataset = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Ray tasks at a time.", show_default="cores")
+]
 Size = Annotated[int, typer.Option(min=16, max=1024, help="Height and width in pixels.")]
 
 
 @app.command()
-def verify(dataset: Dataset) -> None:
+def verify(
+    dataset: Dataset,
+    replay: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also replay so many episodes, drawn over all tasks, and compare the states.",
+        ),
+    ] = 0,
+    workers: Workers = None,
+) -> None:
     """Compare every file with the manifest, and every episode with the schema."""
+    from rl_datagen.data.compact import is_compact
     from rl_datagen.data.verify import verify
+    from rl_datagen.data.verify_compact import verify_compact
 
-    report = verify(dataset)
+    report = verify_compact(dataset) if is_compact(dataset) else verify(dataset)
     report.check()
     print(
         f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
         f"{report.num_shards} shards, {report.num_bytes / 1e6:.1f} MB.\n"
         f"content {report.content_hash}"
     )
+    if replay:
+        _show_replay(dataset, replay, workers)
+
+
+def _show_replay(dataset: Path, num_episodes: int, workers: int | None) -> None:
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect import check_replay
+
+    begin, totals = time.monotonic(), list[int]()
+    with show_progress() as progress:
+
+        def start(total: int) -> None:
+            totals.append(total)
+            progress.start("replay", total)
+
+        problems = check_replay(
+            dataset,
+            num_episodes,
+            num_workers=workers,
+            on_start=start,
+            on_episodes=progress.advance,
+        )
+        summary = f"{totals[0] - len(problems)} of {totals[0]} as recorded"
+        progress.finish("replay", summary, time.monotonic() - begin)
+    if problems:
+        found = "\n".join(f"- {problem}" for problem in problems)
+        raise DatasetError(f"{len(problems)} of {totals[0]} episodes do not replay:\n{found}")
+
+
+@app.command()
+def compact(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Argument(help="Folder of the compact form; it may hold tasks.")],
+) -> None:
+    """Keep what episodes cannot be computed from: a hundredth of the size; `hydrate` undoes it."""
+    from rl_datagen.data.compact import compact as run
+
+    manifest = run(dataset, out)
+    size = sum(each.file.num_bytes for each in manifest.files)
+    episodes = sum(each.file.num_rows for each in manifest.files)
+    print(f"{out}: {episodes} episodes of {len(manifest.files)} task(s), {size / 1e6:.2f} MB")
+
+
+@app.command()
+def hydrate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a compact dataset.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the dataset to make.")],
+    task: Annotated[
+        str, typer.Option(help="Only these tasks, as in `rl-datagen tasks SELECTOR`.")
+    ] = "all",
+    render: Annotated[bool, typer.Option("--render", help="Render the episodes, too.")] = False,
+    size: Size = 256,
+    workers: Workers = None,
+) -> None:
+    """Replay a compact dataset into a whole one; a second call continues the first.
+
+    Every episode's states are compared with what was recorded; a shard that differs is not stored.
+    """
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.collect import hydrate as run
+
+    begin = time.monotonic()
+    with show_progress() as progress:
+        report = run(
+            dataset,
+            out,
+            tasks=task,
+            num_workers=workers,
+            on_start=lambda total: progress.start("hydrate", total),
+            on_episodes=progress.advance,
+        )
+        summary = f"episodes={report.num_episodes} refused={len(report.refused)}"
+        progress.finish("hydrate", summary, time.monotonic() - begin)
+    report.check()
+    if render:
+        show_rendering(out, RenderConfig(num_episodes=None, image_size=size), task, workers)
+    Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
 
 
 @app.command()
@@ -70,7 +162,7 @@ def render(
         Literal["png", "jpeg"], typer.Option(help="PNG is lossless; JPEG a fifth of its size.")
     ] = "png",
     appearance: Annotated[
-        Literal["original", "mujoco"],
+        Appearance,
         typer.Option(help="Textures as in LIBERO's own data, or as MuJoCo reads them since 3.3.3."),
     ] = "original",
     episodes: Annotated[
@@ -80,9 +172,7 @@ def render(
     task: Annotated[
         str, typer.Option(help="Only these tasks, as in `rl-datagen tasks SELECTOR`.")
     ] = "all",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Ray tasks at a time.", show_default="cores")
-    ] = None,
+    workers: Workers = None,
     gpus: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a GPU that each Ray task draws on.")
     ] = 0,

@@ -1,7 +1,7 @@
 """Replay of stored episodes into camera images."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes, read_images, read_trajectories, rendered_episodes
 from rl_datagen.data.images import RenderedEpisode, images_table
-from rl_datagen.data.manifest import Manifest
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.sim import Backend, Scene, load_scene, replay
@@ -60,7 +59,7 @@ class RenderUnit:
     Attributes:
         trajectory: The episode.
         settings: Size and encoding of the images.
-        backends: See ``backends_of``.
+        backends: See ``Manifest``.
     """
 
     trajectory: Trajectory
@@ -209,24 +208,10 @@ def _units(
     writer: DatasetWriter, missing: list[dict[str, Any]], settings: RenderConfig
 ) -> Iterator[RenderUnit]:
     """Yields the units, whose episodes are read when a worker is free."""
-    backends = backends_of(writer.manifest)
+    backends = writer.manifest.backends
     names = {row["episode_id"] for row in missing}
     for trajectory in read_trajectories(writer.path, episode_ids=names):
         yield RenderUnit(trajectory, settings, backends)
-
-
-def backends_of(manifest: Manifest) -> tuple[Backend, ...]:
-    """Returns the ``sim.backend`` that a dataset was collected with; several if it was merged."""
-    return tuple(dict.fromkeys(_backends(manifest.config))) or ("exact",)
-
-
-def _backends(config: Mapping[str, Any]) -> Iterator[Backend]:
-    """Yields each ``sim.backend`` in a manifest's configuration, whatever made the dataset."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _backends(value)
-        elif key == "backend":
-            yield value
 
 
 def render_unit(unit: RenderUnit) -> _Rendered:

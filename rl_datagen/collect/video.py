@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_datagen.collect.render import backends_of, first_episodes, render_replay
+from rl_datagen.collect.render import first_episodes, render_replay
 from rl_datagen.config import RenderConfig
 from rl_datagen.data.dataset import read_rendered
 from rl_datagen.data.images import write_video
@@ -36,7 +36,7 @@ def write_videos(
         DatasetError: The dataset is damaged, or a replay is not the recorded episode.
     """
     names = {row["episode_id"] for row in first_episodes(dataset, num_episodes)}
-    settings, backends = RenderConfig(image_size=image_size), backends_of(read_manifest(dataset))
+    settings, backends = RenderConfig(image_size=image_size), read_manifest(dataset).backends
     on_start(len(names))
     paths: list[Path] = []
     for trajectory, images in read_rendered(dataset, episode_ids=names):

@@ -29,6 +29,9 @@ def _known_tasks(value: str) -> str:
     return value
 
 
+Backend = Literal["exact", "fast", "stock"]
+Appearance = Literal["original", "mujoco"]
+RenderBackend = Literal["culled", "stock"]
 TaskId = Annotated[str, AfterValidator(_known_task)]
 TaskSelector = Annotated[str, AfterValidator(_known_tasks)]
 
@@ -42,21 +45,21 @@ class Section(BaseModel):
 class SceneSettings(TypedDict):
     """What ``sim.load_scene`` takes besides the task; see ``SimConfig``."""
 
-    backend: Literal["exact", "fast", "stock"]
-    appearance: Literal["original", "mujoco"]
-    render_backend: Literal["culled", "stock"]
+    backend: Backend
+    appearance: Appearance
+    render_backend: RenderBackend
 
 
 class SimConfig(Section):
     """How LIBERO is stepped."""
 
-    backend: Literal["exact", "fast", "stock"] = "exact"
+    backend: Backend = "exact"
     """``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, not bit-identical;
     ``stock``: LIBERO's own ``env.step``."""
-    appearance: Literal["original", "mujoco"] = "original"
+    appearance: Appearance = "original"
     """How textures are coloured. ``original``: as in every published LIBERO dataset; ``mujoco``: as
     MuJoCo reads them from 3.3.3 on, with dark floors in libero_object."""
-    render_backend: Literal["culled", "stock"] = "culled"
+    render_backend: RenderBackend = "culled"
     """``culled``: under software GL, only the triangles that show are drawn, which gives the same
     images sooner; ``stock``: MuJoCo's own renderer, as on every GPU."""
     num_settle_steps: Count = 10
@@ -433,7 +436,7 @@ class RenderConfig(Section):
     """Height and width of both cameras' images, in pixels."""
     encoding: Literal["png", "jpeg"] = "png"
     """``png`` is lossless; ``jpeg`` is about a fifth of its size."""
-    appearance: Literal["original", "mujoco"] = "original"
+    appearance: Appearance = "original"
     """How textures are coloured; see ``sim.appearance``. A dataset has one."""
     num_gpus_per_worker: Annotated[float, Field(ge=0, le=1)] = 0
     """Share of a GPU that each worker draws on, such as 0.1; 0: none, or one that Ray does not

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
+from rl_datagen.config import Appearance
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.schema import (
     APPEARANCE_KEY,
@@ -38,7 +39,6 @@ _HUGGING_FACE = json.dumps(
 """What makes ``datasets`` decode the images."""
 
 Encoding = Literal["png", "jpeg"]
-Appearance = Literal["original", "mujoco"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rl_datagen.config import Appearance, Backend
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256, write_json
 from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
@@ -75,7 +76,12 @@ class Manifest(_Entry):
     config: dict[str, Any]
     provenance: dict[str, Any]
     shards: tuple[Shard, ...] = ()
-    appearance: Literal["original", "mujoco"] | None = None
+    appearance: Appearance | None = None
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Each ``sim.backend`` its episodes were stepped with; several if it was merged."""
+        return tuple(dict.fromkeys(_backends(self.config))) or ("exact",)
 
     @property
     def images_appearance(self) -> str | None:
@@ -106,7 +112,7 @@ def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:
 def write_manifest(dataset: Path, manifest: Manifest) -> None:
     """Replaces the dataset's manifest atomically, sealed with a checksum of its own content."""
     body = manifest.model_dump(mode="json")
-    write_json(dataset / MANIFEST_NAME, {**body, "sha256": _seal(body)})
+    write_json(dataset / MANIFEST_NAME, {**body, "sha256": seal(body)})
 
 
 def read_manifest(dataset: Path) -> Manifest:
@@ -118,7 +124,7 @@ def read_manifest(dataset: Path) -> Manifest:
     path = dataset / MANIFEST_NAME
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-        seal = body.pop("sha256")
+        sealed = body.pop("sha256")
     except OSError:
         raise DatasetError(
             f"'{dataset}' is not a dataset: it has no {MANIFEST_NAME}. Give the folder that holds "
@@ -129,9 +135,14 @@ def read_manifest(dataset: Path) -> Manifest:
             f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
             "the dataset and make it again."
         ) from None
-    if seal != (actual := _seal(body)):
+    if body.get("kind") == "compact":
         raise DatasetError(
-            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {seal}. "
+            f"'{dataset}' is a compact dataset: init states and actions alone. `rl-datagen dataset "
+            f"hydrate {dataset} OUT` replays it into a dataset."
+        )
+    if sealed != (actual := seal(body)):
+        raise DatasetError(
+            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
             "Restore it from a copy, or delete the dataset and make it again."
         )
     _check_version(path, body)
@@ -163,6 +174,15 @@ def next_step(dataset: Path) -> str:
     return f"Restore it from a copy, or delete {dataset} and make the dataset again."
 
 
+def _backends(config: Mapping[str, Any]) -> Iterator[Backend]:
+    """Yields each ``sim.backend`` in a configuration, whatever made the dataset."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _backends(value)
+        elif key == "backend":
+            yield value
+
+
 def _check_version(path: Path, body: Mapping[str, Any]) -> None:
     version = body.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -172,6 +192,7 @@ def _check_version(path: Path, body: Mapping[str, Any]) -> None:
         )
 
 
-def _seal(body: Mapping[str, Any]) -> str:
+def seal(body: Mapping[str, Any]) -> str:
+    """Returns the checksum of a manifest's content."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

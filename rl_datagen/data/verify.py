@@ -117,7 +117,7 @@ def _problems(dataset: Path, manifest: Manifest) -> Iterator[Problem]:
     damaged: set[str] = set()
     listed = {file.sha256: file.path for file in manifest.files()}
     for entry in manifest.files():
-        for problem in _check_bytes(dataset, entry, listed):
+        for problem in check_bytes(dataset, entry, listed):
             damaged.add(entry.path)
             yield problem
     yield from _extra_files(dataset, manifest)
@@ -128,7 +128,8 @@ def _problems(dataset: Path, manifest: Manifest) -> Iterator[Problem]:
             yield from _check_shard(dataset, shard, seen, starts)
 
 
-def _check_bytes(dataset: Path, entry: FileEntry, listed: dict[str, str]) -> Iterator[Problem]:
+def check_bytes(dataset: Path, entry: FileEntry, listed: dict[str, str]) -> Iterator[Problem]:
+    """Yields what is wrong with a file's bytes; ``listed`` says whose they are, by checksum."""
     path = dataset / entry.path
     if not path.is_file():
         yield Problem("missing", entry.path, f"{entry.path} is missing.")

