@@ -21,6 +21,7 @@ from rl_datagen.cli.dataset import app as dataset_app
 from rl_datagen.cli.demos import app as demos_app
 from rl_datagen.cli.doctor import doctor
 from rl_datagen.cli.evaluate import evaluate, tables
+from rl_datagen.cli.expert import app as expert_app
 from rl_datagen.cli.export import app as export_app
 from rl_datagen.cli.paper import paper
 from rl_datagen.cli.quality import quality
@@ -49,6 +50,7 @@ app.command()(quality)
 app.command()(evaluate)
 app.command()(tables)
 app.command()(paper)
+app.add_typer(expert_app, name="expert")
 app.add_typer(export_app, name="export")
 app.add_typer(vla_app, name="vla")
 

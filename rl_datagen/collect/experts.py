@@ -13,6 +13,7 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import Storage
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
+from rl_datagen.policy.release import released
 from rl_datagen.tasks import TASKS, Task, get_task, select_tasks
 
 _TASK = "{task}"
@@ -58,11 +59,11 @@ class Experts:
         output_dir: Where experts lie that are given by name.
 
     Raises:
-        UserError: No storage has such a URI.
+        UserError: No storage has such a URI, or there is no release here.
     """
 
     def __init__(self, experts: str, output_dir: str) -> None:
-        self._folder = _folder(experts, output_dir)
+        self._folder = _folder(released(experts), output_dir)
 
     def tasks(self, selector: str | None) -> Sequence[Task]:
         """Returns the selected tasks, or those that have an expert if None are selected.

@@ -72,8 +72,8 @@ class CollectionConfig(_Job, ShardsConfig, _FromDemonstrations):
     """What acts: trained experts, or amplified or replayed human ``demonstrations``."""
     experts: str | None = None
     """The experts: a name (``<output_dir>/experts/<task>/<name>``, as ``train``, ``quickstart`` and
-    ``campaign run`` leave them), one expert's folder, a campaign's folder or ``campaign.storage``,
-    or any folder or URI in which ``{task}`` stands for the task's id."""
+    ``campaign run`` leave them), ``release`` (this repository's), one expert's folder, a campaign's
+    folder or ``campaign.storage``, or any folder or URI in which ``{task}`` stands for the task."""
     action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
     """``amplified``: standard deviation of the slowly wandering noise on executed actions."""
 

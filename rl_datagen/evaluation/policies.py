@@ -12,6 +12,7 @@ from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.device import torch_device
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
+from rl_datagen.policy.release import released
 from rl_datagen.rollout import Policy
 from rl_datagen.vla.folder import DATA, read_data
 
@@ -98,7 +99,7 @@ def find_policy(policy: str) -> PolicySource:
     """
     if policy.startswith(("ws://", "wss://")):
         return PolicySource("server", "server", {})
-    folder = Path(policy)
+    folder = Path(released(policy))
     settings = _settings(folder)
     if not {"task", "datasets"} & settings.keys():
         raise UserError(

@@ -1,0 +1,83 @@
+"""``rl-datagen expert``: watch trained experts, and pack them for others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rl_datagen.tasks import get_task
+
+app = typer.Typer(help="Watch trained experts, and pack them for others.", no_args_is_help=True)
+
+Experts_ = Annotated[
+    str,
+    typer.Option(
+        "--experts",
+        help="Whose: `release` (those of the repository), or as `experts` of `rl-datagen collect`.",
+    ),
+]
+OutputDir = Annotated[
+    str, typer.Option("--output-dir", help="Where experts lie that are given by name.")
+]
+
+
+@app.command()
+def play(
+    task: Annotated[str, typer.Argument(help="Such as libero_goal/8.")],
+    experts: Experts_ = "release",
+    seed: Annotated[int, typer.Option(min=0, help="Of the policy and of the init state.")] = 0,
+    init_state: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=49, help="One of LIBERO's init states, not a new one.", show_default=False
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Of each image, pixels.")] = 256,
+    out: Annotated[
+        Path | None, typer.Option(help="The MP4.", show_default="<task>-<seed>.mp4")
+    ] = None,
+    output_dir: OutputDir = "outputs",
+) -> None:
+    """Run one episode of a task's expert and write a video of both cameras."""
+    chosen = get_task(task)
+    from rl_datagen.collect.experts import Experts
+    from rl_datagen.collect.play import play as run
+
+    video = out or Path(f"{chosen.id.replace('/', '-')}-{seed}.mp4")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{chosen}: {chosen.instruction}")
+    episode = run(
+        Experts(experts, output_dir),
+        chosen,
+        video,
+        seed=seed,
+        init_state=init_state,
+        image_size=size,
+    )
+    result = "reached the goal" if episode.success else "did not reach the goal"
+    console.print(f"{result} after {len(episode)} env steps ({len(episode) / 20:.1f} s)")
+    console.print(f"watch    {video}")
+
+
+@app.command()
+def pack(
+    experts: Annotated[str, typer.Argument(help="As `experts` of `rl-datagen collect`.")],
+    out: Annotated[Path, typer.Argument(help="Folder; gets one folder for each task.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these tasks, as in `rl-datagen tasks SELECTOR`.",
+            show_default="all there are",
+        ),
+    ] = None,
+    output_dir: OutputDir = "outputs",
+) -> None:
+    """Copy experts with their weights in half precision: half the size."""
+    from rl_datagen.collect.experts import Experts
+    from rl_datagen.policy.release import pack as run
+
+    found = Experts(experts, output_dir)
+    for each in found.tasks(task):
+        size = run(found.read(each).files, out / each.id)
+        print(f"{out / each.id}: {size / 1e6:.2f} MB", flush=True)
