@@ -81,7 +81,7 @@ def compact(
     dataset: Dataset,
     out: Annotated[Path, typer.Argument(help="Folder of the compact form; it may hold tasks.")],
 ) -> None:
-    """Keep what episodes cannot be computed from: a hundredth of the size; `hydrate` undoes it."""
+    """Keep what episodes cannot be computed from: a thirtieth of the size; `hydrate` undoes it."""
     from rl_datagen.data.compact import compact as run
 
     manifest = run(dataset, out)
