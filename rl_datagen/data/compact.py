@@ -7,7 +7,8 @@
 
 An episode's init state, fixture poses and actions give all its states, observations and images
 again, bit for bit, on the versions that the manifest names: a thirtieth of the states' size, and
-less than a thousandth of the images'. The files are plain: ``pyarrow.parquet.read_table(path).to_pylist()`` reads them.
+less than a thousandth of the images'. The files are plain:
+``pyarrow.parquet.read_table(path).to_pylist()`` reads them.
 """
 
 import hashlib
