@@ -52,6 +52,7 @@ check-formats: export HF_HOME := $(CURDIR)/$(FORMATS)/cache
 check-formats: install $(CLIENTS:%=.venv-%/.installed)  ## our exports, read by other people's libraries
 	rm -rf $(FORMATS)
 	$(BIN)/python tests/formats/make_dataset.py $(FORMATS)/dataset
+	.venv-lerobot/bin/python tests/formats/check_datasets.py $(FORMATS)/dataset
 	$(BIN)/rl-datagen export hdf5 $(FORMATS)/dataset $(FORMATS)/hdf5
 	.venv-robomimic/bin/python tests/formats/check_hdf5.py $(FORMATS)/hdf5 $(FORMATS)/dataset
 	$(BIN)/rl-datagen export rlds $(FORMATS)/dataset $(FORMATS)/libero_rl

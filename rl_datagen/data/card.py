@@ -7,7 +7,7 @@ from rl_datagen.core.storage import write_text
 from rl_datagen.core.templates import template_environment
 from rl_datagen.data.dataset import read_episodes, rendered_episodes
 from rl_datagen.data.manifest import read_manifest
-from rl_datagen.data.schema import STEPS_SCHEMA
+from rl_datagen.data.schema import CAMERAS, STEPS_SCHEMA
 from rl_datagen.tasks import get_task
 
 
@@ -95,6 +95,7 @@ def write_card(dataset: Path) -> Path:
     text = environment.get_template("card.md.j2").render(
         info=dataset_info(dataset),
         columns=[(field.name, str(field.type), _description(field)) for field in STEPS_SCHEMA],
+        cameras=CAMERAS,
         manifest=read_manifest(dataset),
     )
     path = dataset / "README.md"

@@ -1,7 +1,6 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,24 +18,10 @@ from rl_datagen.config import Appearance
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.schema import (
     APPEARANCE_KEY,
-    CAMERAS,
     IMAGES_SCHEMA,
     UNRECORDED_APPEARANCE,
 )
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
-
-_HUGGING_FACE = json.dumps(
-    {
-        "info": {
-            "features": {
-                "episode_id": {"dtype": "string", "_type": "Value"},
-                "step": {"dtype": "int32", "_type": "Value"},
-                **{camera: {"_type": "Image"} for camera in CAMERAS},
-            }
-        }
-    }
-)
-"""What makes ``datasets`` decode the images."""
 
 Encoding = Literal["png", "jpeg"]
 
@@ -71,11 +56,7 @@ def images_table(episode: RenderedEpisode) -> pa.Table:
             "wrist": [encode_image(image, episode.encoding) for image in episode.wrist],
         },
         schema=IMAGES_SCHEMA.with_metadata(
-            {
-                **IMAGES_SCHEMA.metadata,
-                APPEARANCE_KEY: episode.appearance,
-                "huggingface": _HUGGING_FACE,
-            }
+            {**IMAGES_SCHEMA.metadata, APPEARANCE_KEY: episode.appearance}
         ),
     )
 

@@ -3,6 +3,7 @@ import dataclasses
 import av
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from rl_datagen.cli import app
@@ -93,6 +94,10 @@ def test_rendering_goes_on_and_never_mixes_sizes_or_encodings(recorded):
     assert again.num_episodes == 4
     added = {entry.path for entry in read_manifest(recorded).files()} - set(before)
     assert added == {"images/libero_spatial/3/part-00000-00002.parquet"}
+    header = yaml.safe_load((recorded / "README.md").read_text().split("---")[1])
+    kinds = {f["name"]: f["dtype"] for f in header["dataset_info"][0]["features"]}
+    cameras = dict.fromkeys(("agentview", "wrist"), "image")
+    assert kinds == {"episode_id": "string", "step": "int32", **cameras}
 
 
 def test_rendering_takes_the_tasks_it_is_told(recorded):

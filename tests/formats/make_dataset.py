@@ -9,7 +9,7 @@ from pathlib import Path
 from rl_datagen.collect import render_episode
 from rl_datagen.collect.amplification import amplify_task
 from rl_datagen.config import AmplifyConfig, RenderConfig
-from rl_datagen.data import DatasetWriter, read_trajectories
+from rl_datagen.data import DatasetWriter, read_trajectories, write_card
 from rl_datagen.demos.importing import find_sources
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
@@ -31,6 +31,7 @@ def main(path: Path, num_episodes: int = 4, image_size: int = 256) -> None:
             episodes = read_trajectories(path, task=shard.task)
             rendered = (render_episode(e, scene, settings) for e in episodes)
             writer.append_images(rendered, shard=shard)
+    write_card(path)
 
 
 if __name__ == "__main__":
