@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
-from jaxtyping import Float, Float32, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from rl_datagen.config import Config, WarmStartConfig
@@ -104,6 +104,7 @@ def warm_start(
     trajectories: Sequence[Trajectory],
     config: Config,
     *,
+    ignored: Bool[np.ndarray, " Do"] | None = None,
     report: Report | None = None,
 ) -> tuple[ChunkPolicy, NormStats, dict[str, float]]:
     """Clones demonstrations and returns the policy with averaged weights.
@@ -113,6 +114,7 @@ def warm_start(
     Args:
         trajectories: Successful episodes of one task.
         config: ``policy``, ``warm_start`` and ``seed`` are read.
+        ignored: Entries of the object state that the policy is not to see.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
             50 updates and at the end.
 
@@ -125,6 +127,8 @@ def warm_start(
     settings = config.warm_start
     training, held_out = _split(trajectories, settings.held_out_fraction, config.seed)
     stats = NormStats.from_trajectories(training)
+    if ignored is not None:
+        stats = stats.ignoring("object_state", ignored)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("bc", "weights", config.seed))
         policy = make_policy(config.policy, stats)

@@ -106,6 +106,10 @@ class _ChunkPolicyConfig(Section):
     encoder: Literal["state", "resnet", "vit"] = "state"
     """What encodes the observation. ``state``: object poses and proprio, an MLP (state mode);
     ``resnet``, ``vit``: both cameras, with proprio by FiLM (pixel mode)."""
+    objects: Literal["interest", "all"] = "interest"
+    """Whose poses an expert in state mode sees: the objects of interest that the task's definition
+    names, which are all that its goal mentions; or all. Where one that does not matter lies
+    outside what the demonstrations show, it misleads a policy that sees it."""
     encoder_width: PositiveInt = 128
     """Features of the encoded observation, which condition the denoiser."""
     image_size: Annotated[int, Field(ge=48, le=1024)] = 128

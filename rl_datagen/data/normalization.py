@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_json
@@ -35,7 +35,8 @@ class NormStats:
         action_low: Smallest action; -1 for the gripper.
         action_high: Largest action; +1 for the gripper.
         mean: Mean of each observation, by key.
-        std: Standard deviation of each observation, by key, floored at ``MIN_STD``.
+        std: Standard deviation of each observation, by key, floored at ``MIN_STD``; infinite for
+            an entry that is to be ignored, which is 0 then.
     """
 
     action_low: Float32[np.ndarray, " Da"]
@@ -77,6 +78,11 @@ class NormStats:
             std[key] = np.maximum(values.std(0), MIN_STD[key]).astype(np.float32)
         return cls(low, high, mean, std)
 
+    def ignoring(self, key: str, entries: Bool[np.ndarray, " D"]) -> "NormStats":
+        """Returns them with some entries of an observation hidden from whoever uses them."""
+        std = np.where(entries, np.float32(np.inf), self.std[key])
+        return replace(self, std={**self.std, key: std})
+
     @property
     def observation_sizes(self) -> dict[str, int]:
         """Entries of each observation, by key."""
@@ -87,8 +93,12 @@ class NormStats:
         return {
             "action": {"low": self.action_low.tolist(), "high": self.action_high.tolist()},
             "observation": {
-                key: {"mean": self.mean[key].tolist(), "std": self.std[key].tolist()}
-                for key in self.mean
+                # JSON has no infinity.
+                key: {
+                    "mean": self.mean[key].tolist(),
+                    "std": [value if np.isfinite(value) else None for value in std.tolist()],
+                }
+                for key, std in self.std.items()
             },
         }
 
@@ -100,7 +110,10 @@ class NormStats:
             np.array(values["action"]["low"], np.float32),
             np.array(values["action"]["high"], np.float32),
             {key: np.array(item["mean"], np.float32) for key, item in observation.items()},
-            {key: np.array(item["std"], np.float32) for key, item in observation.items()},
+            {
+                key: np.array([np.inf if s is None else s for s in item["std"]], np.float32)
+                for key, item in observation.items()
+            },
         )
 
     def save(self, path: Path) -> None:

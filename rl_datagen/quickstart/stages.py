@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
+from jaxtyping import Bool
 
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
@@ -61,9 +62,18 @@ def clone(run: Run) -> Summary:
     """Stage 2: behaviour cloning of the amplified demonstrations."""
     run.progress.start("warm_start", run.config.warm_start.num_updates)
     episodes = _amplified(run)
-    policy, stats, metrics = warm_start(episodes, run.config, report=report_updates(run.progress))
+    policy, stats, metrics = warm_start(
+        episodes, run.config, ignored=_ignored(run), report=report_updates(run.progress)
+    )
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)
+
+
+def _ignored(run: Run) -> Bool[np.ndarray, " Do"] | None:
+    """Marks the numbers of objects that are none of the task's business."""
+    if run.config.policy.objects == "all":
+        return None
+    return ~run.scene.state_layout.entries_of(run.scene.objects_of_interest)
 
 
 def _amplified(run: Run) -> list[Trajectory]:

@@ -12,12 +12,13 @@ Legend of shapes: ``Nb`` bodies, ``Nj`` articulated joints, ``Do`` numbers of ob
 # pyright: reportAttributeAccessIssue=false
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from rl_datagen.sim.jit import compiled
 
@@ -65,9 +66,31 @@ class StateLayout:
         """Numbers in the object state, ``Do``."""
         return sum(part.size for part in self.parts)
 
+    def entries_of(self, names: Collection[str]) -> Bool[np.ndarray, " Do"]:
+        """Marks the numbers of some objects and fixtures, their articulated joints included.
+
+        Args:
+            names: LIBERO's; a region such as ``wooden_cabinet_1_middle_region`` stands for what it
+                is a region of.
+        """
+        entries = np.zeros(self.size, bool)
+        owners = [
+            part.name
+            for part in self.parts
+            if part.kind != "joint" and any(_belongs(name, part.name) for name in names)
+        ]
+        for part in self.parts:
+            entries[part.slice] = any(_belongs(part.name, owner) for owner in owners)
+        return entries
+
     def __getitem__(self, name: str) -> slice:
         """Where a part lies in the object state."""
         return next(part.slice for part in self.parts if part.name == name)
+
+
+def _belongs(name: str, owner: str) -> bool:
+    """Whether a name is an object's or one of its parts', as LIBERO names them."""
+    return name == owner or name.startswith(f"{owner}_")
 
 
 @dataclass(frozen=True, eq=False)

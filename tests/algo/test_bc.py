@@ -47,6 +47,22 @@ def test_the_same_seed_gives_the_same_clone():
         torch.testing.assert_close(value, weights[1][name], rtol=0, atol=0)
 
 
+def test_a_policy_does_not_see_what_it_is_to_ignore():
+    config = toy_config(*SMALL, "warm_start.num_updates=10")
+    episodes = demonstrations(4)
+    ignored = np.arange(episodes[0].object_state.shape[1]) >= 1
+    policy, _, _ = warm_start(episodes, config, ignored=ignored)
+
+    def act(change):
+        state = torch.from_numpy(episodes[0].object_state[:1] + change.astype(np.float32))
+        observation = {"proprio": torch.from_numpy(episodes[0].proprio[:1]), "object_state": state}
+        with torch.no_grad():
+            return policy.encode(observation)
+
+    torch.testing.assert_close(act(1000.0 * ignored), act(0.0 * ignored), rtol=0, atol=0)
+    assert not torch.equal(act(1.0 * ~ignored), act(0.0 * ignored))
+
+
 def test_a_lone_demonstration_is_trained_on():
     config = toy_config(*SMALL, "warm_start.num_updates=2")
     _, _, metrics = warm_start(demonstrations(1), config)

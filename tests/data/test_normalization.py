@@ -52,3 +52,16 @@ def test_round_trip(tmp_path):
 def test_no_episode_is_a_clear_error():
     with pytest.raises(UserError, match="no episode"):
         NormStats.from_trajectories([])
+
+
+def test_ignored_entries_survive_a_file_and_nothing_else_changes(tmp_path):
+    stats = NormStats.from_trajectories(demonstrations(3))
+    size = stats.observation_sizes["object_state"]
+    hidden = stats.ignoring("object_state", np.arange(size) % 2 == 0)
+    assert np.isinf(hidden.std["object_state"][::2]).all()
+    assert np.array_equal(hidden.std["object_state"][1::2], stats.std["object_state"][1::2])
+    assert np.array_equal(hidden.std["proprio"], stats.std["proprio"])
+    hidden.save(tmp_path / "norm_stats.json")
+    assert "Infinity" not in (tmp_path / "norm_stats.json").read_text()
+    loaded = NormStats.load(tmp_path / "norm_stats.json")
+    assert np.array_equal(loaded.std["object_state"], hidden.std["object_state"])

@@ -1,8 +1,20 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from libero.libero import get_libero_path
+from libero.libero.envs.bddl_utils import robosuite_parse_problem
 from scipy.spatial.transform import Rotation
 
-from rl_datagen.sim.observation import SampleLayout, object_state_of, proprio_of
+from rl_datagen.sim.observation import (
+    SampleLayout,
+    StateLayout,
+    StatePart,
+    _belongs,
+    object_state_of,
+    proprio_of,
+)
+from rl_datagen.tasks import SUITES, select_tasks
 
 
 def quat(rotation):
@@ -46,3 +58,37 @@ def test_object_state_is_relative_to_the_hand():
         [*expected(thing_pos, thing), 0.7, *expected(link_pos, link)],
         atol=1e-6,
     )
+
+
+def test_entries_of_an_object_are_its_own_its_joints_and_its_regions_owner():
+    names = ["butter_1", "butter_10", "cabinet_1", "cabinet_1_top_level", "stove_1_button"]
+    kinds = ["object", "object", "fixture", "joint", "joint"]
+    parts = [
+        StatePart(name, kind, 10 * i, 10)
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    ]
+    layout = StateLayout(tuple(parts))
+
+    def found(*wanted):
+        return [names[i] for i in np.flatnonzero(layout.entries_of(wanted)[::10])]
+
+    assert found("butter_1") == ["butter_1"]
+    assert found("cabinet_1_middle_region") == ["cabinet_1", "cabinet_1_top_level"]
+    assert found("butter_10", "cabinet_1") == ["butter_10", "cabinet_1", "cabinet_1_top_level"]
+    assert layout.entries_of(["butter_1"]).sum() == 10
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("suite", SUITES)
+def test_whatever_a_goal_mentions_is_of_interest(suite):
+    """Experts see objects of interest alone by default; LIBERO's definitions name them.
+
+    Besides them, goals mention places on a table, which stays where it is.
+    """
+    root = Path(get_libero_path("bddl_files"), suite)
+    for task in select_tasks(suite):
+        problem = robosuite_parse_problem(str(root / f"{task.name}.bddl"))
+        mentioned = [name for _, *names in problem["goal_state"] for name in names]
+        for name in mentioned:
+            of_interest = any(_belongs(name, each) for each in problem["obj_of_interest"])
+            assert of_interest or "table_" in name, (task, name)
