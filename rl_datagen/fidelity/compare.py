@@ -78,33 +78,42 @@ def _compare_files(record: dict[str, Any], reference: dict[str, Any]) -> Iterato
 
 
 def _compare_images(record: dict[str, Any], reference: dict[str, Any], report: TaskReport) -> None:
-    differences = set[str]()
+    same_gl = record["gl"] == read_reference()["gl"]
+    words, brightness = set[str](), list[float]()
     for name, expected in reference["images"].items():
         found = record["images"][name]
-        if found["digest"] != expected["digest"]:
-            same_gl = record["gl"] == read_reference()["gl"]
-            thumbnails = _thumbnail(found), _thumbnail(expected)
-            differences |= set(_describe_difference(*thumbnails, same_gl=same_gl))
-    report.images = not differences
-    report.differences += [f"images {difference}" for difference in sorted(differences)]
+        if found["digest"] == expected["digest"]:
+            continue
+        thumbnails = _thumbnail(found), _thumbnail(expected)
+        if flip := _find_flip(*thumbnails):
+            words.add(f"images are {flip}")
+        elif _differ(*thumbnails):
+            brightness.append((thumbnails[0] - thumbnails[1]).mean())
+        elif same_gl:
+            words.add("images differ in single pixels")
+    if brightness:
+        most = max(brightness, key=abs)
+        words.add(f"images differ in whole areas (brightness by up to {most:+.0f} of 255)")
+    report.images = not words
+    report.differences += sorted(words)
     if record["srgb_textures"]:
         report.differences.append(
             f"{record['srgb_textures']} textures are read as sRGB, as MuJoCo does from 3.3.3 on"
         )
 
 
-def _describe_difference(found: np.ndarray, expected: np.ndarray, same_gl: bool) -> Iterator[str]:
-    difference = np.abs(found - expected).max()
-    if difference <= _MAX_GL_DIFFERENCE:
-        if same_gl:
-            yield "differ in single pixels"
-        return
-    for name, flip in _FLIPS.items():
-        if np.abs(flip(found) - expected).max() <= _MAX_GL_DIFFERENCE:
-            yield f"are {name}"
-            return
-    brightness = (found - expected).mean()
-    yield f"differ in whole areas (brightness {brightness:+.0f} of 255)"
+def _find_flip(found: np.ndarray, expected: np.ndarray) -> str | None:
+    """Returns how an image was flipped, if that is what differs."""
+    if _differ(found, expected):
+        for name, flip in _FLIPS.items():
+            if not _differ(flip(found), expected):
+                return name
+    return None
+
+
+def _differ(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether thumbnails differ by more than another GL's rounding."""
+    return bool(np.abs(found - expected).max() > _MAX_GL_DIFFERENCE)
 
 
 def _compare_physics(record: dict[str, Any], reference: dict[str, Any], report: TaskReport) -> None:
