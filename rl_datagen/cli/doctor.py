@@ -1,7 +1,6 @@
 """``rl-datagen doctor``: is this machine fit, and is its LIBERO the published one?"""
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -120,8 +119,6 @@ def _show(fidelity: "Fidelity", console: Console) -> None:
         table.add_row(suite, str(len(reports)), _count(images, reports), _count(physics, reports))
     console.print(table)
     console.print(escape(f"LIBERO in {found['libero']}, MuJoCo {found['mujoco']}"))
-    for difference, tasks in _by_difference(fidelity).items():
-        console.print(escape(f"- {difference}: {', '.join(tasks)}"))
     for cause in fidelity.causes:
         console.print(escape(f"- {cause}"))
     console.print(describe_protocol())
@@ -130,11 +127,3 @@ def _show(fidelity: "Fidelity", console: Console) -> None:
 def _count(good: int, reports: list) -> str:
     colour = "green" if good == len(reports) else "bold red"
     return f"[{colour}]{good} of {len(reports)}[/]"
-
-
-def _by_difference(fidelity: "Fidelity") -> dict[str, list[str]]:
-    tasks = defaultdict(list)
-    for report in fidelity.tasks:
-        for difference in report.differences:
-            tasks[difference].append(report.task)
-    return tasks

@@ -19,6 +19,7 @@ _MAX_QPOS_DIFFERENCE = (
     1e-6  # m or rad: far above what rounding of another CPU makes of 30 env steps
 )
 _MAX_MOVED_DIFFERENCE = 0.005  # m
+_MAX_LISTED = 8
 _MAX_GL_DIFFERENCE = 4  # of 255, in a thumbnail's pixel: what another GL rounds otherwise
 _FLIPS = {
     "upside down": lambda image: image[::-1],
@@ -131,8 +132,15 @@ def _compare_physics(record: dict[str, Any], reference: dict[str, Any], report: 
     report.moved_init_states = _compare_moves(record["moved"], reference["moved"])
     if report.moved_init_states:
         report.physics = False
-        count = len(report.moved_init_states)
-        report.differences.append(f"objects come to rest elsewhere from {count} stored init states")
+        report.differences.append(
+            f"objects come to rest elsewhere from {_list(report.moved_init_states)}"
+        )
+
+
+def _list(init_states: tuple[int, ...]) -> str:
+    if len(init_states) > _MAX_LISTED:
+        return f"{len(init_states)} of {NUM_INIT_STATES} stored init states"
+    return f"the stored init states {', '.join(map(str, init_states))}"
 
 
 def _compare_moves(found: str, expected: str) -> tuple[int, ...]:

@@ -86,6 +86,9 @@ def test_init_states_whose_objects_come_to_rest_elsewhere_are_named(record):
     report = compare.compare(record, TASK)
     assert report.physics is False
     assert report.moved_init_states == (7, 31)
+    assert report.differences == [
+        "objects come to rest elsewhere from the stored init states 7, 31"
+    ]
 
 
 def test_other_files_are_named(record):
