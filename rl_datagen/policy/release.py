@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
 from safetensors.torch import load, save
 
 import rl_datagen
@@ -55,13 +56,21 @@ def released(name: str) -> str:
 def pack(files: Mapping[str, bytes], folder: Path) -> int:
     """Writes an expert's files with weights in half precision, and returns their size in bytes.
 
+    Its configuration forgets where on this machine it was trained.
+
     Args:
         files: Those of an expert folder, by name.
         folder: Where; a file that is there with the same content is left alone.
     """
     weights = {name: value.half() for name, value in load(files[WEIGHTS]).items()}
-    contents = {name: files[name] for name in (CONFIG, NORM_STATS)}
-    for name, content in {**contents, WEIGHTS: save(weights)}.items():
+    config = yaml.safe_load(files[CONFIG])
+    config.pop("output_dir", None)
+    contents = {
+        CONFIG: yaml.safe_dump(config, sort_keys=False).encode(),
+        NORM_STATS: files[NORM_STATS],
+        WEIGHTS: save(weights),
+    }
+    for name, content in contents.items():
         path = folder / name
         if not path.exists() or path.read_bytes() != content:
             with atomic_path(path) as temporary:

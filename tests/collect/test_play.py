@@ -41,6 +41,8 @@ def test_a_packed_expert_is_half_as_large_and_nearly_the_same(release, tmp_path)
     packed = release / "experts" / TASK.id
     sizes = [(folder / "weights.safetensors").stat().st_size for folder in (whole, packed)]
     assert sizes[1] < 0.55 * sizes[0]
+    assert "output_dir" in (whole / "config.yaml").read_text()
+    assert "output_dir" not in (packed / "config.yaml").read_text()  # a path of this machine
     one, other = (load_expert(folder).policy.state_dict() for folder in (whole, packed))
     for name, value in one.items():
         assert other[name].dtype == value.dtype
