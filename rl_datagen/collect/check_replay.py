@@ -19,6 +19,7 @@ from rl_datagen.data.compact import (
     is_compact,
     read_compact,
     read_compact_manifest,
+    read_names,
 )
 from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.manifest import read_manifest
@@ -80,7 +81,7 @@ def _episodes(dataset: Path) -> dict[str, list[str]]:
         manifest = read_compact_manifest(dataset)
         check_versions(dataset, manifest, package_versions())
         for each in manifest.files:
-            names[each.task] = [e.episode_id for e in read_compact(dataset, each.task)]
+            names[each.task] = read_names(dataset, each)
     else:
         table = read_episodes(dataset)
         for task, name in zip(

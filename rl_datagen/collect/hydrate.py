@@ -1,6 +1,7 @@
 """Compact episodes replayed into a whole dataset."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -104,7 +105,7 @@ def hydrate(
             if not writer.has_part(unit.task, unit.part)
         ]
         on_start(sum(len(unit.episodes) for unit in left))
-        with ray_session(out / ".ray.log", num_workers):
+        with ray_session(out / ".ray.log", num_workers) if left else nullcontext():
             for unit, result in map_units(_hydrate_unit, left, num_workers):
                 if isinstance(result, SimulatorError):
                     refused.append(f"{unit.task}, shard {unit.part}: {result.message}.")

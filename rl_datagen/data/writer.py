@@ -254,7 +254,7 @@ class DatasetWriter:
         return manifest
 
     def _next_part(self, task: str) -> int:
-        parts = [_part(shard) for shard in self._manifest.shards if shard.task == task]
+        parts = [part_of(shard.steps.path) for shard in self._manifest.shards if shard.task == task]
         return max(parts, default=-1) + 1
 
     def _write_shard(
@@ -291,7 +291,9 @@ class DatasetWriter:
         )
 
     def _replace(self, shards: tuple[Shard, ...], appearance: str | None = None) -> None:
-        shards = tuple(sorted(shards, key=lambda shard: (get_task(shard.task), _part(shard))))
+        shards = tuple(
+            sorted(shards, key=lambda shard: (get_task(shard.task), part_of(shard.steps.path)))
+        )
         appearance = appearance or self._manifest.appearance
         update = {"shards": shards, "appearance": appearance}
         manifest = self._manifest.model_copy(update=update)
@@ -319,8 +321,9 @@ def images_path(shard: Shard, row_group: int) -> str:
     return f"images/{shard.task}/{Path(shard.steps.path).stem}-{row_group:05d}.parquet"
 
 
-def _part(shard: Shard) -> int:
-    return int(Path(shard.steps.path).stem.rpartition("-")[2])
+def part_of(path: str) -> int:
+    """Returns the number of a shard among those of its task, from its steps file's name."""
+    return int(Path(path).stem.rpartition("-")[2])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import yaml
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_text
-from rl_datagen.data.schema import UNRECORDED_APPEARANCE
+from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.evaluation.published import AVERAGES
 from rl_datagen.evaluation.results import RESULTS, EvaluatedEpisode, read_episodes, summarise
 from rl_datagen.tasks import TASKS, get_task, select_tasks
@@ -137,7 +137,7 @@ def _read(folder: Path) -> _Evaluated:
     tasks = frozenset(task.id for task in select_tasks(config.trained_on))
     episodes = read_episodes(folder / RESULTS)
     policy = Path(config.policy)
-    appearance = (settings.get("sim") or {}).get("appearance", UNRECORDED_APPEARANCE)
+    appearance = appearance_of_settings(settings)
     return _Evaluated(folder, policy, config.source, tasks, config.confidence, appearance, episodes)
 
 

@@ -1,16 +1,15 @@
 """The certificate: what an installation is worth, for a person and for a program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rl_datagen.core.provenance import PINNED
 from rl_datagen.fidelity import measure
 from rl_datagen.fidelity.compare import TaskReport, compare, read_reference
 from rl_datagen.fidelity.probe import NUM_SETTLE_STEPS
 from rl_datagen.tasks import SUITES, TASKS, Task
-
-_PINNED = {"mujoco": "3.3.7", "robosuite": "1.4.0"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Fidelity:
     @property
     def faithful(self) -> bool:
         """Whether images are as published and physics as pinned in every task."""
-        return all(report.images and report.physics is not False for report in self.tasks)
+        return all(report.images and report.physics for report in self.tasks)
 
     def suites(self) -> Iterator[tuple[str, list[TaskReport]]]:
         """Yields each suite that was tried, with its reports."""
@@ -44,12 +43,18 @@ class Fidelity:
         return asdict(self) | {"faithful": self.faithful}
 
 
-def certify(tasks: Sequence[Task], python: str | None = None) -> Iterator[TaskReport | Fidelity]:
-    """Yields a report as each task ends, and the whole of it at last.
+def certify(
+    tasks: Sequence[Task],
+    python: str | None = None,
+    *,
+    on_task: Callable[[TaskReport], None] = lambda _: None,
+) -> Fidelity:
+    """Returns how an installation compares with the reference.
 
     Args:
         tasks: What to try.
         python: Another installation's Python; None: this package's own simulators.
+        on_task: Called as each task ends.
 
     Raises:
         MachineError: This machine lacks a GL library.
@@ -66,15 +71,15 @@ def certify(tasks: Sequence[Task], python: str | None = None) -> Iterator[TaskRe
     for task, record in zip(tasks, records, strict=True):
         gl |= {record["gl"]} if "gl" in record else set()
         reports.append(compare(record, task.id))
-        yield reports[-1]
+        on_task(reports[-1])
     installation["gl"] = ", ".join(sorted(gl))
-    yield Fidelity(installation, tuple(reports), tuple(_causes(installation, tasks)))
+    return Fidelity(installation, tuple(reports), tuple(_causes(installation, tasks)))
 
 
 def _causes(installation: dict[str, Any], tasks: Sequence[Task]) -> Iterator[str]:
-    for package, pinned in _PINNED.items():
-        if installation[package] != pinned:
-            yield f"{package} is {installation[package]}, not {pinned}"
+    for package in ("mujoco", "robosuite"):
+        if installation[package] != PINNED[package]:
+            yield f"{package} is {installation[package]}, not {PINNED[package]}"
     if installation["gl"] != read_reference()["gl"]:
         yield (
             f"images are drawn by {installation['gl']}, the reference's by "

@@ -12,7 +12,7 @@ from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import atomic_path, write_json, write_text
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.data.schema import UNRECORDED_APPEARANCE
+from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.policy.actor import ChunkActor
 from rl_datagen.policy.base import ChunkPolicy
 from rl_datagen.policy.diffusion import DiffusionPolicy
@@ -80,7 +80,7 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
 def _appearance(folder: Path) -> str:
     """Returns how textures were coloured when an expert was trained."""
     settings = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
-    return (settings.get("sim") or {}).get("appearance", UNRECORDED_APPEARANCE)
+    return appearance_of_settings(settings)
 
 
 def load_policy(

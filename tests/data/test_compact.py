@@ -11,6 +11,7 @@ from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256
 from rl_datagen.data import compact as module
 from rl_datagen.data.compact import (
+    CompactManifest,
     check_versions,
     compact,
     digest_states,
@@ -19,7 +20,7 @@ from rl_datagen.data.compact import (
     read_compact_manifest,
 )
 from rl_datagen.data.dataset import read_trajectories
-from rl_datagen.data.manifest import read_manifest, seal
+from rl_datagen.data.manifest import read_manifest, write_manifest
 from rl_datagen.data.verify_compact import verify_compact
 from rl_datagen.data.writer import DatasetWriter
 
@@ -42,7 +43,7 @@ def edit(folder, task, change):
         if each["task"] == task:
             file = {"num_bytes": path.stat().st_size, "sha256": sha256(path)}
             each["file"] |= file | {"num_rows": len(rows)}
-    (folder / "manifest.json").write_text(json.dumps({**body, "sha256": seal(body)}))
+    write_manifest(folder, CompactManifest.model_validate(body))
 
 
 def test_nothing_that_cannot_be_computed_is_lost(dataset, small):

@@ -15,14 +15,9 @@ OBJECT = get_task("libero_object/0")
 GOAL = get_task("libero_goal/0")
 
 
-def last(results):
-    *_, fidelity = results
-    return fidelity
-
-
 def test_this_package_draws_as_published_and_steps_as_pinned():
     try:
-        fidelity = last(certify([OBJECT, GOAL]))
+        fidelity = certify([OBJECT, GOAL])
     except MachineError as error:
         pytest.skip(str(error))
     assert fidelity.faithful
@@ -45,13 +40,12 @@ def test_mujoco_s_own_colours_are_not_the_published_ones():
 
 def test_another_installation_is_tried_through_its_python():
     """LIBERO's own environments on the pinned MuJoCo: its physics, but not the published images."""
-    reports = certify([OBJECT], python=sys.executable)
-    found = next(reports)
+    fidelity = certify([OBJECT], python=sys.executable)
+    (found,) = fidelity.tasks
     if found.differences and "GL" in found.differences[0]:
         pytest.skip(found.differences[0])
     assert found.physics
     assert not found.images
-    fidelity = next(reports)
     assert not fidelity.faithful
     assert fidelity.installation["mujoco"] == "3.3.7"
 
@@ -60,9 +54,9 @@ def test_a_python_without_libero_or_none_at_all_is_a_paragraph(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     bare = str(tmp_path / "venv/bin/python")
     with pytest.raises(UserError, match=r"cannot run LIBERO: ModuleNotFoundError: No module"):
-        next(certify([OBJECT], python=bare))
+        certify([OBJECT], python=bare)
     with pytest.raises(UserError, match=r"Cannot start `/no/python`: No such file"):
-        next(certify([OBJECT], python="/no/python"))
+        certify([OBJECT], python="/no/python")
 
 
 def test_what_differs_in_an_installation_is_named():
