@@ -161,10 +161,10 @@ def judge(task: str, name: str, outputs: Path) -> dict:
     """Rolls out expert, warm start and human from init states that chose nothing."""
     import torch
 
-    from rl_datagen.collect import plan_episode
     from rl_datagen.config import SimConfig
     from rl_datagen.demos import load_human_demonstration, replay
     from rl_datagen.evaluation.held_back import plan as shipped_plan
+    from rl_datagen.jobs import plan_episode
     from rl_datagen.policy import load_expert
     from rl_datagen.rollout import rollout
     from rl_datagen.sim import load_scene

@@ -19,8 +19,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from rl_datagen.collect import plan_episode
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.jobs import plan_episode
 from rl_datagen.policy import ChunkActor, load_policy
 from rl_datagen.quality.metrics import mean_squared_jerk
 from rl_datagen.rollout import rollout

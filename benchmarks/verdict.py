@@ -81,7 +81,7 @@ class Outcomes:
         self.seen: list[bool] = []
 
     def __call__(self, num: int) -> np.ndarray:
-        from rl_datagen.collect import plan_episode
+        from rl_datagen.jobs import plan_episode
         from rl_datagen.policy import ChunkActor
         from rl_datagen.rollout import rollout
 

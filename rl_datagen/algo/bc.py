@@ -20,8 +20,8 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.device import torch_device
 from rl_datagen.policy import ChunkPolicy, make_policy
+from rl_datagen.runtime.device import torch_device
 from rl_datagen.tasks import get_task
 
 Report = Callable[[int, dict[str, Any]], None]

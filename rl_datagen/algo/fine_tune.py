@@ -21,8 +21,8 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.device import torch_device
 from rl_datagen.policy import ChunkPolicy, load_policy, save_expert
+from rl_datagen.runtime.device import torch_device
 
 logger = logging.getLogger(__name__)
 

@@ -18,15 +18,15 @@ from ray.tune.experiment import Trial as TuneTrial
 from rl_datagen.campaign.board import write_board
 from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states, write_state
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
-from rl_datagen.cluster import ray_session
 from rl_datagen.config import CampaignConfig
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
+from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
 from rl_datagen.tasks import Task, get_task
-from rl_datagen.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
 
 logger = logging.getLogger(__name__)
 

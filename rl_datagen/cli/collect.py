@@ -1,6 +1,5 @@
 """``rl-datagen collect``: successful episodes of many tasks."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -26,24 +25,10 @@ def collect(
     # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.dataset import show_rendering
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect.job import collect as run
-    from rl_datagen.collect.unit import Tally
+    from rl_datagen.jobs.collect import collect as run
 
-    begin, tally = time.monotonic(), Tally()
     with show_progress() as progress:
-
-        def on_tally(now: Tally) -> None:
-            nonlocal tally
-            tally = now
-            progress.advance(0, str(now))
-
-        path = run(
-            config,
-            on_start=lambda total: progress.start("collect", total),
-            on_shard=lambda number: progress.advance(number, str(tally)),
-            on_tally=on_tally,
-        )
-        progress.finish("collect", str(tally), time.monotonic() - begin)
+        path = run(config, progress)
     if render:
         show_rendering(path, RenderConfig(num_episodes=None))
     Console(soft_wrap=True).print(

@@ -1,7 +1,6 @@
 """``rl-datagen dataset``: look at datasets, check, render and mix them."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,27 +52,14 @@ def verify(
 
 def _show_replay(dataset: Path, num_episodes: int, workers: int | None) -> None:
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect import check_replay
+    from rl_datagen.jobs import check_replay
 
-    begin, totals = time.monotonic(), list[int]()
     with show_progress() as progress:
-
-        def start(total: int) -> None:
-            totals.append(total)
-            progress.start("replay", total)
-
-        problems = check_replay(
-            dataset,
-            num_episodes,
-            num_workers=workers,
-            on_start=start,
-            on_episodes=progress.advance,
-        )
-        summary = f"{totals[0] - len(problems)} of {totals[0]} as recorded"
-        progress.finish("replay", summary, time.monotonic() - begin)
-    if problems:
-        found = "\n".join(f"- {problem}" for problem in problems)
-        raise DatasetError(f"{len(problems)} of {totals[0]} episodes do not replay:\n{found}")
+        found = check_replay(dataset, num_episodes, num_workers=workers, progress=progress)
+    if found.problems:
+        problems = "\n".join(f"- {problem}" for problem in found.problems)
+        raise DatasetError(f"{found.missing} of {found.total} episodes do not replay:\n{problems}")
+    print(f"{found.total} of {found.total} replayed episodes are as recorded")
 
 
 @app.command()
@@ -106,21 +92,11 @@ def hydrate(
     Every episode's states are compared with what was recorded; a shard that differs is not stored.
     """
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect import hydrate as run
+    from rl_datagen.jobs import hydrate as run
 
-    begin = time.monotonic()
     with show_progress() as progress:
-        report = run(
-            dataset,
-            out,
-            tasks=task,
-            num_workers=workers,
-            on_start=lambda total: progress.start("hydrate", total),
-            on_episodes=progress.advance,
-        )
-        summary = f"episodes={report.num_episodes} refused={len(report.refused)}"
-        progress.finish("hydrate", summary, time.monotonic() - begin)
-    report.check()
+        outcome = run(dataset, out, tasks=task, num_workers=workers, progress=progress)
+    outcome.check()
     if render:
         show_rendering(out, RenderConfig(num_episodes=None, image_size=size), task, workers)
     Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
@@ -197,21 +173,13 @@ def show_rendering(
 ) -> None:
     """Renders a dataset and shows how far it is."""
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect import render_dataset
+    from rl_datagen.jobs import render_dataset
 
-    begin = time.monotonic()
     with show_progress() as progress:
-        report = render_dataset(
-            dataset,
-            settings,
-            tasks=tasks,
-            num_workers=workers,
-            on_start=lambda total: progress.start("render", total),
-            on_episodes=progress.advance,
+        outcome = render_dataset(
+            dataset, settings, tasks=tasks, num_workers=workers, progress=progress
         )
-        summary = f"episodes={report.num_episodes} refused={len(report.refused)}"
-        progress.finish("render", summary, time.monotonic() - begin)
-    report.check()
+    outcome.check()
 
 
 @app.command()
@@ -222,15 +190,14 @@ def video(
 ) -> None:
     """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect import write_videos
+    from rl_datagen.jobs import write_videos
 
     with show_progress() as progress:
         paths = write_videos(
             dataset,
             num_episodes=episodes,
             image_size=size,
-            on_start=lambda total: progress.start("video", total),
-            on_video=lambda path: progress.advance(1, path.name),
+            progress=progress,
         )
     for path in paths:
         print(path)

@@ -1,7 +1,6 @@
 """``rl-datagen demos``: human demonstrations."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -38,19 +37,14 @@ def import_(
     source, settings = _split(arguments or [])
     config = load_config(settings, model=ImportConfig)
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.demos.importing import import_demonstrations
+    from rl_datagen.jobs.import_demos import import_demonstrations
 
     if as_json:
         report = import_demonstrations(config, source)
         print(json.dumps({**asdict(report), "dataset": str(report.dataset)}, indent=2))
         return
     with show_progress() as progress:
-        report = import_demonstrations(
-            config,
-            source,
-            on_start=lambda total: progress.start("import", total),
-            on_task=lambda task: progress.advance(1, task),
-        )
+        report = import_demonstrations(config, source, progress)
     table = Table("task", "demonstrations", "succeeded", "not imported, or not successful")
     for task in report.tasks:
         counts = (str(task.demonstrations), str(task.succeeded))
@@ -104,23 +98,10 @@ def amplify_(
     """
     config = load_config(overrides or [], model=AmplifyConfig)
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.collect.amplification import AmplifiedTask, amplify
+    from rl_datagen.jobs.amplify import amplify
 
-    begin = time.monotonic()
-    done: list[AmplifiedTask] = []
     with show_progress() as progress:
-
-        def on_task(task: AmplifiedTask) -> None:
-            done.append(task)
-            progress.advance(1, f"{task.task}: {task.num_episodes} of {task.num_attempts} attempts")
-
-        path = amplify(config, on_start=lambda n: progress.start("amplify", n), on_task=on_task)
-        episodes, attempts = (
-            sum(task.num_episodes for task in done),
-            sum(task.num_attempts for task in done),
-        )
-        summary = f"tasks={len(done)} episodes={episodes} attempts={attempts}"
-        progress.finish("amplify", summary, time.monotonic() - begin)
+        path = amplify(config, progress)
     Console(soft_wrap=True).print(
         f"dataset  {path}\nlook     rl-datagen demos info {path}", highlight=False
     )

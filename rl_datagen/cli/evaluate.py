@@ -33,11 +33,7 @@ def evaluate(
     from rl_datagen.evaluation.results import read_results, summaries
 
     with show_progress() as progress:
-        folder = evaluate_tasks(
-            config,
-            on_start=lambda total: progress.start("evaluate", total),
-            on_episodes=progress.advance,
-        )
+        folder = evaluate_tasks(config, progress)
     table = Table("", "episodes", "success", "95 %" if config.confidence == 0.95 else "interval")
     table.add_column("env steps, mean")
     for name, found in summaries(read_results(folder), config.confidence).items():

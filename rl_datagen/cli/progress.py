@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from rl_datagen.quickstart.run import Progress
+from rl_datagen.runtime.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 8.0
 _SECONDS_OF_SILENCE = 10.0
@@ -31,7 +31,7 @@ _COLUMNS = {
 
 @contextmanager
 def show_progress() -> Generator[Progress]:
-    """Yields the kind of progress that suits standard output."""
+    """Yields the kind of progress that suits standard output; at the end the last stage is done."""
     console = Console()
     if not console.is_terminal:
         with _Lines() as lines:
@@ -45,8 +45,8 @@ def show_progress() -> Generator[Progress]:
         TextColumn("{task.fields[detail]}"),
         console=console,
     )
-    with bars:
-        yield _Bars(bars)
+    with bars, _Bars(bars) as shown:
+        yield shown
 
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:
@@ -81,6 +81,13 @@ class _Bars:
         self._bars = bars
         self._task: TaskID | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._task is not None and kind is None:
+            self._bars.stop_task(self._task)
+
     def start(self, stage: str, total: int) -> None:
         self._task = self._bars.add_task(stage, total=total, detail="")
 
@@ -107,6 +114,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._stage, self._total, self._done, self._last = "", 0, 0, time.monotonic()
+        self._detail = ""
         self._begin = self._last
         self._ended = threading.Event()
 
@@ -114,15 +122,20 @@ class _Lines:
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._ended.set()
+        if self._stage and kind is None:
+            done = f"{self._done}/{self._total} {self._detail}".strip()
+            self.finish(self._stage, done, time.monotonic() - self._begin)
 
     def start(self, stage: str, total: int) -> None:
         self._stage, self._total, self._done, self._begin = stage, total, 0, time.monotonic()
+        self._detail = ""
         self._say(f"{stage}: begins ({total})")
 
     def advance(self, units: int = 1, detail: str = "") -> None:
         self._done += units
+        self._detail = detail
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._say(f"{self._stage}: {self._done}/{self._total} {detail}".rstrip())
 

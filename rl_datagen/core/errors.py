@@ -17,6 +17,10 @@ class DatasetError(UserError):
     """A dataset on disk that is damaged, foreign or incomplete."""
 
 
+class DiskError(DatasetError):
+    """A disk that is full or cannot be written: nothing can be stored any more."""
+
+
 class MachineError(UserError):
     """Something this machine lacks, such as a GL library."""
 

@@ -21,7 +21,7 @@ def lock(path: Path, message: str, error: type[UserError] = UserError) -> TextIO
         UserError: Another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
+    file = path.open("a")  # what its holder has written in it stays
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,16 +31,3 @@ def lock(path: Path, message: str, error: type[UserError] = UserError) -> TextIO
         file.close()
         raise
     return file
-
-
-def lock_folder(folder: Path) -> TextIO:
-    """Returns the lock of a job's folder; its file lies beside it, so that both may be deleted.
-
-    Raises:
-        UserError: Another process works there.
-    """
-    return lock(
-        folder.with_name(f".{folder.name}.lock"),
-        f"Another process is at work in {folder}. Wait until it has finished, or choose another "
-        "name (name=...).",
-    )

@@ -29,6 +29,7 @@ from rl_datagen.config import Backend
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.provenance import PINNED
 from rl_datagen.data.dataset import read_episodes, read_trajectories
+from rl_datagen.data.files import writing
 from rl_datagen.data.manifest import (
     MANIFEST_NAME,
     Entry,
@@ -37,6 +38,7 @@ from rl_datagen.data.manifest import (
     check_file,
     describe_file,
     hash_files,
+    part_of,
     read_manifest,
     read_sealed,
     write_manifest,
@@ -44,7 +46,6 @@ from rl_datagen.data.manifest import (
 from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY, describe_field
 from rl_datagen.data.shards import episode_row, open_parquet, write_parquet
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.data.writer import part_of, writing
 from rl_datagen.tasks import get_task
 
 COMPACT_VERSION = 1
@@ -194,7 +195,7 @@ def compact(source: Path, out: Path) -> CompactManifest:
         )
     origin = Origin(config=manifest.config, provenance=manifest.provenance)
     for task, shards in groupby(manifest.shards, key=lambda shard: shard.task):
-        attempts = {part_of(shard.steps.path): shard.num_attempts for shard in shards}
+        attempts = {shard.part: shard.num_attempts for shard in shards}
         of_task = {row["episode_id"]: row for row in rows if row["task"] == task}
         there = _add_task(source, out, there, origin, attempts, of_task)
     return there

@@ -13,10 +13,11 @@ The Parquet files are plain: ``ray.data.read_parquet(f"{dataset}/shards")`` and
 file's checksum with the manifest's first.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
@@ -82,6 +83,15 @@ def read_episodes(dataset: Path, *, task: str | None = None) -> pa.Table:
         DatasetError: A file is missing or damaged.
     """
     shards = [s for s in read_manifest(dataset).shards if task in (None, s.task)]
+    return read_episodes_of(dataset, shards)
+
+
+def read_episodes_of(dataset: Path, shards: Iterable[Shard]) -> pa.Table:
+    """Returns the rows of some shards in the episodes table.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
     tables = [_read_table(dataset, shard.episodes) for shard in shards]
     return pa.concat_tables(tables) if tables else EPISODES_SCHEMA.empty_table()
 
@@ -106,25 +116,63 @@ def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
     )
 
 
-def rendered_episodes(dataset: Path) -> list[str]:
-    """Returns the ids of the episodes that have images, in the order of rendering."""
+def rendered_episodes(dataset: Path, *, check: bool = True) -> list[str]:
+    """Returns the ids of the episodes that have images, in the order of rendering.
+
+    Args:
+        dataset: The dataset's folder.
+        check: Compare the checksums of the files, which reads all of them.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
     return [
         name
         for shard in read_manifest(dataset).shards
         for entry in shard.images
-        for name in row_group_episodes(open_parquet(check_file(dataset, entry)))
+        for name in row_group_episodes(
+            open_parquet(check_file(dataset, entry) if check else dataset / entry.path)
+        )
     ]
+
+
+class ShardReader:
+    """Reads episodes of one shard, whose checksums are compared once.
+
+    Args:
+        dataset: The dataset's folder.
+        shard: One of its shards.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
+
+    def __init__(self, dataset: Path, shard: Shard) -> None:
+        rows = _read_table(dataset, shard.episodes).to_pylist()
+        self._rows = {row["episode_id"]: row for row in rows}
+        self._file: pq.ParquetFile | None = None
+        self._dataset, self._steps = dataset, shard.steps
+
+    @property
+    def episode_ids(self) -> list[str]:
+        """Its episodes, in the order of writing."""
+        return list(self._rows)
+
+    def read(self, episode_id: str) -> Trajectory:
+        """Returns an episode, bit for bit as it was written."""
+        if self._file is None:
+            self._file = open_parquet(check_file(self._dataset, self._steps))
+        row = self._rows[episode_id]
+        return to_trajectory(self._file.read_row_group(row["row_group"]), row)
 
 
 def _read_shard(
     dataset: Path, shard: Shard, episode_ids: Collection[str] | None
 ) -> Iterator[Trajectory]:
-    rows = _read_table(dataset, shard.episodes).to_pylist()
-    rows = [row for row in rows if episode_ids is None or row["episode_id"] in episode_ids]
-    if rows:
-        file = open_parquet(check_file(dataset, shard.steps))
-        for row in rows:
-            yield to_trajectory(file.read_row_group(row["row_group"]), row)
+    reader = ShardReader(dataset, shard)
+    for name in reader.episode_ids:
+        if episode_ids is None or name in episode_ids:
+            yield reader.read(name)
 
 
 def _read_table(dataset: Path, entry: FileEntry) -> pa.Table:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rl_datagen.config import Appearance, Backend
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256, write_json
+from rl_datagen.data.journal import JOURNAL_NAME, damaged, read_journal
 from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
+from rl_datagen.tasks import get_task
 
 MANIFEST_NAME = "manifest.json"
 
@@ -57,9 +59,19 @@ class Shard(Entry):
     images: tuple[FileEntry, ...] = ()
     num_attempts: int | None = None
 
+    @property
+    def part(self) -> int:
+        """Its number among the shards of its task, from its steps file's name."""
+        return part_of(self.steps.path)
+
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the shard."""
         yield from (self.steps, self.episodes, *self.images)
+
+    def with_images(self, entry: FileEntry) -> "Shard":
+        """Returns the shard with one more file of images."""
+        images = {each.path: each for each in (*self.images, entry)}
+        return self.model_copy(update={"images": tuple(images[path] for path in sorted(images))})
 
 
 class Manifest(Entry):
@@ -86,11 +98,16 @@ class Manifest(Entry):
         return tuple(dict.fromkeys(_backends(self.config))) or ("exact",)
 
     @property
-    def images_appearance(self) -> str | None:
+    def images_appearance(self) -> Appearance | None:
         """How the textures of its images are coloured; None: there are no images."""
         if not any(shard.images for shard in self.shards):
             return None
         return self.appearance or UNRECORDED_APPEARANCE
+
+    def with_shards(self, shards: Iterable[Shard], appearance: Appearance | None) -> "Manifest":
+        """Returns the manifest with these shards instead, in the order of the 130 tasks."""
+        ordered = sorted(shards, key=lambda shard: (get_task(shard.task), shard.part))
+        return self.model_copy(update={"shards": tuple(ordered), "appearance": appearance})
 
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the dataset."""
@@ -101,6 +118,11 @@ class Manifest(Entry):
     def content_hash(self) -> str:
         """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
         return hash_files(self.files())
+
+
+def part_of(path: str) -> int:
+    """Returns the number of a shard among those of its task, from its steps file's name."""
+    return int(Path(path).stem.rpartition("-")[2])
 
 
 def describe_file(dataset: Path, path: str, num_rows: int) -> FileEntry:
@@ -123,11 +145,13 @@ def write_manifest(dataset: Path, manifest: Entry) -> None:
 
 
 def read_manifest(dataset: Path) -> Manifest:
-    """Returns the dataset's manifest.
+    """Returns the dataset's manifest, with what a writer has added to it since.
 
     Raises:
-        DatasetError: There is none, it was edited, or another schema version wrote it.
+        DatasetError: There is none, it was edited, or another schema version wrote it; or the
+            journal is damaged.
     """
+    lines = read_journal(dataset)  # first: a writer deletes it once the manifest has its lines
     path = dataset / MANIFEST_NAME
     if not path.is_file():
         raise DatasetError(
@@ -142,9 +166,34 @@ def read_manifest(dataset: Path) -> Manifest:
         )
     _check_version(path, body)
     try:
-        return Manifest.model_validate(body)
+        manifest = Manifest.model_validate(body)
     except ValidationError as error:
         raise DatasetError(f"{path} is not a manifest of this schema: {error}") from None
+    if not lines:
+        return manifest
+    try:
+        return _fold(manifest, lines)
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(dataset / JOURNAL_NAME, error) from None
+
+
+def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
+    """Returns the manifest with the lines of a journal.
+
+    One that it has already says nothing new: a writer may be killed, or a reader come, after the
+    manifest was written and before the journal was deleted.
+    """
+    shards = {shard.steps.path: shard for shard in manifest.shards}
+    appearance = manifest.appearance
+    for line in lines:
+        appearance = line.get("appearance") or appearance
+        if "shard" in line:
+            shard = Shard.model_validate(line["shard"])
+            shards.setdefault(shard.steps.path, shard)
+        else:
+            entry, of = FileEntry.model_validate(line["images"]), line["of"]
+            shards[of] = shards[of].with_images(entry)
+    return manifest.with_shards(shards.values(), appearance)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from rl_datagen.config import Appearance
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes
+from rl_datagen.data.files import episodes_path, images_path, steps_path, writing
 from rl_datagen.data.manifest import (
     FileEntry,
     Manifest,
@@ -24,7 +26,7 @@ from rl_datagen.data.manifest import (
 )
 from rl_datagen.data.schema import EPISODES_SCHEMA
 from rl_datagen.data.shards import open_parquet, write_parquet
-from rl_datagen.data.writer import DatasetWriter, episodes_path, images_path, steps_path, writing
+from rl_datagen.data.writer import DatasetWriter
 
 Row = dict[str, Any]
 """A row of the episodes table."""
@@ -73,14 +75,16 @@ def merge(
     parts: Counter[str] = Counter()
     with DatasetWriter(out, config={"merge": _identity(taken, images)}) as writer:
         for source in taken:
-            chosen = _choose(source)
+            chosen: defaultdict[str, list[Row]] = defaultdict(list)
+            for row in _choose(source):
+                chosen[row["shard"]].append(row)
             for shard in source.manifest.shards:
-                rows = [row for row in chosen if row["shard"] == shard.steps.path]
+                rows = chosen[shard.steps.path]
                 part = parts[shard.task]
                 parts[shard.task] += bool(rows)
                 if rows and not writer.has_part(shard.task, part):
                     new = _copy_shard(source.path, shard, rows, out, part, images=images)
-                    writer.add(new, [row["episode_id"] for row in rows], appearance)
+                    writer.add(new, appearance)
     write_card(out)
     return taken
 
@@ -127,9 +131,9 @@ def _refuse_repetition(inputs: Sequence[MergedInput]) -> None:
                 )
 
 
-def _common_appearance(inputs: Sequence[MergedInput]) -> str | None:
+def _common_appearance(inputs: Sequence[MergedInput]) -> Appearance | None:
     """Returns how the textures of all their images are coloured; None: they have none."""
-    owners: dict[str, MergedInput] = {}
+    owners: dict[Appearance, MergedInput] = {}
     for source in inputs:
         if (look := source.manifest.images_appearance) is not None:
             owners.setdefault(look, source)
@@ -196,7 +200,9 @@ def _copy_shard(
         for entry in shard.images:
             first = next((places[n] for n in _names(source, entry) if n in places), None)
             if first is not None:
-                entries.append(_copy_file(source, entry, out, images_path(new, first), places))
+                entries.append(
+                    _copy_file(source, entry, out, images_path(new.steps.path, first), places)
+                )
         return new.model_copy(update={"images": tuple(entries)})
 
 

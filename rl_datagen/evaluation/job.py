@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 import ray
 
-from rl_datagen.cluster import map_units, ray_session
-from rl_datagen.collect import render_episode
 from rl_datagen.config import EvaluateConfig, RenderConfig
-from rl_datagen.core.claim import claim
 from rl_datagen.core.errors import SimulatorError, UserError
-from rl_datagen.core.lock import lock_folder
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -30,7 +26,11 @@ from rl_datagen.evaluation.results import (
     write_episodes,
     write_results,
 )
+from rl_datagen.jobs import render_episode
 from rl_datagen.rollout import Policy, rollout
+from rl_datagen.runtime.executor import Job, Tell, execute
+from rl_datagen.runtime.progress import SILENT, Progress
+from rl_datagen.runtime.workdir import bind, lock_folder
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import Task, select_tasks
 
@@ -78,12 +78,83 @@ class UnitResult:
     problem: str | None = None
 
 
-def evaluate_tasks(
-    config: EvaluateConfig,
-    *,
-    on_start: Callable[[int], None] = lambda _: None,
-    on_episodes: Callable[[int, str], None] = lambda _, __: None,
-) -> Path:
+_Key = tuple[Task, int]  # and the first of some init states
+
+
+class _Evaluate(Job[_Key, EvaluationUnit, UnitResult]):
+    """Episodes from the first shipped init states of each task, a few at a time."""
+
+    name = "evaluate"
+
+    def __init__(self, config: EvaluateConfig, source: PolicySource) -> None:
+        self.folder, self.num_workers = config.folder, config.num_workers
+        self.num_gpus = config.num_gpus_per_worker
+        self.num_in_process = 1_000_000 if config.num_workers == 1 else 1
+        self._config, self._source, self._tasks = config, source, _tasks(config, source)
+        self._done = {(e.task, e.init_state_index) for e in _stored(self.folder)}
+        self._broken = False
+
+    def keys(self) -> Sequence[_Key]:
+        firsts = range(0, self._config.num_episodes, self._config.num_simulators)
+        return [(task, first) for task in self._tasks for first in firsts]
+
+    def is_done(self, key: _Key) -> bool:
+        return not self._left(key)
+
+    def size(self, key: _Key) -> int:
+        return len(self._indices(key))
+
+    def num_missing(self, key: _Key) -> int:
+        return len(self._left(key))
+
+    def unit(self, key: _Key) -> EvaluationUnit | None:
+        if self._broken:  # the policy is of no use any more
+            return None
+        task = key[0]
+        filmed = len(list(self.folder.glob(f"videos/{_name(task)}-*.mp4")))
+        left = self._config.num_failure_videos - filmed
+        return EvaluationUnit(self._config, task, self._left(key), self._shared(), left)
+
+    @staticmethod
+    def run(unit: EvaluationUnit, tell: Tell) -> UnitResult:
+        return run_unit(unit, tell)
+
+    def store(self, unit: EvaluationUnit, result: UnitResult) -> str | None:
+        for index, video in list(result.videos.items()):
+            with atomic_path(
+                self.folder / "videos" / f"{_name(unit.task)}-{index:02d}.mp4"
+            ) as path:
+                path.write_bytes(video)
+        if result.episodes:
+            first = min(episode.init_state_index for episode in result.episodes)
+            path = self.folder / "episodes" / f"{_name(unit.task)}-{first:02d}.parquet"
+            write_episodes(path, result.episodes)
+        self._done.update((e.task, e.init_state_index) for e in result.episodes)
+        self._broken |= result.problem is not None
+        return result.problem
+
+    def label(self, key: _Key) -> str:
+        return key[0].id
+
+    def describe(self, counts: Mapping[str, float], seconds: float) -> str:
+        ended = counts.get("episodes", 0)
+        return f"{counts['successes']:.0f} of {ended:.0f} succeeded" if ended else ""
+
+    def _indices(self, key: _Key) -> range:
+        _, first = key
+        return range(first, min(first + self._config.num_simulators, self._config.num_episodes))
+
+    def _left(self, key: _Key) -> tuple[int, ...]:
+        return tuple(i for i in self._indices(key) if (key[0].id, i) not in self._done)
+
+    def _shared(self) -> Any:
+        """Returns the policy, or its reference once Ray has it."""
+        if ray.is_initialized() and isinstance(self._source, PolicySource):
+            self._source = ray.put(self._source)
+        return self._source
+
+
+def evaluate_tasks(config: EvaluateConfig, progress: Progress = SILENT) -> Path:
     """Runs a policy once from each of the first shipped init states of each task.
 
     Episodes are stored a few at a time, each file whole or not at all: a job that was killed, or
@@ -91,8 +162,7 @@ def evaluate_tasks(
 
     Args:
         config: The job.
-        on_start: Called with the number of episodes that are still to do.
-        on_episodes: Called with a number of episodes that have ended, and a word on them.
+        progress: Told how far it is.
 
     Returns:
         The evaluation's folder: ``results.parquet`` (a row per episode), ``eval_info.json``.
@@ -104,37 +174,23 @@ def evaluate_tasks(
     source = find_policy(config.policy)
     config = source.describe(config)
     with lock_folder(config.folder):
-        return _evaluate(config, source, on_start, on_episodes)
+        return _evaluate(config, source, progress)
 
 
-def _evaluate(
-    config: EvaluateConfig,
-    source: PolicySource,
-    on_start: Callable[[int], None],
-    on_episodes: Callable[[int, str], None],
-) -> Path:
-    folder, tasks = config.folder, _tasks(config, source)
-    missing = _missing(config, folder, tasks)
+def _evaluate(config: EvaluateConfig, source: PolicySource, progress: Progress) -> Path:
+    folder, job = config.folder, _Evaluate(config, source)
+    missing = any(map(job.num_missing, job.keys()))
     if missing:
         source.check(config)
     identity = {"policy": source.id} | config.model_dump(mode="json", exclude=_FREE)
-    claim(
+    bind(
         folder,
         config.model_dump(mode="json"),
         identity,
         "Choose another name with name=..., or delete that folder.",
     )
-    on_start(sum(len(indices) for _, indices in missing))
-    begin, problems = time.monotonic(), list[str]()
-    if missing:
-        problems = _run(config, source, folder, missing, on_episodes)
-    left = sum(len(indices) for _, indices in _missing(config, folder, tasks))
-    if left:
-        total = config.num_episodes * len(tasks)
-        raise UserError(
-            f"{left} of {total} episodes are missing; the others are stored in {folder}. "
-            f"{' '.join(dict.fromkeys(problems))} The same command runs those that are missing."
-        )
+    begin = time.monotonic()
+    execute(job, progress).check()
     if missing or not (folder / RESULTS).exists():
         videos = [path.relative_to(folder) for path in sorted(folder.glob("videos/*.mp4"))]
         write_results(folder, _stored(folder), seconds=time.monotonic() - begin, videos=videos)
@@ -157,84 +213,6 @@ def _stored(folder: Path) -> list[EvaluatedEpisode]:
     return [e for path in sorted(folder.glob("episodes/*.parquet")) for e in read_episodes(path)]
 
 
-Missing = list[tuple[Task, tuple[int, ...]]]
-"""Some init states of a task, and again until all that lack an episode are named."""
-
-
-def _missing(config: EvaluateConfig, folder: Path, tasks: Sequence[Task]) -> Missing:
-    done = {(episode.task, episode.init_state_index) for episode in _stored(folder)}
-    groups: Missing = []
-    for task in tasks:
-        left = [i for i in range(config.num_episodes) if (task.id, i) not in done]
-        starts = range(0, len(left), config.num_simulators)
-        groups += [(task, tuple(left[s : s + config.num_simulators])) for s in starts]
-    return groups
-
-
-def _run(
-    config: EvaluateConfig,
-    source: PolicySource,
-    folder: Path,
-    missing: Missing,
-    on_episodes: Callable[[int, str], None],
-) -> list[str]:
-    """Runs what is missing; returns a sentence for each unit that did not end well."""
-    problems: list[str] = []
-    for unit, result in _results(config, source, folder, missing, problems):
-        if isinstance(result, SimulatorError):
-            problems.append(f"{unit.task.id}: {result.message}.")
-            continue
-        _store(folder, unit, result)
-        if result.problem:
-            problems.append(result.problem)
-        successes = sum(episode.success for episode in result.episodes)
-        word = f"{unit.task.id}: {successes} of {len(result.episodes)} succeeded"
-        on_episodes(len(result.episodes), word)
-    return problems
-
-
-def _results(
-    config: EvaluateConfig,
-    source: PolicySource,
-    folder: Path,
-    missing: Missing,
-    problems: list[str],
-) -> Iterator[tuple[EvaluationUnit, UnitResult | SimulatorError]]:
-    """Yields each unit as it ends; one worker or one unit is not worth Ray's start."""
-    if config.num_workers == 1 or len(missing) == 1:
-        for unit in _units(config, source, folder, missing, problems):
-            try:
-                yield unit, run_unit(unit)
-            except SimulatorError as error:
-                yield unit, error
-        return
-    with ray_session(folder / ".ray.log", config.num_workers):
-        units = _units(config, ray.put(source), folder, missing, problems)
-        gpus = config.num_gpus_per_worker
-        yield from map_units(run_unit, units, config.num_workers, num_gpus=gpus)
-
-
-def _units(
-    config: EvaluateConfig, source: Any, folder: Path, missing: Missing, problems: list[str]
-) -> Iterator[EvaluationUnit]:
-    """Yields the units, until one has met a problem: the policy is of no use any more."""
-    for task, indices in missing:
-        if problems:
-            return
-        filmed = len(list(folder.glob(f"videos/{_name(task)}-*.mp4")))
-        yield EvaluationUnit(config, task, indices, source, config.num_failure_videos - filmed)
-
-
-def _store(folder: Path, unit: EvaluationUnit, result: UnitResult) -> None:
-    for index, video in list(result.videos.items()):
-        with atomic_path(folder / "videos" / f"{_name(unit.task)}-{index:02d}.mp4") as path:
-            path.write_bytes(video)
-    if result.episodes:
-        first = min(episode.init_state_index for episode in result.episodes)
-        path = folder / "episodes" / f"{_name(unit.task)}-{first:02d}.parquet"
-        write_episodes(path, result.episodes)
-
-
 def _name(task: Task) -> str:
     return f"{task.suite}-{task.index}"
 
@@ -243,7 +221,7 @@ _OPEN: dict[str, Policy] = {}
 """The policy that this worker has loaded; another unit of the same job goes on with it."""
 
 
-def run_unit(unit: EvaluationUnit) -> UnitResult:
+def run_unit(unit: EvaluationUnit, tell: Tell) -> UnitResult:
     """Runs a unit's episodes; what a worker does."""
     source = ray.get(unit.source) if isinstance(unit.source, ray.ObjectRef) else unit.source
     scene, result = load_scene(unit.task, **unit.config.sim.scene()), UnitResult()
@@ -251,7 +229,7 @@ def run_unit(unit: EvaluationUnit) -> UnitResult:
     try:
         with _opened(source, unit.config) as policy:
             while left:
-                _roll_out(unit, policy, scene, left, result)
+                _roll_out(unit, policy, scene, left, result, tell)
     except UserError as error:  # of the policy; a server may come back
         result.problem = str(error)
     return result
@@ -270,7 +248,12 @@ def _opened(source: PolicySource, config: EvaluateConfig) -> Iterator[Policy]:
 
 
 def _roll_out(
-    unit: EvaluationUnit, policy: Policy, scene: Scene, left: list[int], result: UnitResult
+    unit: EvaluationUnit,
+    policy: Policy,
+    scene: Scene,
+    left: list[int],
+    result: UnitResult,
+    tell: Tell,
 ) -> None:
     """Runs what is left, until all have ended or one's physics has diverged: that one has failed.
 
@@ -292,6 +275,7 @@ def _roll_out(
             episode = EvaluatedEpisode.of(trajectory)
             left.remove(episode.init_state_index)
             result.episodes.append(episode)
+            tell(len(result.episodes), episodes=1, successes=int(episode.success))
             if not episode.success and len(result.videos) < unit.num_videos:
                 result.videos[episode.init_state_index] = _film(trajectory, scene)
     except SimulatorError as error:

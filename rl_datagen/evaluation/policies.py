@@ -10,10 +10,10 @@ import yaml
 
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
-from rl_datagen.device import torch_device
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.policy.release import released
 from rl_datagen.rollout import Policy
+from rl_datagen.runtime.device import torch_device
 from rl_datagen.vla.folder import DATA, read_data
 
 if TYPE_CHECKING:

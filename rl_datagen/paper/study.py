@@ -5,41 +5,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rl_datagen.config import PaperConfig
-from rl_datagen.core.claim import claim
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.lock import lock_folder
 from rl_datagen.paper import estimate, settings
 from rl_datagen.paper.graph import Job, Summary, is_done, run_graph
-from rl_datagen.quickstart.run import Progress
+from rl_datagen.runtime.progress import SILENT, Progress
+from rl_datagen.runtime.workdir import bind, lock_folder
 
 
-class _Silence:
-    """A ``Progress`` that nobody follows."""
-
-    def start(self, stage: str, total: int) -> None:
-        pass
-
-    def advance(self, units: int = 1, detail: str = "") -> None:
-        pass
-
-    def iteration(self, row: dict[str, Any]) -> None:
-        pass
-
-    def finish(self, stage: str, detail: str, seconds: float) -> None:
-        pass
-
-
-def make_jobs(config: PaperConfig, progress: Progress | None = None) -> list[Job]:
+def make_jobs(config: PaperConfig, progress: Progress = SILENT) -> list[Job]:
     """Returns the graph, each job after those it needs.
 
     Args:
         config: The study.
         progress: Told how far a job is.
     """
-    return list(_Study(config, progress or _Silence()).jobs())
+    return list(_Study(config, progress).jobs())
 
 
 def run_study(config: PaperConfig, progress: Progress) -> Path:
@@ -55,10 +37,10 @@ def run_study(config: PaperConfig, progress: Progress) -> Path:
 
 def _run(config: PaperConfig, progress: Progress) -> Path:
     from rl_datagen.campaign.run import num_cores
-    from rl_datagen.cluster import ray_session
+    from rl_datagen.runtime.cluster import ray_session
 
     folder = settings.folder_of(config)
-    claim(
+    bind(
         folder,
         config.model_dump(mode="json"),
         config.model_dump(mode="json", exclude=_FREE),
@@ -182,30 +164,18 @@ class _Study:
         return dict(counts)
 
     def _collect(self, source: str) -> Summary:
-        from rl_datagen.collect.job import collect
+        from rl_datagen.jobs.collect import collect
 
         config = settings.collection_of(self.config, source)
-        progress = self.progress
-        path = collect(
-            config,
-            on_start=lambda total: progress.start(f"collect-{source}", total),
-            on_shard=progress.advance,
-            on_tally=lambda tally: progress.advance(0, str(tally)),
-        )
-        return {"dataset": str(path)}
+        return {"dataset": str(collect(config, self.progress))}
 
     def _render(self, source: str) -> Summary:
-        from rl_datagen.collect import render_dataset
+        from rl_datagen.jobs import render_dataset
 
-        progress = self.progress
-        report = render_dataset(
-            settings.dataset_of(self.config, source),
-            settings.render_of(self.config),
-            on_start=lambda total: progress.start(f"render-{source}", total),
-            on_episodes=progress.advance,
-        )
-        report.check()
-        return {"episodes": report.num_episodes, "images": report.num_images}
+        dataset = settings.dataset_of(self.config, source)
+        done = render_dataset(dataset, settings.render_of(self.config), progress=self.progress)
+        done.check()
+        return {"episodes": done.total}
 
     def _merge(self, mixture: str) -> Summary:
         from rl_datagen.data.merge import merge
@@ -232,15 +202,8 @@ class _Study:
         from rl_datagen.evaluation.job import evaluate_tasks
         from rl_datagen.evaluation.results import read_results
 
-        config, progress = (
-            settings.evaluation_of(self.config, mixture, zero_shot=zero_shot),
-            self.progress,
-        )
-        folder = evaluate_tasks(
-            config,
-            on_start=lambda total: progress.start(f"evaluate-{config.name}", total),
-            on_episodes=progress.advance,
-        )
+        config = settings.evaluation_of(self.config, mixture, zero_shot=zero_shot)
+        folder = evaluate_tasks(config, self.progress)
         episodes = read_results(folder)
         successes = sum(episode.success for episode in episodes)
         return {"episodes": len(episodes), "successes": successes}

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rl_datagen.config import Config
-from rl_datagen.core.lock import lock_folder
 from rl_datagen.doctor import check_rendering
-from rl_datagen.quickstart.run import Progress, Run, Summary, run_stages
+from rl_datagen.quickstart.run import Run, Summary, run_stages
 from rl_datagen.quickstart.stages import STAGES, TRAINING
+from rl_datagen.runtime.progress import Progress
+from rl_datagen.runtime.workdir import lock_folder
 
 
 def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Path:

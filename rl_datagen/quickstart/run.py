@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,6 +16,7 @@ from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.runtime.progress import Progress
 from rl_datagen.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -36,26 +37,6 @@ ORDER = (
 )
 """The stages; each is made from what those before it left."""
 _MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.patience")
-
-
-class Progress(Protocol):
-    """Where a run tells how far it is."""
-
-    def start(self, stage: str, total: int) -> None:
-        """A stage of ``total`` units begins."""
-        ...
-
-    def advance(self, units: int = 1, detail: str = "") -> None:
-        """Some units are done."""
-        ...
-
-    def iteration(self, row: dict[str, Any]) -> None:
-        """A unit of learning is done; ``row`` is its line of the learning curve."""
-        ...
-
-    def finish(self, stage: str, detail: str, seconds: float) -> None:
-        """A stage is done."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,6 @@ from jaxtyping import Bool
 
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
-from rl_datagen.cluster import ray_session
-from rl_datagen.collect import gather, gather_shard, render_dataset, write_videos
-from rl_datagen.collect.amplification import plan_attempt, with_time_limit
-from rl_datagen.collect.experts import Experts
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_trajectories
@@ -21,11 +17,15 @@ from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate, held_back_indices
+from rl_datagen.jobs import gather, gather_shard, render_dataset, write_videos
+from rl_datagen.jobs.amplify import plan_attempt, with_time_limit
+from rl_datagen.jobs.experts import Experts
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.polish import polish
 from rl_datagen.quickstart.run import Run, Summary, report_updates
 from rl_datagen.quickstart.verdict import score
+from rl_datagen.runtime.cluster import ray_session
 
 
 def demonstrations(run: Run) -> Summary:
@@ -175,15 +175,10 @@ def collect(run: Run) -> Summary:
 def render(run: Run) -> Summary:
     """Stage 9: replays some episodes into images of both cameras and MP4s."""
     settings = run.config.collect.render
-    rendered = render_dataset(
-        run.dataset,
-        settings,
-        on_start=lambda total: run.progress.start("render", total),
-        on_episodes=run.progress.advance,
-    )
+    rendered = render_dataset(run.dataset, settings, progress=run.progress)
     rendered.check()
     write_videos(run.dataset, num_episodes=settings.num_episodes)
-    return {"episodes": rendered.num_episodes, "frames": rendered.num_images}
+    return {"episodes": rendered.total}
 
 
 def report(run: Run) -> Summary:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rl_datagen.algo.selection import Score
-from rl_datagen.collect import plan_episode
 from rl_datagen.core.statistics import SequentialTest
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.jobs import plan_episode
 from rl_datagen.policy import ChunkActor, ChunkPolicy
 from rl_datagen.quality import mean_squared_jerk
 from rl_datagen.quickstart.run import Run

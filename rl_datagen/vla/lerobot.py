@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rl_datagen.cluster import ray_session
 from rl_datagen.config import LerobotConfig, VlaConfig
 from rl_datagen.core.errors import ConfigError, UserError, first_line
 from rl_datagen.core.storage import write_json
 from rl_datagen.export import export_lerobot
-from rl_datagen.tracking import Tracker
+from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.tracking import Tracker
 from rl_datagen.vla.folder import CHECKPOINT
 
 _PROGRAM = "lerobot.scripts.lerobot_train"

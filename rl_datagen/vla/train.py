@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from rl_datagen.cluster import ray_session
 from rl_datagen.config import SmallVlaConfig, VlaConfig
-from rl_datagen.core.lock import lock_folder
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
-from rl_datagen.device import torch_device
 from rl_datagen.policy.expert import save_weights
-from rl_datagen.tracking import Tracker, make_tracker
+from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.device import torch_device
+from rl_datagen.runtime.tracking import Tracker, make_tracker
+from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
 from rl_datagen.vla.frames import Frames, read_frames, write_frames
 from rl_datagen.vla.language import embed, load_embeddings, save_embeddings

@@ -22,6 +22,7 @@ def test_a_line_per_iteration_where_there_is_no_terminal(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "dppo: begins (8)",
         "dppo: 2/8 success=62.5% length=131 steps/s=812",
+        "dppo: done in 0 s: 2/8",
     ]
 
 

@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.lock import lock, lock_folder
+from rl_datagen.core.lock import lock
+from rl_datagen.runtime.workdir import lock_folder
 
 HOLDER = """
 import sys, time

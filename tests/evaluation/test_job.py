@@ -15,6 +15,7 @@ from rl_datagen.evaluation.results import read_results
 from rl_datagen.policy import make_policy, save_expert
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
+from tests.told import Told
 
 pytestmark = pytest.mark.sim
 TASK = get_task("libero_object/0")
@@ -65,9 +66,9 @@ def configure(tmp_path):
 
 def run(config):
     """Returns the number of episodes that were left to do, and the results."""
-    left = []
-    folder = evaluate_tasks(config, on_start=left.append)
-    return left[0], read_results(folder)
+    told = Told()
+    folder = evaluate_tasks(config, told)
+    return told.totals[0], read_results(folder)
 
 
 def test_a_second_call_runs_what_is_missing(configure, expert, tmp_path):
@@ -118,7 +119,7 @@ def test_a_policy_server_that_dies_can_be_replaced(configure, serve, tmp_path):
     message = str(error.value)
     assert "2 of 3 episodes are missing" in message
     assert f"The policy server at {server.url} went away" in message
-    assert "The same command runs those that are missing" in message
+    assert "The same command goes on with what is missing" in message
     folder = tmp_path / "evaluations" / "evaluation"
     (stored,) = folder.glob("episodes/*.parquet")
     content = stored.read_bytes()
@@ -159,7 +160,7 @@ class Broken:
 
 def test_an_episode_whose_physics_fail_counts_as_a_failure(configure):
     config = configure("unused", sim={"max_episode_steps": 4, "num_settle_steps": 2})
-    result = run_unit(EvaluationUnit(config, TASK, (0, 1, 2), Broken(), 0))
+    result = run_unit(EvaluationUnit(config, TASK, (0, 1, 2), Broken(), 0), lambda *_, **__: None)
     assert result.problem is None
     found = {e.init_state_index: (e.success, e.length, e.error) for e in result.episodes}
     assert found[0] == found[2] == (False, 4, None)

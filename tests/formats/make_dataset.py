@@ -6,11 +6,11 @@ Usage: make_dataset.py DATASET [NUM_EPISODES [IMAGE_SIZE]]
 import sys
 from pathlib import Path
 
-from rl_datagen.collect import render_episode
-from rl_datagen.collect.amplification import amplify_task
 from rl_datagen.config import AmplifyConfig, RenderConfig
 from rl_datagen.data import DatasetWriter, read_trajectories, write_card
-from rl_datagen.demos.importing import find_sources
+from rl_datagen.demos.sources import find_sources
+from rl_datagen.jobs import render_episode
+from rl_datagen.jobs.amplify import amplify_task
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 
@@ -24,8 +24,7 @@ def main(path: Path, num_episodes: int = 4, image_size: int = 256) -> None:
     sources, _ = find_sources(config.task, config.demonstrations)
     with DatasetWriter(path, config={"image_size": image_size}) as writer:
         for source in sources:
-            trajectories, num_attempts = amplify_task((config, source))
-            writer.append(trajectories, num_attempts=num_attempts)
+            writer.take(amplify_task(config, source, lambda *_, **__: None))
         for shard in writer.manifest.shards:
             scene = load_scene(get_task(shard.task))
             episodes = read_trajectories(path, task=shard.task)

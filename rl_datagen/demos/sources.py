@@ -1,0 +1,63 @@
+"""Where the human demonstrations of tasks lie: with this package, or in HDF5 files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.demos.hdf5 import find_task, read_hdf5
+from rl_datagen.demos.human import HumanDemonstration, load_human_demonstration
+from rl_datagen.sim import Scene
+from rl_datagen.tasks import Task, select_tasks
+
+BUNDLED = "bundled"
+"""Names the source that is installed with this package: one demonstration of each task."""
+
+
+@dataclass(frozen=True)
+class DemonstrationSource:
+    """The demonstrations of one task.
+
+    Attributes:
+        task: The task.
+        path: HDF5 file; None: the bundled demonstration.
+    """
+
+    task: Task
+    path: Path | None
+
+    def read(self, scene: Scene | None = None) -> tuple[list[HumanDemonstration], list[str]]:
+        """Returns what is sound, and a sentence per malformed one; see ``read_hdf5``."""
+        if self.path is None:
+            return [load_human_demonstration(self.task)], []
+        return read_hdf5(self.path, self.task, scene)
+
+
+def find_sources(selector: str, source: str) -> tuple[list[DemonstrationSource], list[str]]:
+    """Returns where each selected task's demonstrations are, and a sentence per useless file.
+
+    Args:
+        selector: Of tasks, such as ``libero_goal``.
+        source: ``BUNDLED``, or an HDF5 file, or a folder of them.
+
+    Raises:
+        UserError: There is no such file or folder.
+    """
+    selected = select_tasks(selector)
+    if source == BUNDLED:
+        return [DemonstrationSource(task, None) for task in selected], []
+    if not Path(source).exists():
+        raise UserError(f"'{source}' does not exist. Give '{BUNDLED}', a file or a folder.")
+    files = [Path(source)] if Path(source).is_file() else sorted(Path(source).rglob("*.hdf5"))
+    found: dict[Task, Path] = {}
+    problems: list[str] = []
+    for file in files:
+        try:
+            task = find_task(file)
+        except ConfigError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{file} is damaged or no HDF5 file: {error}.")
+        else:
+            if found.setdefault(task, file) != file:
+                problems.append(f"{file} is of {task}, as is {found[task]}, which comes first.")
+    return [DemonstrationSource(task, found[task]) for task in selected if task in found], problems

@@ -1,0 +1,269 @@
+"""Rendering: stored episodes replayed into camera images."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rl_datagen.config import RenderConfig
+from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
+from rl_datagen.data.card import write_card
+from rl_datagen.data.dataset import ShardReader, read_episodes, read_images, rendered_episodes
+from rl_datagen.data.files import Delivery, NewImages, Target
+from rl_datagen.data.images import RenderedEpisode, images_table, row_group_episodes
+from rl_datagen.data.shards import open_parquet
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.data.writer import DatasetWriter
+from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
+from rl_datagen.runtime.progress import SILENT, Progress
+from rl_datagen.sim import Backend, Scene, load_scene, replay
+from rl_datagen.tasks import get_task, select_tasks
+
+EPISODES_PER_FILE = 5
+"""Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
+
+_Key = tuple[str, int]  # a shard's steps file, and which file of its images
+_Row = dict[str, Any]  # of the episodes table, in part
+
+
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """Some episodes of a shard, whose images share a file.
+
+    Attributes:
+        trajectories: The episodes.
+        of: The shard's steps file.
+        row_groups: Where each episode is in it.
+        settings: Size and encoding of the images.
+        backends: See ``Manifest``.
+        target: The dataset.
+    """
+
+    trajectories: Sequence[Trajectory]
+    of: str
+    row_groups: Sequence[int]
+    settings: RenderConfig
+    backends: tuple[Backend, ...]
+    target: Target
+
+
+@dataclass(frozen=True, eq=False)
+class _Rendered:
+    """What became of a unit.
+
+    Attributes:
+        episode_ids: Episodes that have images now.
+        images: Those.
+        refused: A sentence for each other episode.
+    """
+
+    episode_ids: Sequence[str]
+    images: Delivery | None
+    refused: Sequence[str]
+
+
+class _Render(Job[_Key, _Unit, _Rendered]):
+    """Files of a few episodes. Which share one depends on their places alone."""
+
+    name = "render"
+    num_in_process = 1
+
+    def __init__(
+        self,
+        writer: DatasetWriter,
+        chosen: Sequence[_Row],
+        settings: RenderConfig,
+        num_workers: int | None,
+    ) -> None:
+        self.folder, self.num_workers = writer.path, num_workers
+        self.num_gpus = settings.num_gpus_per_worker
+        self._writer, self._settings = writer, settings
+        self._shards = {shard.steps.path: shard for shard in writer.manifest.shards}
+        self._backends = writer.manifest.backends
+        self._files: defaultdict[_Key, list[_Row]] = defaultdict(list)
+        for row in chosen:
+            self._files[row["shard"], row["row_group"] // EPISODES_PER_FILE].append(row)
+        self._rendered = set(rendered_episodes(writer.path, check=False))
+        self._reader = lru_cache(1)(self._open)  # files of a shard follow one another
+
+    def keys(self) -> Sequence[_Key]:
+        return list(self._files)
+
+    def is_done(self, key: _Key) -> bool:
+        return not self._left(key)
+
+    def size(self, key: _Key) -> int:
+        return len(self._files[key])
+
+    def num_missing(self, key: _Key) -> int:
+        return len(self._left(key))
+
+    def unit(self, key: _Key) -> _Unit:
+        left, reader = self._left(key), self._reader(key[0])
+        return _Unit(
+            [reader.read(row["episode_id"]) for row in left],
+            key[0],
+            [row["row_group"] for row in left],
+            self._settings,
+            self._backends,
+            self._writer.target,
+        )
+
+    @staticmethod
+    def run(unit: _Unit, tell: Tell) -> _Rendered:
+        tables: dict[int, pa.Table] = {}
+        names: list[str] = []
+        refused: list[str] = []
+        for number, trajectory in enumerate(unit.trajectories):
+            try:
+                images = render_replay(trajectory, unit.settings, unit.backends)
+                tables[unit.row_groups[number]] = images_table(images)
+                names.append(trajectory.episode_id)
+            except DatasetError as error:
+                refused.append(str(error))
+            except SimulatorError as error:
+                refused.append(f"{trajectory.episode_id}: {error.message}.")
+            tell(number + 1)
+        new = NewImages(list(tables.values()), unit.of, min(tables)) if tables else None
+        return _Rendered(names, unit.target.deliver(new) if new else None, refused)
+
+    def store(self, unit: _Unit, result: _Rendered) -> str | None:
+        if result.images is not None:
+            self._writer.take(result.images)
+        self._rendered.update(result.episode_ids)
+        return " ".join(result.refused) or None
+
+    def label(self, key: _Key) -> str:
+        return key[0]
+
+    def _left(self, key: _Key) -> list[_Row]:
+        return [row for row in self._files[key] if row["episode_id"] not in self._rendered]
+
+    def _open(self, path: str) -> ShardReader:
+        return ShardReader(self.folder, self._shards[path])
+
+
+def render_dataset(
+    dataset: Path,
+    settings: RenderConfig,
+    *,
+    tasks: str = "all",
+    num_workers: int | None = None,
+    progress: Progress = SILENT,
+) -> Outcome:
+    """Renders the episodes that have no images yet, a few at a time on each of Ray's workers.
+
+    A file of images appears whole or not at all, so a job that was killed continues with the
+    episodes that are missing. What is in memory does not grow with their number.
+
+    Args:
+        dataset: The dataset's folder.
+        settings: How many episodes of a task, and size and encoding of the images.
+        tasks: Selector of the tasks to render.
+        num_workers: Units worked on at a time; None: as many as the cluster has cores.
+        progress: Told how far the job is, episode by episode.
+
+    Returns:
+        How many episodes have no images, and why: those whose replay is not what was recorded.
+
+    Raises:
+        ConfigError: The selector names no task, or none of the dataset's.
+        DatasetError: It is no dataset, damaged, or rendered with another size or encoding.
+    """
+    with DatasetWriter(dataset, config=None) as writer:
+        chosen = first_episodes(dataset, settings.num_episodes, tasks)
+        if some := _some_rendered(writer):
+            _refuse_other(read_images(dataset, some), settings)
+        outcome = execute(_Render(writer, chosen, settings, num_workers), progress)
+    write_card(dataset)
+    return outcome
+
+
+def _some_rendered(writer: DatasetWriter) -> str | None:
+    """Returns an episode that has images, if one does."""
+    found = (shard for shard in writer.manifest.shards if shard.images)
+    first = next(found, None)
+    return (
+        next(row_group_episodes(open_parquet(writer.path / first.images[0].path)))
+        if first
+        else None
+    )
+
+
+def first_episodes(
+    dataset: Path, num_episodes: int | None, tasks: str = "all"
+) -> list[dict[str, Any]]:
+    """Returns the first episodes of each task, or all: rows of ``EPISODES_SCHEMA``, in part.
+
+    Raises:
+        ConfigError: The dataset has none of these tasks.
+    """
+    wanted = {task.id for task in select_tasks(tasks)}
+    columns = ["episode_id", "task", "length", "shard", "row_group"]
+    count: Counter[str] = Counter()
+    chosen: list[dict[str, Any]] = []
+    for row in read_episodes(dataset).select(columns).to_pylist():
+        count[row["task"]] += 1
+        few = num_episodes is None or count[row["task"]] <= num_episodes
+        if few and row["task"] in wanted:
+            chosen.append(row)
+    if count and not wanted & set(count):
+        raise ConfigError(
+            f"task={tasks!r} selects no task of {dataset}, which has {', '.join(sorted(count))}."
+        )
+    return chosen
+
+
+def _refuse_other(episode: RenderedEpisode, settings: RenderConfig) -> None:
+    size, wanted = len(episode.agentview[0]), settings.image_size
+    there = (size, episode.encoding, episode.appearance)
+    if there != (wanted, settings.encoding, settings.appearance):
+        raise DatasetError(
+            f"The dataset's images are {there[1]} of {size} x {size} pixels with the appearance "
+            f"'{there[2]}', and {settings.encoding} of {wanted} x {wanted} with the appearance "
+            f"'{settings.appearance}' are asked for; one dataset has one kind. Go on with --size "
+            f"{size} --encoding {there[1]} --appearance {there[2]}, or render a copy of the "
+            "dataset from before it had images (`rl-datagen dataset merge COPY DATASET "
+            "--no-images`)."
+        )
+
+
+def render_replay(
+    trajectory: Trajectory, settings: RenderConfig, backends: Sequence[Backend]
+) -> RenderedEpisode:
+    """Returns what both cameras saw, with the first of these backends that replays the episode.
+
+    Raises:
+        DatasetError: None does.
+    """
+    *others, last = backends
+    look = settings.appearance
+    task = get_task(trajectory.task)
+    for backend in others:
+        with suppress(DatasetError):
+            return render_episode(trajectory, load_scene(task, backend, look), settings)
+    return render_episode(trajectory, load_scene(task, last, look), settings)
+
+
+def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:
+    """Steps through an episode again and looks at it with both cameras.
+
+    Args:
+        trajectory: The episode.
+        scene: Its task.
+        settings: Size and encoding of the images.
+
+    Raises:
+        DatasetError: The replay leaves the recorded states, so its images would not be of this
+            episode.
+    """
+    frames = [simulator.images(settings.image_size) for simulator in replay(trajectory, scene)]
+    agentview, wrist = (np.stack([f[name] for f in frames]) for name in ("agentview", "wrist"))
+    name, encoding = trajectory.episode_id, settings.encoding
+    return RenderedEpisode(name, agentview, wrist, encoding, scene.appearance)

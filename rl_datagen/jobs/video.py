@@ -1,0 +1,46 @@
+"""MP4s of episodes, both cameras side by side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rl_datagen.config import RenderConfig
+from rl_datagen.data.dataset import read_rendered
+from rl_datagen.data.images import write_video
+from rl_datagen.data.manifest import read_manifest
+from rl_datagen.jobs.render import first_episodes, render_replay
+from rl_datagen.runtime.progress import SILENT, Progress
+
+
+def write_videos(
+    dataset: Path,
+    *,
+    num_episodes: int | None,
+    image_size: int = 256,
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Writes ``videos/<episode id>.mp4`` of the first episodes of each task.
+
+    Args:
+        dataset: The dataset's folder.
+        num_episodes: Of each task; None: all.
+        image_size: Height and width, in pixels, where an episode has no images and is replayed.
+        progress: Told of each video.
+
+    Returns:
+        The videos.
+
+    Raises:
+        DatasetError: The dataset is damaged, or a replay is not the recorded episode.
+    """
+    names = {row["episode_id"] for row in first_episodes(dataset, num_episodes)}
+    settings, backends = RenderConfig(image_size=image_size), read_manifest(dataset).backends
+    progress.start("video", len(names))
+    paths: list[Path] = []
+    for trajectory, images in read_rendered(dataset, episode_ids=names):
+        episode = images or render_replay(trajectory, settings, backends)
+        path = dataset / "videos" / f"{trajectory.episode_id}.mp4"
+        write_video(path, np.concatenate([episode.agentview, episode.wrist], axis=2))
+        paths.append(path)
+        progress.advance(1, path.name)
+    return paths

@@ -1,0 +1,1 @@
+"""What runs jobs: the executor, Ray, work folders, progress, tracking."""

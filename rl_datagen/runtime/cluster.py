@@ -1,0 +1,102 @@
+"""Ray for the jobs that are not RLlib's: joining or starting it, and spreading work over it."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError
+
+from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.log import stderr_to
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
+    """Joins the cluster that RAY_ADDRESS names, or starts Ray on this machine.
+
+    A process that has joined already, such as a Tune trial, stays as it is.
+
+    Args:
+        log: File for what Ray writes to the terminal.
+        num_cpus: Cores Ray may believe in if it is started here; None: as many as there are.
+
+    Raises:
+        UserError: There is no such cluster, or it does not accept the token.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS", "local")
+    options = {}
+    if address == "local":
+        options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}
+    try:
+        _knock(address)
+        with stderr_to(log):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except Exception as error:  # Ray's own are bare ones, such as a start that took too long
+        raise UserError(
+            f"Ray could not be reached at RAY_ADDRESS={address}: {first_line(error)}. "
+            "Call again if this machine was too busy to start it; for a cluster, check address and "
+            "token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nothing listens at ``host:port``; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def map_units(
+    function: Callable[[Unit], Result],
+    units: Iterable[Unit],
+    num_workers: int | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+    num_gpus: float = 0,
+) -> Iterator[tuple[Unit, Result]]:
+    """Runs a function on each unit of work as a Ray task, and yields each as it ends.
+
+    A worker that dies is replaced and its unit run again, up to twice. An exception ends the job.
+
+    Args:
+        function: Importable by name, or small enough to be pickled.
+        units: Taken from lazily: no more wait in Ray than workers can take up.
+        num_workers: Units worked on at a time; None: as many as the cluster has cores.
+        on_wait: Called about every second in which no unit ends.
+        num_gpus: GPU share of each unit.
+    """
+    remote: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(function)
+    width = num_workers or int(ray.cluster_resources().get("CPU", 1))
+    queue, running = iter(units), {}
+    while True:
+        while len(running) < width and (unit := next(queue, None)) is not None:
+            running[remote.remote(unit)] = unit
+        if not running:
+            return
+        done, _ = ray.wait(list(running), timeout=1)
+        if not done:
+            on_wait()
+            continue
+        (ready,) = done
+        unit = running.pop(ready)
+        try:
+            yield unit, ray.get(ready)
+        except RayError as error:
+            cause = getattr(error, "cause", None)
+            raise (cause if isinstance(cause, Exception) else error) from error

@@ -1,0 +1,54 @@
+"""A job's output folder: it belongs to one configuration, and one process works in it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from rl_datagen.core.compare import difference_lines
+from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.lock import lock
+from rl_datagen.core.provenance import provenance
+from rl_datagen.core.storage import write_json, write_text
+
+
+def bind(
+    folder: Path, settings: Mapping[str, Any], identity: Mapping[str, Any], advice: str
+) -> None:
+    """Writes configuration and provenance, or checks that the folder is of the same job.
+
+    Args:
+        folder: The folder; ``config.yaml`` has the settings of the last call.
+        settings: The resolved configuration, JSON-ready.
+        identity: What may not change from one call to the next; some of the settings, or what they
+            stand for.
+        advice: The message's last sentences: what to do about a difference.
+
+    Raises:
+        ConfigError: The folder is another job's; nothing was changed.
+    """
+    path = folder / "identity.yaml"
+    if path.exists():
+        if lines := difference_lines(yaml.safe_load(path.read_text("utf-8")), identity):
+            raise ConfigError(
+                f"{folder} belongs to another configuration: {'; '.join(lines)}. Nothing was "
+                f"changed. {advice}"
+            )
+    else:
+        write_json(folder / "provenance.json", provenance())
+        write_text(path, yaml.safe_dump(dict(identity), sort_keys=False))
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+
+
+def lock_folder(folder: Path) -> TextIO:
+    """Returns the lock of a job's folder; its file lies beside it, so that both may be deleted.
+
+    Raises:
+        UserError: Another process works there.
+    """
+    return lock(
+        folder.with_name(f".{folder.name}.lock"),
+        f"Another process is at work in {folder}. Wait until it has finished, or choose another "
+        "name (name=...).",
+    )

@@ -1,0 +1,76 @@
+import os
+import signal
+import time
+
+import pytest
+import ray
+
+from rl_datagen.core.errors import SimulatorError, UserError
+from rl_datagen.runtime.cluster import map_units, ray_session
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(autouse=True)
+def _no_ray():
+    """Leaves the cluster that tests of other modules share."""
+    ray.shutdown()
+
+
+def _work(unit):
+    number, folder = unit
+    marker = folder / "killed"
+    if number == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def test_units_survive_a_killed_worker(tmp_path):
+    with ray_session(tmp_path / "ray.log", num_cpus=2):
+        results = dict(map_units(_work, [(n, tmp_path) for n in range(4)], num_workers=2))
+    assert (tmp_path / "killed").exists()
+    assert {number: result for (number, _), result in results.items()} == {0: 0, 1: 1, 2: 4, 3: 9}
+
+
+def _fail(unit):
+    raise SimulatorError("diverged", task="libero_goal/3", step=unit)
+
+
+def test_an_exception_is_the_workers_own(tmp_path):
+    with (
+        ray_session(tmp_path / "ray.log", num_cpus=1),
+        pytest.raises(SimulatorError, match="diverged") as error,
+    ):
+        list(map_units(_fail, [7]))
+    assert error.value.step == 7
+
+
+def _sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def test_the_driver_hears_of_the_time_while_no_unit_ends(tmp_path):
+    waits = []
+    with ray_session(tmp_path / "ray.log", num_cpus=1):
+        results = list(map_units(_sleep, [1.5], on_wait=lambda: waits.append(time.monotonic())))
+    assert results == [(1.5, 1.5)]
+    assert waits
+
+
+def test_an_unreachable_cluster_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with (
+        pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:1"),
+        ray_session(tmp_path / "ray.log"),
+    ):
+        pass
+
+
+def test_a_process_that_has_joined_a_cluster_stays_in_it(tmp_path):
+    with ray_session(tmp_path / "ray.log", num_cpus=1):
+        with ray_session(tmp_path / "inner.log", num_cpus=2):
+            assert ray.cluster_resources()["CPU"] == 1
+        assert ray.is_initialized()
+    assert not ray.is_initialized()

@@ -1,0 +1,76 @@
+import logging
+import time
+
+import pytest
+
+from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker
+from tests.nodes import free_port
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's libraries warn about each other
+
+
+def make_tracker(folder):
+    artifacts = (folder / "artifacts").as_uri()
+    return Tracker(f"sqlite:///{folder}/mlflow.db", "tiny", CAMPAIGN_METRICS, artifacts)
+
+
+def runs_of(tracker):
+    return tracker._client.search_runs([tracker._experiment_id])
+
+
+def test_a_task_has_one_run_with_few_metrics_and_the_expert(tmp_path):
+    expert = tmp_path / "expert"
+    (expert / "checkpoints").mkdir(parents=True)
+    (expert / "weights.safetensors").write_text("weights")
+    tracker = make_tracker(tmp_path)
+    runs = tracker.open(["libero_goal/0", "libero_goal/1"], {"seed": 0})
+    row = {"iteration": 1, "success_rate": 0.5, "approx_kl": None, "config/unknown": 3}
+    tracker.log("libero_goal/0", row)
+
+    again = make_tracker(tmp_path)  # a driver that was killed and started again
+    assert again.open(["libero_goal/0"], {"seed": 0}) == runs
+    again.log("libero_goal/0", {**row, "iteration": 2})
+    again.end("libero_goal/0", "finished", lambda: expert)
+    found = runs_of(again)
+    assert len(found) == 2
+    run = next(run for run in found if run.info.run_id == runs["libero_goal/0"])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"success_rate": 0.5}
+    assert set(run.data.metrics) <= set(CAMPAIGN_METRICS)
+    assert len(again._client.get_metric_history(run.info.run_id, "success_rate")) == 2
+    files = again._client.list_artifacts(run.info.run_id, "expert")
+    assert [file.path for file in files] == ["expert/weights.safetensors"]
+
+
+def test_a_server_that_is_down_is_one_warning_and_loses_nothing(tmp_path, monkeypatch):
+    messages = []
+    logger = logging.getLogger("rl_datagen.runtime.tracking")
+    monkeypatch.setattr(logger, "warning", lambda text, *values: messages.append(text % values))
+    artifacts = (tmp_path / "artifacts").as_uri()
+    tracker = Tracker(f"http://127.0.0.1:{free_port()}", "tiny", CAMPAIGN_METRICS, artifacts)
+    begin = time.monotonic()
+    assert tracker.open(["libero_goal/0"], {}) == {}
+    for number in range(5):
+        tracker.log("libero_goal/0", {"iteration": number, "success_rate": 0.1 * number})
+    tracker.end("libero_goal/0", "finished", None)
+    tracker.flush(force=True)
+    assert time.monotonic() - begin < 30
+    assert len(messages) == 1
+    assert "training goes on" in messages[0]
+
+    tracker.uri = f"sqlite:///{tmp_path}/mlflow.db"  # it answers again
+    tracker.flush(force=True)
+    (run,) = runs_of(tracker)
+    assert run.data.metrics["success_rate"] == pytest.approx(0.4)
+    assert run.info.status == "FINISHED"
+
+
+def test_a_run_that_somebody_deleted_does_not_stop_the_others(tmp_path):
+    tracker = make_tracker(tmp_path)
+    runs = tracker.open(["libero_goal/0", "libero_goal/1"], {})
+    tracker._client.delete_run(runs["libero_goal/0"])
+    for task in runs:
+        tracker.log(task, {"iteration": 1, "success_rate": 0.5})
+    (run,) = runs_of(tracker)
+    assert run.info.run_name == "libero_goal/1"
+    assert run.data.metrics == {"success_rate": 0.5}
