@@ -18,13 +18,13 @@ import numpy as np
 from numba import types
 
 from rl_datagen.sim.jit import compiled
-from rl_datagen.sim.observation import take_sample
-from rl_datagen.sim.scene import (
+from rl_datagen.sim.libero import (
     NUM_SUBSTEPS,
     nullspace_torques,
     opspace_matrices,
     orientation_error,
 )
+from rl_datagen.sim.observation import take_sample
 
 _LIBRARY = next(Path(mujoco.__file__).parent.glob("libmujoco.so.*"))
 llvmlite.binding.load_library_permanently(str(_LIBRARY))

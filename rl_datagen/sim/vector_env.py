@@ -11,11 +11,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float
 
+from rl_datagen.config import Appearance, Backend, RenderBackend
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.sim.factory import load_scene
 from rl_datagen.sim.render import CAMERAS
-from rl_datagen.sim.scene import Appearance, Backend, InitialState, RenderBackend, load_scene
+from rl_datagen.sim.scene import InitialState
 from rl_datagen.sim.simulator import Simulator
 from rl_datagen.tasks import Task
 
