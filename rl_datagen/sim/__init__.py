@@ -6,6 +6,7 @@ import_mujoco()  # before any module that needs it
 
 # ruff: noqa: E402
 from rl_datagen.config import Appearance, Backend
+from rl_datagen.sim.episode import Episode
 from rl_datagen.sim.factory import load_scene
 from rl_datagen.sim.render import CAMERAS, Camera
 from rl_datagen.sim.replay import replay
@@ -19,6 +20,7 @@ __all__ = [
     "Appearance",
     "Backend",
     "Camera",
+    "Episode",
     "InitialState",
     "LiberoVectorEnv",
     "Scene",
