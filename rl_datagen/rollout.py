@@ -1,4 +1,4 @@
-"""Any policy on any task, from planned episodes to trajectories."""
+"""Rollout of any policy on any task, from planned episodes to trajectories."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ Observation = dict[str, np.ndarray]
 
 
 class Policy(Protocol):
-    """What acts: an expert, an amplified demonstration, a VLA, a remote server.
+    """Something that acts: an expert, an amplified demonstration, a VLA, a remote server.
 
     A policy that looks at cameras also has an ``image_size``, height and width in pixels: images
     are rendered for it, whenever it is asked to act and at no other time.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class InitialState:
-    """Where an episode starts.
+    """Start of an episode.
 
     Attributes:
         sim_state: ``[S]``: time (s), qpos, qvel, before settling.
@@ -49,7 +49,7 @@ class InitialState:
 
 @dataclass(frozen=True, eq=False)
 class ControllerSnapshot:
-    """What LIBERO's controller holds after a reset, constant per task.
+    """State of LIBERO's controller after a reset, constant per task.
 
     robosuite builds the controller while the arm is in its rest pose and does not refresh it when
     an init state is set, so the first physics step of an episode uses these stale quantities.
@@ -70,7 +70,7 @@ class ControllerSnapshot:
 
 @dataclass(frozen=True, eq=False)
 class RobotIndices:
-    """Where the robot's parts lie in MuJoCo's arrays; its arm has joints and dofs 0 to 6."""
+    """Places of the robot's parts in MuJoCo's arrays; its arm has joints and dofs 0 to 6."""
 
     ee_site: int
     ee_body: int

@@ -1,4 +1,4 @@
-"""Which renderer draws a scene."""
+"""Choice of the renderer that draws a scene."""
 
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false

@@ -39,7 +39,7 @@ _OPAQUE = 0.995  # mjr_render's threshold
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Where a camera looks from.
+    """Viewpoint of a camera.
 
     Attributes:
         matrix: ``[4, 4]``: from the world to clip coordinates.

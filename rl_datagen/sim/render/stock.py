@@ -24,7 +24,7 @@ MIN_WIDTH, MIN_HEIGHT = 640, 480  # LIBERO's framebuffer, which sets the multisa
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """What a scene looks like at one moment.
+    """Visible state of a scene at one moment.
 
     Attributes:
         qpos: ``[nq]``.
