@@ -66,7 +66,7 @@ def speed(arguments: argparse.Namespace) -> dict:
 def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
     """Times neighbouring blocks of the same actions, observation and success included."""
     from rl_datagen.sim import load_scene
-    from rl_datagen.sim.scene import make_stock_env
+    from rl_datagen.sim.libero import make_stock_env
 
     task = get_task(task_id)
     scene = load_scene(task)
@@ -107,7 +107,7 @@ def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
 def _against_subproc(task_id: str, num_envs: int = 4, num_steps: int = 60) -> dict:
     """LIBERO's own SubprocVectorEnv and ours with as many simulators; wall time, two cores."""
     from rl_datagen.sim import LiberoVectorEnv
-    from rl_datagen.sim.scene import make_stock_vector_env
+    from rl_datagen.sim.libero import make_stock_vector_env
 
     task = get_task(task_id)
     rng = np.random.default_rng(0)
@@ -140,7 +140,7 @@ def reset(arguments: argparse.Namespace) -> dict:
 
 def _reset_of(task_id: str) -> dict:
     from rl_datagen.sim import load_scene
-    from rl_datagen.sim.scene import make_stock_env
+    from rl_datagen.sim.libero import make_stock_env
 
     task = get_task(task_id)
     scene = load_scene(task)
@@ -265,7 +265,7 @@ def _render_of(task_id: str) -> dict:
     import robosuite  # noqa: F401  before our import, which would keep GL out of it
 
     from rl_datagen.sim import load_scene
-    from rl_datagen.sim.scene import make_stock_env
+    from rl_datagen.sim.libero import make_stock_env
 
     task = get_task(task_id)
     scene = load_scene(task, appearance="mujoco")  # as the stock environment draws here

@@ -46,7 +46,7 @@ def exactness(arguments: argparse.Namespace) -> dict:
 def compare_task(task_id: str) -> dict:
     """Compares everything about one task with LIBERO's own environment."""
     from rl_datagen.sim import InitialState, load_scene
-    from rl_datagen.sim.scene import make_stock_env
+    from rl_datagen.sim.libero import make_stock_env
 
     task = get_task(task_id)
     scene = load_scene(task)

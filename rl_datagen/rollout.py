@@ -1,10 +1,9 @@
-"""Any policy on any task, from planned episodes to trajectories."""
+"""Rollout of any policy on any task, from planned episodes to trajectories."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,13 +11,13 @@ from rl_datagen.config import SimConfig
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.sim import InitialState, Scene, Simulator
+from rl_datagen.sim import Episode, InitialState, Scene, Simulator
 
 Observation = dict[str, np.ndarray]
 
 
 class Policy(Protocol):
-    """What acts: an expert, an amplified demonstration, a VLA, a remote server.
+    """Something that acts: an expert, an amplified demonstration, a VLA, a remote server.
 
     A policy that looks at cameras also has an ``image_size``, height and width in pixels: images
     are rendered for it, whenever it is asked to act and at no other time.
@@ -53,17 +52,13 @@ class PlannedEpisode:
     seed: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
-    """An episode in progress and what was recorded of it."""
+    """An episode in progress."""
 
     number: int
     plan: PlannedEpisode
-    simulator: Simulator
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    decision: int = 0
-    success: bool = False
-    num_steps_to_success: int | None = None  # the first time
+    episode: Episode
 
 
 def rollout(
@@ -90,7 +85,7 @@ def rollout(
         num_steps_after_success: Env steps an episode goes on after it first succeeded, inside the
             time limit; it is a success if it is one at their end.
     """
-    limit = sim.max_episode_steps or scene.task.max_episode_steps
+    max_steps = sim.max_episode_steps or scene.task.max_episode_steps
     free = [scene.simulator() for _ in range(num_simulators)]
     queue = enumerate(plans)
     _check_appearance(policy, scene)
@@ -98,16 +93,21 @@ def rollout(
     with ThreadPoolExecutor(num_threads or num_cores()) as threads:
         while True:
             while free and (item := next(queue, None)):
-                running.append(_start(policy, *item, free.pop(), sim.num_settle_steps))
+                (number, plan), simulator = item, free.pop()
+                episode = Episode(
+                    simulator, plan.initial, max_steps, num_steps_after_success, is_recorded=True
+                )
+                episode.start(sim.num_settle_steps)
+                policy.start(number, simulator, plan.seed)
+                running.append(_Running(number, plan, episode))
             if not running:
                 return
             chunks = _act(policy, running)
-            execute = partial(_execute, limit=limit, num_after=num_steps_after_success)
-            ended = list(threads.map(execute, running, chunks))
-            for episode in [e for e, end in zip(running, ended, strict=True) if end]:
-                running.remove(episode)
-                free.append(episode.simulator)
-                yield _trajectory(episode, scene, source, sim.num_settle_steps)
+            list(threads.map(lambda each, chunk: each.episode.run(chunk), running, chunks))
+            for ended in [each for each in running if each.episode.is_over]:
+                running.remove(ended)
+                free.append(ended.episode.simulator)
+                yield _trajectory(ended, scene, source, sim.num_settle_steps)
 
 
 def _check_appearance(policy: Policy, scene: Scene) -> None:
@@ -121,61 +121,24 @@ def _check_appearance(policy: Policy, scene: Scene) -> None:
         )
 
 
-def _start(
-    policy: Policy, number: int, plan: PlannedEpisode, simulator: Simulator, num_settle_steps: int
-) -> _Running:
-    simulator.reset(plan.initial, num_settle_steps)
-    policy.start(number, simulator, plan.seed)
-    return _Running(number, plan, simulator)
-
-
 def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
     size: int | None = getattr(policy, "image_size", None)
+    simulators = [each.episode.simulator for each in running]
     observations: list[Observation] = [
-        episode.simulator.observe() | (episode.simulator.images(size) if size else {})
-        for episode in running
+        simulator.observe() | (simulator.images(size) if size else {}) for simulator in simulators
     ]
     stacked = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
-    actions = policy.act(stacked, [episode.number for episode in running])
+    actions = policy.act(stacked, [each.number for each in running])
     # The simulator executes exactly what is recorded: float32 values in [-1, 1].
     return np.clip(actions, -1, 1).astype(np.float32)
-
-
-def _execute(episode: _Running, actions: np.ndarray, limit: int, num_after: int) -> bool:
-    """Steps one chunk; returns whether the episode is over."""
-    if episode.num_steps_to_success is not None:
-        limit = min(limit, episode.num_steps_to_success + num_after)
-    for action in actions:
-        episode.rows.append(_row(episode, action))
-        episode.success = episode.simulator.step(action.astype(np.float64))
-        if episode.success and episode.num_steps_to_success is None:
-            episode.num_steps_to_success = len(episode.rows)
-            limit = min(limit, len(episode.rows) + num_after)
-        if len(episode.rows) >= limit:
-            return True
-    episode.decision += 1
-    return False
-
-
-def _row(episode: _Running, action: np.ndarray) -> dict[str, Any]:
-    simulator = episode.simulator
-    return {
-        "sim_state": simulator.sim_state(),
-        "action": action,
-        **simulator.observe(),
-        **simulator.robot_state(),
-        "decision": episode.decision,
-    }
 
 
 _FLOAT32 = ("action", "proprio", "object_state")
 _FLOAT64 = ("sim_state", "ee_pos", "ee_quat", "gripper_qpos", "joint_pos")
 
 
-def _trajectory(
-    episode: _Running, scene: Scene, source: Source, num_settle_steps: int
-) -> Trajectory:
-    rows, plan = episode.rows, episode.plan
+def _trajectory(ended: _Running, scene: Scene, source: Source, num_settle_steps: int) -> Trajectory:
+    plan, episode, rows = ended.plan, ended.episode, ended.episode.rows
     reward = np.zeros(len(rows), np.float32)
     if episode.success and episode.num_steps_to_success:
         reward[episode.num_steps_to_success - 1] = 1

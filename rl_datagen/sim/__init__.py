@@ -5,9 +5,12 @@ from rl_datagen.sim.gl import import_mujoco
 import_mujoco()  # before any module that needs it
 
 # ruff: noqa: E402
+from rl_datagen.config import Appearance, Backend
+from rl_datagen.sim.episode import Episode
+from rl_datagen.sim.factory import load_scene
 from rl_datagen.sim.render import CAMERAS, Camera
 from rl_datagen.sim.replay import replay
-from rl_datagen.sim.scene import Appearance, Backend, InitialState, Scene, load_scene
+from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator
 from rl_datagen.sim.vector_env import LiberoVectorEnv
 
@@ -17,6 +20,7 @@ __all__ = [
     "Appearance",
     "Backend",
     "Camera",
+    "Episode",
     "InitialState",
     "LiberoVectorEnv",
     "Scene",

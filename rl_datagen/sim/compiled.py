@@ -14,8 +14,9 @@ from rl_datagen.sim.dynamics import (
     reset_data,
     settle_in,
 )
+from rl_datagen.sim.libero import rotation_of
 from rl_datagen.sim.model_view import ModelView
-from rl_datagen.sim.scene import InitialState, Scene, rotation_of
+from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import Simulator
 
 

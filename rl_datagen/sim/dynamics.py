@@ -18,13 +18,13 @@ import numpy as np
 from numba import types
 
 from rl_datagen.sim.jit import compiled
-from rl_datagen.sim.observation import take_sample
-from rl_datagen.sim.scene import (
+from rl_datagen.sim.libero import (
     NUM_SUBSTEPS,
     nullspace_torques,
     opspace_matrices,
     orientation_error,
 )
+from rl_datagen.sim.observation import take_sample
 
 _LIBRARY = next(Path(mujoco.__file__).parent.glob("libmujoco.so.*"))
 llvmlite.binding.load_library_permanently(str(_LIBRARY))
@@ -49,14 +49,13 @@ SAMPLED_SUBSTEP = NUM_SUBSTEPS - 2
 
 
 class Dynamics(NamedTuple):
-    """What one env step reads and writes; a tuple since numba unpacks those.
+    """Arrays and numbers that one env step reads and writes; a tuple since numba unpacks those."""
 
-    ``ee_*``, ``jacobian``, ``mass`` and ``joint_pos`` hold the state the controller sees. After a
-    reset they are LIBERO's stale ones and ``fresh[0]`` is 0: the first physics step uses them.
-    """
-
+    # Addresses of the simulator's ``ModelView`` and ``MjData``.
     model: int
     data: int
+
+    # MuJoCo's own arrays of that data: an env step writes ``ctrl`` and reads the others.
     qpos: np.ndarray
     qvel: np.ndarray
     ctrl: np.ndarray
@@ -66,6 +65,9 @@ class Dynamics(NamedTuple):
     site_xmat: np.ndarray
     xpos: np.ndarray
     xquat: np.ndarray
+
+    # What the controller sees: read between the halves of each physics step. In the first one after
+    # a reset, where ``fresh[0]`` is False, it is LIBERO's stale state (``ControllerSnapshot``).
     ee_pos: np.ndarray  # [3]
     ee_mat: np.ndarray  # [3, 3]
     ee_vel: np.ndarray  # [6] linear, angular
@@ -74,9 +76,14 @@ class Dynamics(NamedTuple):
     jacobian: np.ndarray  # [6, 7], Fortran order
     mass: np.ndarray  # [7, 7], Fortran order
     fresh: np.ndarray  # [1]
+
+    # Where it drives the hand: set in the first physics step of an env step, the rotation only if
+    # the action turns. The fingers' commands move by 0.01 in each physics step, within [-1, 1].
     goal_pos: np.ndarray  # [3]
     goal_mat: np.ndarray  # [3, 3]
     gripper: np.ndarray  # [2]
+
+    # Constants of the controller and the actuators.
     rest_qpos: np.ndarray  # [7] where the null space is drawn to
     kp: np.ndarray  # [6]
     kd: np.ndarray  # [6]
@@ -85,8 +92,13 @@ class Dynamics(NamedTuple):
     gripper_weight: np.ndarray  # [2]
     arm_actuators: np.ndarray  # [7]
     gripper_actuators: np.ndarray  # [2]
-    full_jacobian: np.ndarray  # [2, 3, nv] workspace
-    full_mass: np.ndarray  # [nv, nv] workspace
+
+    # Workspace: MuJoCo's dense Jacobian and mass matrix, of which the arm's parts are taken.
+    full_jacobian: np.ndarray  # [2, 3, nv]
+    full_mass: np.ndarray  # [nv, nv]
+
+    # The observation: what to copy (``SampleLayout``), and where to, one physics step before the
+    # end of an env step. ``render_qpos`` are the joints that its body poses were computed from.
     ee_site: int
     ee_body: int
     gripper_qpos: np.ndarray

@@ -1,4 +1,4 @@
-"""Keeps GL libraries out of imports: state mode must run where there are none."""
+"""Imports without GL libraries, since state mode must run where there are none."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""How functions of this package are compiled."""
+"""Compilation of this package's functions by numba."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Gives back what compiling a model leaves behind: two thirds of a scene's memory."""
+"""Memory that compiling a model leaves behind, given back: two thirds of a scene's."""
 
 import ctypes
 import gc

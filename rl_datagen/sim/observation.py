@@ -1,4 +1,4 @@
-"""What an expert in state mode sees, and how it is laid out.
+"""Observations of an expert in state mode, and their layout.
 
 LIBERO samples observations one physics step before the end of an env step. The raw numbers read
 at that moment are a flat *sample*; everything an observation holds is computed from it, by the
@@ -45,7 +45,7 @@ class StatePart:
 
     @property
     def slice(self) -> slice:
-        """Where the part lies in the object state."""
+        """The part's place in the object state."""
         return slice(self.start, self.start + self.size)
 
 
@@ -84,7 +84,7 @@ class StateLayout:
         return entries
 
     def __getitem__(self, name: str) -> slice:
-        """Where a part lies in the object state."""
+        """Returns a part's place in the object state."""
         return next(part.slice for part in self.parts if part.name == name)
 
 
@@ -95,7 +95,7 @@ def _belongs(name: str, owner: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class SampleLayout:
-    """Which of MuJoCo's numbers a sample copies.
+    """Layout of a sample: the numbers of MuJoCo's that it copies.
 
     Attributes:
         ee_site: Grip site.

@@ -10,6 +10,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from rl_datagen.sim.libero import RandomizationError
+
 _LOCK = threading.Lock()  # the samplers use NumPy's global random stream
 
 
@@ -37,13 +39,7 @@ class Placement:
     reset before; here each joint is sampled once per draw.
     """
 
-    def __init__(
-        self,
-        env: Any,
-        model: mujoco.MjModel,
-        fixture_ids: np.ndarray,
-        no_room: type[Exception],
-    ) -> None:
+    def __init__(self, env: Any, model: mujoco.MjModel, fixture_ids: np.ndarray) -> None:
         self._model, self._fixture_ids = model, fixture_ids
         self._data = mujoco.MjData(model)
         self._sites = _SiteReader(self._data)
@@ -62,7 +58,6 @@ class Placement:
         self._fixtures = {
             name: model.body(fixture.root_body).id for name, fixture in env.fixtures_dict.items()
         }
-        self._no_room = no_room
 
     def draw(self, seed: int) -> tuple[Float64[np.ndarray, " S"], Float64[np.ndarray, "Nf 7"]]:
         """Returns the simulator state and fixture poses of a seed."""
@@ -78,7 +73,7 @@ class Placement:
         while True:
             try:
                 placements = self._sample()
-            except self._no_room:  # LIBERO starts over, too
+            except RandomizationError:  # there was no room; LIBERO starts over, too
                 continue
             break
         qpos = self._data.qpos

@@ -1,4 +1,4 @@
-"""What every simulator can do, whatever steps it."""
+"""Simulator of a scene, whatever steps it."""
 
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
@@ -15,7 +15,7 @@ from rl_datagen.sim.observation import object_state_of, proprio_of
 from rl_datagen.sim.scene import InitialState, Scene
 
 SETTLE_ACTION = np.array([0.0] * 6 + [-1.0])
-"""What LIBERO's evaluations apply while the scene comes to rest."""
+"""Action that LIBERO's evaluations apply while the scene comes to rest."""
 
 
 _DIVERGED = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
@@ -34,7 +34,7 @@ class Simulator(ABC):
         self.num_steps = 0
         """Env steps since the reset, settling included."""
         self.init: InitialState | None = None
-        """Where the present episode started."""
+        """Start of the present episode."""
         self._sample = np.zeros(scene.sample_layout.size)
         self._render_qpos = np.zeros(scene.model.nq)
         self._divergences = np.zeros(3, int)

@@ -9,8 +9,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from rl_datagen.sim.libero import NUM_SUBSTEPS, make_stock_env
 from rl_datagen.sim.observation import take_sample
-from rl_datagen.sim.scene import NUM_SUBSTEPS, InitialState, Scene, make_stock_env
+from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import Simulator
 
 

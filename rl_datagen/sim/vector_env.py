@@ -3,36 +3,53 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
 from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from jaxtyping import Float
 
+from rl_datagen.config import Appearance, Backend, RenderBackend
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.sim.episode import Episode
+from rl_datagen.sim.factory import load_scene
 from rl_datagen.sim.render import CAMERAS
-from rl_datagen.sim.scene import Appearance, Backend, InitialState, RenderBackend, load_scene
+from rl_datagen.sim.scene import InitialState
 from rl_datagen.sim.simulator import Simulator
 from rl_datagen.tasks import Task
 
 logger = logging.getLogger(__name__)
 
 
-class _Slot:
-    """One simulator and the episode it is in."""
+class _State(Enum):
+    """State of a slot between two calls, which decides what the next ``step`` does with it."""
 
-    def __init__(self, simulator: Simulator) -> None:
-        self.simulator = simulator
-        self.init: InitialState | None = None
-        self.num_env_steps = 0
-        self.needs_reset = False
-        self.parked = False
-        self.error = ""
-        self.observation: dict[str, np.ndarray] = {}
+    # Executes a chunk. Stays, or goes to ENDED at the goal, at the time limit or when the simulator
+    # fails; the step reports which.
+    RUNNING = auto()
+    # Ignores the action and starts the next episode. Goes to RUNNING; stays if the simulator fails,
+    # which is reported as an episode of no env steps; goes to IDLE if no episode is left to start.
+    ENDED = auto()
+    # Reports that ``reset`` could not start its episode, since ``reset`` itself reports no ends.
+    # Goes to ENDED.
+    FAILED = auto()
+    # Repeats its last observation. Stays.
+    IDLE = auto()
+    # ``reset`` takes a slot of any state to RUNNING, FAILED or IDLE.
+
+
+class _Slot:
+    """One simulator, the episode it is in or begins or ended, and what it last observed."""
+
+    def __init__(self, simulator: Simulator, observation: dict[str, np.ndarray]) -> None:
+        self.simulator, self.observation = simulator, observation
+        self.state = _State.ENDED
+        self.episode: Episode | None = None
 
 
 class LiberoVectorEnv(VectorEnv):
@@ -61,7 +78,7 @@ class LiberoVectorEnv(VectorEnv):
         init_state_indices: Shipped init states, taken in turn; None: newly drawn states.
         seed: Seed of the drawn states; ``reset(seed=...)`` replaces it.
         num_episodes: After this many episodes were started since ``reset``, a simulator that
-            finishes parks: it returns its last observation, reward 0 and no termination, and
+            finishes is idle: it returns its last observation, reward 0 and no termination, and
             costs nothing. Whoever waits for all of them has an unbiased sample.
         num_threads: Threads; None: one per core this process may use, at most ``num_envs``.
         image_size: Height and width of the images in pixel mode.
@@ -94,14 +111,15 @@ class LiberoVectorEnv(VectorEnv):
         self._init_state_indices = None if init_state_indices is None else list(init_state_indices)
         self._seed, self._num_episodes, self._image_size = seed, num_episodes, image_size
         self._num_started = 0
-        self._slots = [_Slot(self.scene.simulator()) for _ in range(num_envs)]
-        cores = num_cores()
-        self._pool = ThreadPoolExecutor(min(num_threads or cores, num_envs))
+        self._pool = ThreadPoolExecutor(min(num_threads or num_cores(), num_envs))
         self._spaces = self._observation_spaces()
         self.single_observation_space = gym.spaces.Dict(self._spaces)
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (action_steps, 7), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        nothing = create_empty_array(self.single_observation_space, num_envs)
+        observations = iterate(self.observation_space, nothing)
+        self._slots = [_Slot(self.scene.simulator(), each) for each in observations]
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -117,30 +135,27 @@ class LiberoVectorEnv(VectorEnv):
             self._seed = seed if isinstance(seed, int) else derive_seed(*map(str, seed))
         self._num_started = 0
         for slot in self._slots:
-            slot.parked = False
-            slot.init = self._next_init()
-        self._map(self._start_surely, range(self.num_envs))
+            self._assign_next(slot)
+        failed = self._advance_all(np.empty((self.num_envs, 0, 7)))
+        for i in np.flatnonzero(failed):
+            self._slots[i].state = _State.FAILED
         return self._observations(), {}
 
     def step(
         self, actions: Float[np.ndarray, "N Ta 7"]
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Executes a chunk in every simulator that is in an episode."""
-        actions = np.asarray(actions)
         for slot in self._slots:
-            if slot.needs_reset and not slot.error:
-                # Chosen here and in order, so that threads do not matter.
-                slot.init = self._next_init()
-                slot.parked = slot.init is None
-        outcomes = self._map(self._advance, range(self.num_envs), actions)
-        rewards = np.array([float(outcome[0]) for outcome in outcomes])
-        terminated = np.array([outcome[0] for outcome in outcomes])
-        truncated = np.array([outcome[1] for outcome in outcomes])
+            if slot.state is _State.ENDED:
+                self._assign_next(slot)
+        ended = self._advance_all(np.asarray(actions))
+        success = np.array([bool(slot.episode and slot.episode.success) for slot in self._slots])
         infos: dict[str, Any] = {}
-        for i, outcome in enumerate(outcomes):
-            if outcome[0] or outcome[1]:
-                infos = self._add_info(infos, self._episode_info(i, outcome[0], outcome[2]), i)
-        return self._observations(), rewards, terminated, truncated, infos
+        for i, slot in enumerate(self._slots):
+            if ended[i]:
+                infos = self._add_info(infos, _episode_info(slot.episode), i)
+        terminated, truncated = ended & success, ended & ~success
+        return self._observations(), terminated.astype(float), terminated, truncated, infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stops the threads and lets go of the simulators."""
@@ -148,81 +163,47 @@ class LiberoVectorEnv(VectorEnv):
         self._pool.shutdown()
         self._slots.clear()
 
-    def _next_init(self) -> InitialState | None:
-        """Returns where the next episode starts; None: the cohort is complete."""
+    def _assign_next(self, slot: _Slot) -> None:
+        """Gives a slot its next episode; to one after the other, so that threads do not matter."""
         number = self._num_started
         if self._num_episodes is not None and number >= self._num_episodes:
-            return None
+            slot.state = _State.IDLE
+            return
         self._num_started += 1
+        slot.episode = Episode(slot.simulator, self._init_of(number), self._max_episode_steps)
+        slot.state = _State.ENDED
+
+    def _init_of(self, number: int) -> InitialState:
+        """Returns where an episode starts."""
         if self._init_state_indices is None:
             return self.scene.draw_state(derive_seed(self.task.id, self._seed, number))
         index = self._init_state_indices[number % len(self._init_state_indices)]
         return self.scene.shipped_state(index)
 
-    def _advance(self, i: int, actions: np.ndarray) -> tuple[bool, bool, str]:
-        """Runs simulator ``i`` for one action; returns reached, truncated, error."""
-        slot = self._slots[i]
-        if slot.parked:
-            return False, False, ""
-        if slot.error:
-            error, slot.error = slot.error, ""
-            return False, True, error
+    def _advance_all(self, actions: np.ndarray) -> np.ndarray:
+        """Takes every slot through one step; returns ``[N]``: whose episode ended."""
+        return np.array(list(self._pool.map(self._advance, self._slots, actions)))
+
+    def _advance(self, slot: _Slot, actions: np.ndarray) -> bool:
+        episode, state = slot.episode, slot.state
+        if episode is None or state is _State.IDLE:
+            return False
+        if state is _State.FAILED:
+            slot.state = _State.ENDED
+            return True
         try:
-            if slot.needs_reset:
-                self._start(slot)
-                return False, False, ""
-            reached = self._run_chunk(slot, actions)
+            if state is _State.ENDED:
+                episode.start(self._num_settle_steps)
+            else:
+                episode.run(actions)
         except SimulatorError as error:
-            return False, True, self._failed(slot, error)
+            logger.error("simulator failed: %s", error)
+            self.num_errors += 1
+            slot.state, episode.error = _State.ENDED, str(error)
+            return True
         slot.observation = self._observe(slot.simulator)
-        late = not reached and slot.num_env_steps >= self._max_episode_steps
-        slot.needs_reset = reached or late
-        return reached, late, ""
-
-    def _run_chunk(self, slot: _Slot, actions: np.ndarray) -> bool:
-        for action in actions[: self._max_episode_steps - slot.num_env_steps]:
-            slot.num_env_steps += 1
-            if slot.simulator.step(action):
-                return True
-        return False
-
-    def _start(self, slot: _Slot) -> None:
-        assert slot.init is not None
-        slot.num_env_steps, slot.needs_reset = 0, False
-        slot.simulator.reset(slot.init, self._num_settle_steps)
-        slot.observation = self._observe(slot.simulator)
-
-    def _start_surely(self, i: int) -> None:
-        """Starts an episode, or parks a simulator that the cohort does not need."""
-        slot = self._slots[i]
-        slot.error, slot.parked, slot.needs_reset = "", slot.init is None, False
-        if not slot.observation:
-            slot.observation = {
-                key: np.zeros(space.shape or (), space.dtype) for key, space in self._spaces.items()
-            }
-        if slot.init is not None:
-            try:
-                self._start(slot)
-            except SimulatorError as error:  # reported by the next step, as any other
-                slot.error = self._failed(slot, error)
-
-    def _failed(self, slot: _Slot, error: SimulatorError) -> str:
-        """Ends the episode of a simulator that failed, and returns what went wrong."""
-        self.num_errors += 1
-        slot.needs_reset = True
-        logger.error("simulator failed: %s", error)
-        return str(error)
-
-    def _episode_info(self, i: int, success: bool, error: str) -> dict[str, Any]:
-        slot = self._slots[i]
-        assert slot.init is not None
-        return {
-            "success": success,
-            "num_env_steps": slot.num_env_steps,
-            "init_state_index": -1 if slot.init.index is None else slot.init.index,
-            "seed": -1 if slot.init.seed is None else slot.init.seed,
-            "error": error,
-        }
+        slot.state = _State.ENDED if episode.is_over else _State.RUNNING
+        return episode.is_over
 
     def _observation_spaces(self) -> dict[str, gym.Space]:
         def numbers(size: int) -> gym.spaces.Box:
@@ -245,5 +226,14 @@ class LiberoVectorEnv(VectorEnv):
             key: np.stack([slot.observation[key] for slot in self._slots]) for key in self._spaces
         }
 
-    def _map(self, function: Any, *arguments: Any) -> list[Any]:
-        return list(self._pool.map(function, *arguments))
+
+def _episode_info(episode: Episode | None) -> dict[str, Any]:
+    assert episode is not None
+    index, seed = episode.init.index, episode.init.seed
+    return {
+        "success": episode.success,
+        "num_env_steps": episode.num_steps,
+        "init_state_index": -1 if index is None else index,
+        "seed": -1 if seed is None else seed,
+        "error": episode.error,
+    }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.sim import load_scene
-from rl_datagen.sim.scene import make_stock_env
+from rl_datagen.sim.libero import make_stock_env
 from rl_datagen.tasks import get_task
 
 pytestmark = pytest.mark.sim

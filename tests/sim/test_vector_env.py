@@ -99,7 +99,31 @@ def test_a_failing_simulator_ends_only_its_own_episode(make):
     assert infos["error"][0] == ""
 
 
-def test_a_cohort_is_complete_and_then_parks(make):
+def test_a_failed_start_is_an_episode_of_no_steps(make, monkeypatch):
+    env = make(init_state_indices=[4, 6, 8, 9])
+    simulator = env._slots[1].simulator
+    reset, attempts = type(simulator)._reset, []
+
+    def fails_twice(self, init):
+        attempts.append(self)
+        if self is simulator and attempts.count(self) <= 2:
+            raise self.error("cannot start")
+        reset(self, init)
+
+    monkeypatch.setattr(type(simulator), "_reset", fails_twice)
+    env.reset()
+    reports = []
+    for _ in range(3):  # of the reset's failure, of the next start's, and a start that works
+        _, _, terminated, truncated, infos = env.step(np.zeros((2, 1, 7)))
+        assert not terminated.any()
+        reports.append((truncated.tolist(), infos.get("init_state_index", [-1] * 2)[1]))
+        assert not infos or infos["num_env_steps"][1] == 0
+    assert reports == [([False, True], 6), ([False, True], 8), ([False, False], -1)]
+    assert env.num_errors == 2
+    assert env._slots[1].episode.init.index == 9
+
+
+def test_a_cohort_is_complete_and_then_idle(make):
     env = make(num_envs=2, action_steps=6, init_state_indices=[0, 1, 2], num_episodes=3)
     env.reset()
     finished = []
@@ -108,11 +132,11 @@ def test_a_cohort_is_complete_and_then_parks(make):
         finished += infos["init_state_index"][terminated | truncated].tolist() if infos else []
     assert sorted(finished) == [0, 1, 2]
     env.reset()
-    assert not env._slots[1].parked
+    assert env._slots[1].state.name == "RUNNING"
 
 
-def test_more_simulators_than_episodes_park_from_the_start(make):
+def test_more_simulators_than_episodes_are_idle_from_the_start(make):
     env = make(num_envs=2, num_episodes=1)
     observation, _ = env.reset()
     assert not observation["proprio"][1].any()
-    assert [slot.parked for slot in env._slots] == [False, True]
+    assert [slot.state.name for slot in env._slots] == ["RUNNING", "IDLE"]

@@ -1,4 +1,4 @@
-"""Which renderer draws a scene."""
+"""Choice of the renderer that draws a scene."""
 
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_datagen.sim.render.stock import CAMERAS, Pose, StockRenderer
+from rl_datagen.sim.scene import Scene
 
 if TYPE_CHECKING:
     from rl_datagen.sim.render.culled import CulledRenderer
-    from rl_datagen.sim.scene import Scene
 
 logger = logging.getLogger(__name__)
 
 _SIZE = 64  # pixels, of the images that are compared
 
 
-def make_renderer(scene: "Scene", gl_context: Any) -> StockRenderer:
+def make_renderer(scene: Scene, gl_context: Any) -> StockRenderer:
     """Returns the fastest renderer whose images are MuJoCo's own, with this GL.
 
     Under software GL that is ``CulledRenderer``, if what it draws of the scene at rest equals what
@@ -53,7 +53,7 @@ def _is_software(gl_context: Any) -> bool:
     return b"llvmpipe" in (GL.glGetString(GL.GL_RENDERER) or b"")
 
 
-def _is_exact(culled: "CulledRenderer", scene: "Scene") -> bool:
+def _is_exact(culled: "CulledRenderer", scene: Scene) -> bool:
     """Whether a renderer draws what MuJoCo draws: twice, since it remembers the first image."""
     init, cameras = scene.shipped_state(0), tuple(CAMERAS)
     qpos = init.sim_state[1 : 1 + scene.model.nq]

@@ -11,7 +11,7 @@ before a camera that stands still is drawn once; see ``layer``.
 # pyright: reportAttributeAccessIssue=false
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -32,16 +32,14 @@ from rl_datagen.sim.render.mirror import (
 from rl_datagen.sim.render.opengl import GL
 from rl_datagen.sim.render.stock import Camera, StockRenderer
 from rl_datagen.sim.render.strokes import Strokes, prepare
-
-if TYPE_CHECKING:
-    from rl_datagen.sim.scene import Scene
+from rl_datagen.sim.scene import Scene
 
 _OPAQUE = 0.995  # mjr_render's threshold
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Where a camera looks from.
+    """Viewpoint of a camera.
 
     Attributes:
         matrix: ``[4, 4]``: from the world to clip coordinates.
@@ -102,7 +100,7 @@ class CulledRenderer(StockRenderer):
         RuntimeError: This MuJoCo is not the one this was written for.
     """
 
-    def __init__(self, scene: "Scene", gl_context: Any) -> None:
+    def __init__(self, scene: Scene, gl_context: Any) -> None:
         load_gl()
         super().__init__(scene, gl_context)
         self._geoms = view_geoms(self._drawing)

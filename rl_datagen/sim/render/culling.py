@@ -1,4 +1,4 @@
-"""Which triangles of a frame can change a pixel.
+"""Culling of the triangles of a frame that can change no pixel.
 
 A triangle is left out only if it can touch no sample of any pixel whatever the rounding of the
 rasteriser: it is off screen, faces away, or lies between samples. Rounding is allowed for by

@@ -22,7 +22,7 @@ GEOM = np.dtype(_FIELDS, align=True)
 
 _OFFSETS = {name: place[1] for name, place in (GEOM.fields or {}).items()}
 _POSE = np.dtype([*_FIELDS[: _FIELDS.index(("label", np.uint8, 100))]]).itemsize
-"""What tells where and how a geom is drawn: the bytes before its label."""
+"""Bytes of a geom that tell where and how it is drawn: those before its label."""
 
 
 def view_geoms(scene: mujoco.MjvScene) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What stands still before a camera that stands still, drawn once.
+"""Layers of what stands still before a camera that stands still, drawn once.
 
 A layer is a copy of the multisampled image and its depth with some geoms in it. A later image in
 which those are exactly where they were starts from the copy. Several are kept, since simulators of

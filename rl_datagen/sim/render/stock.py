@@ -4,16 +4,15 @@
 # pyright: reportAttributeAccessIssue=false
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
+from rl_datagen.sim.dynamics import kinematics
 from rl_datagen.sim.model_view import ModelView
-
-if TYPE_CHECKING:
-    from rl_datagen.sim.scene import Scene
+from rl_datagen.sim.scene import Scene
 
 Camera = Literal["agentview", "wrist"]
 
@@ -25,7 +24,7 @@ MIN_WIDTH, MIN_HEIGHT = 640, 480  # LIBERO's framebuffer, which sets the multisa
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """What a scene looks like at one moment.
+    """Visible state of a scene at one moment.
 
     Attributes:
         qpos: ``[nq]``.
@@ -41,7 +40,7 @@ class Pose:
 class StockRenderer:
     """Renders one scene with ``mjr_render``; lives in the GL thread."""
 
-    def __init__(self, scene: "Scene", gl_context: Any) -> None:
+    def __init__(self, scene: Scene, gl_context: Any) -> None:
         self._scene, self._gl, self._model = scene, gl_context, scene.model
         self._view = ModelView(scene.model)
         self._data = mujoco.MjData(scene.model)
@@ -99,9 +98,6 @@ class StockRenderer:
 
     def _place(self, pose: Pose) -> None:
         """Moves everything to a pose."""
-        # Compiled code is imported late: it takes a second.
-        from rl_datagen.sim.dynamics import kinematics
-
         self._view.place(self._scene.fixture_ids, pose.fixture_poses)
         self._data.qpos[:] = pose.qpos
         kinematics(self._view.address, self._data._address)

@@ -1,4 +1,4 @@
-"""What OpenGL needs to know of each geom, as ``mjr_render`` would tell it."""
+"""Settings of OpenGL for each geom, as ``mjr_render`` would make them."""
 
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
@@ -17,7 +17,7 @@ _RGB_ROLE, _NUM_ROLES = (
     int(mujoco.mjtTextureRole.mjNTEXROLE),
 )
 _SHAPES = {_G.mjGEOM_SPHERE: 0, _G.mjGEOM_ELLIPSOID: 0, _G.mjGEOM_CYLINDER: 3, _G.mjGEOM_BOX: 6}
-"""Which of MuJoCo's built-in display lists draws a shape."""
+"""MuJoCo's built-in display list of each shape."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -21,9 +21,7 @@ from numpy import ndarray
 from rl_datagen.core.errors import MachineError
 from rl_datagen.sim.render.choice import make_renderer
 from rl_datagen.sim.render.stock import MIN_HEIGHT, MIN_WIDTH, Camera, Pose, StockRenderer
-
-if TYPE_CHECKING:
-    from rl_datagen.sim.scene import Scene
+from rl_datagen.sim.scene import Scene
 
 _APT = "apt-get install -y libegl1 libgl1-mesa-dri libosmesa6"
 
@@ -37,7 +35,7 @@ class _GLThread:
         self._renderer: StockRenderer | None = None
         threading.Thread(target=self._work, name="gl", daemon=True).start()
 
-    def render(self, scene: "Scene", *arguments: Any) -> dict[Camera, ndarray]:
+    def render(self, scene: Scene, *arguments: Any) -> dict[Camera, ndarray]:
         """Renders in the GL thread and waits."""
         return self._call(lambda: self._draw(scene, *arguments))
 
@@ -62,7 +60,7 @@ class _GLThread:
             except BaseException as error:
                 future.set_exception(error)
 
-    def _draw(self, scene: "Scene", *arguments: Any) -> dict[Camera, ndarray]:
+    def _draw(self, scene: Scene, *arguments: Any) -> dict[Camera, ndarray]:
         self._gl = self._gl or _make_gl_context()
         wanted = (scene.model, scene.appearance, scene.render_backend)
         if self._drawn != wanted:  # one model's meshes and textures at a time
@@ -141,7 +139,7 @@ _THREAD: _GLThread | None = None
 
 
 def render(
-    scene: "Scene", cameras: tuple[Camera, ...], height: int, width: int, pose: Pose
+    scene: Scene, cameras: tuple[Camera, ...], height: int, width: int, pose: Pose
 ) -> dict[Camera, UInt8[ndarray, "H W 3"]]:
     """Returns what each camera sees of a pose of a scene: RGB, upright.
 

