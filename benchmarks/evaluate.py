@@ -9,7 +9,7 @@ How to run it::
     python benchmarks/evaluate.py [--vla FOLDER] [--rounds 3] [--steps 48] [--image-size 256]
 
 Without ``--vla`` the built-in VLA has new weights, which take as long; with ``--compact`` it is the
-small one of configs/vla/tiny.yaml.
+small one of the overlay vla/tiny.
 
 Results to expect: the last line is ``RESULT`` and a JSON object. On a CPU, rendering takes most of
 the time; sharing the policy saves part of the rest.
@@ -36,8 +36,6 @@ from rl_datagen.sim import Simulator, load_scene
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import SmallVla
 from rl_datagen.vla.policy import VlaPolicy
-
-TINY = Path(__file__).parents[1] / "configs" / "vla" / "tiny.yaml"
 
 
 def main() -> None:
@@ -118,7 +116,7 @@ def trained(folder: Path):
 
 
 def untrained(arguments: argparse.Namespace) -> VlaPolicy:
-    overlays = [str(TINY)] if arguments.compact else []
+    overlays = ["vla/tiny"] if arguments.compact else []
     config = load_config([*overlays, "datasets=none"], model=VlaConfig).model
     stats = NormStats.from_arrays(
         np.random.default_rng(0).uniform(-1, 1, (50, 7)).astype(np.float32),

@@ -35,7 +35,7 @@ TASKS = (
     *("libero_10/2", "libero_10/8", "libero_90/4", "libero_90/27", "libero_90/39", "libero_90/55"),
     *("libero_90/74", "libero_90/83"),
 )
-KINDS = {"diffusion": (), "gaussian": ("configs/ablation/gaussian.yaml",)}
+KINDS = {"diffusion": (), "gaussian": ("ablation/gaussian",)}
 RESULTS = Path(__file__).parent.parent / "docs/results/expert_cost"
 NUM_DRAWN, NUM_SHIPPED, NUM_COLLECTED = 100, 50, 50
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
@@ -98,7 +98,7 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
 def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
     """Makes the expert and returns what it took; a run that was cut off goes on."""
     command = [
-        *(sys.executable, "-m", "rl_datagen", "train", "configs/expert_state.yaml"),
+        *(sys.executable, "-m", "rl_datagen", "train", "expert_state"),
         *KINDS[kind],
         *(f"task={task}", f"name={name}", f"output_dir={outputs}", "algo.num_env_runners=0"),
     ]

@@ -43,7 +43,7 @@ KINDS = {
         "policy.sampling_temperature=1",
         "algo.minibatch_size=5000",
     ),
-    "gaussian": ("configs/ablation/gaussian.yaml", "algo.minibatch_size=1000"),
+    "gaussian": ("ablation/gaussian", "algo.minibatch_size=1000"),
 }
 SETTINGS = (
     "evaluation.num_episodes=50",
@@ -99,7 +99,7 @@ def train(task: str, kind: str, outputs: Path) -> list[str]:
     """The command of one run; both kinds have the same demonstrations."""
     num_demonstrations, num_updates = WARM_STARTS[task]
     return [
-        *(sys.executable, "-m", "rl_datagen", "train", "configs/expert_state.yaml"),
+        *(sys.executable, "-m", "rl_datagen", "train", "expert_state"),
         *KINDS[kind],
         f"task={task}",
         f"name={run_name(task, kind)}",

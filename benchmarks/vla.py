@@ -6,11 +6,11 @@ memory; real ones are mapped from disk.
 
 How to run it::
 
-    python benchmarks/vla.py [configs/vla/small.yaml] [--device cuda] [--updates 100] [--rounds 3]
+    python benchmarks/vla.py [vla/small] [--device cuda] [--updates 100] [--rounds 3]
 
 Results to expect: the last line is ``RESULT`` and a JSON object with the median of
 ``updates_per_second`` by precision. The study's estimate (``costs.vla_updates_per_second``) is for
-configs/vla/small.yaml on one GPU.
+the overlay vla/small on one GPU.
 """
 
 import argparse
@@ -29,14 +29,13 @@ from rl_datagen.vla.frames import Frames
 from rl_datagen.vla.learner import Learner, Place, fit
 from rl_datagen.vla.network import SmallVla
 
-SMALL = Path(__file__).parents[1] / "configs" / "vla" / "small.yaml"
 INSTRUCTIONS = ["open the drawer", "close the drawer"]
 NUM_FRAMES, LANGUAGE_SIZE = 2000, 384
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("overlay", nargs="?", default=str(SMALL))
+    parser.add_argument("overlay", nargs="?", default="vla/small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--updates", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)

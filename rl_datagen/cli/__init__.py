@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from rl_datagen import __version__
 from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.collect import collect
+from rl_datagen.cli.config import app as config_app
 from rl_datagen.cli.dataset import app as dataset_app
 from rl_datagen.cli.demos import app as demos_app
 from rl_datagen.cli.doctor import doctor
@@ -31,15 +31,12 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
 from rl_datagen.tasks import SUITES, get_task, select_tasks
 
-QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
-
 app = typer.Typer(
     help="Turn one robot demonstration per task into large, smooth datasets for VLA training.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
 app.add_typer(demos_app, name="demos")
 app.add_typer(campaign_app, name="campaign")
 app.add_typer(dataset_app, name="dataset")
@@ -113,18 +110,6 @@ def tasks(
     Console().print(table)
 
 
-@config_app.command("show")
-def config_show(settings: Settings = None) -> None:
-    """Print the resolved configuration as YAML."""
-    print(yaml.safe_dump(load_config(settings or []).model_dump(mode="json"), sort_keys=False))
-
-
-@config_app.command("schema")
-def config_schema() -> None:
-    """Print the configuration's JSON Schema: every setting, its type, range and meaning."""
-    print(json.dumps(Config.model_json_schema(), indent=2))
-
-
 def _announce(config: Config) -> None:
     """Says at once what is to be done: PyTorch, Ray and the simulator take a while to load."""
     task = get_task(config.task)
@@ -135,9 +120,9 @@ def _announce(config: Config) -> None:
 def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
 
-    Starts from configs/quickstart.yaml; a second call continues after the last finished stage.
+    Starts from the overlay `quickstart`; a second call continues after the last finished stage.
     """
-    config = load_config(settings or [], base=QUICKSTART)
+    config = load_config(settings or [], base="quickstart")
     _announce(config)
     # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress

@@ -8,8 +8,9 @@ import typer
 def settings(example: str) -> Any:
     """Returns the argument for overlays and settings, with an example for its help."""
     return typer.Argument(
-        metavar="[OVERLAY.yaml | KEY=VALUE]...",
-        help=f"YAML overlays and dotted settings such as {example}; later ones win.",
+        metavar="[OVERLAY | KEY=VALUE]...",
+        help="Overlays, by name (`rl-datagen config list`) or by the path of a YAML file, and "
+        f"dotted settings, such as {example}; later ones win.",
         show_default=False,
     )
 

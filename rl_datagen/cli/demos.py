@@ -22,7 +22,7 @@ def import_(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE] [OVERLAY.yaml | KEY=VALUE]...",
+            metavar="[SOURCE] [OVERLAY | KEY=VALUE]...",
             help="SOURCE is 'bundled' (one demonstration per task, the default), an HDF5 file of "
             "LIBERO's or a folder of them; settings follow, such as task=libero_goal.",
             show_default=False,

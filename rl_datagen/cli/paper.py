@@ -15,7 +15,7 @@ from rl_datagen.paper.study import make_jobs
 
 
 def paper(
-    overrides: Annotated[list[str] | None, settings("configs/paper_tiny.yaml")] = None,
+    overrides: Annotated[list[str] | None, settings("paper_tiny")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the jobs and what they take.")
     ] = False,

@@ -1,12 +1,14 @@
 """Defaults, then YAML overlays, then ``key=value``, applied left to right."""
 
 from collections.abc import Iterator, Sequence
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rl_datagen.config.overlays import SUFFIXES, nearest_overlay, no_overlay, overlays
 from rl_datagen.config.schema import Config, DiffusionConfig, GaussianConfig
 from rl_datagen.config.vla import LerobotConfig, SmallVlaConfig
 from rl_datagen.core.errors import ConfigError, did_you_mean
@@ -26,17 +28,19 @@ def load_config(
     """Returns the configuration that overlays and overrides describe.
 
     Args:
-        arguments: Paths of YAML files and dotted ``key=value`` overrides; later ones win.
-        base: YAML file applied before all of them.
+        arguments: Overlays, by name or by the path of a YAML file, and dotted ``key=value``
+            overrides; later ones win.
+        base: Overlay applied before all of them.
         model: What is configured: one task's chain, or another job.
 
     Raises:
-        ConfigError: A file cannot be read, or a setting is unknown, of the wrong type, out of
-            range, or contradicts another. The message names path, value and what is allowed.
+        ConfigError: There is no such overlay, a file cannot be read, or a setting is unknown, of
+            the wrong type, out of range, or contradicts another. The message names path, value
+            and what is allowed.
     """
     values = _default_kinds(model)
     for argument in [*([str(base)] if base else []), *arguments]:
-        _merge(values, parse_override(argument) if "=" in argument else _read(Path(argument)))
+        _merge(values, parse_override(argument) if "=" in argument else _read(argument))
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -62,22 +66,36 @@ def parse_override(text: str) -> dict[str, Any]:
     return value
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+def _find(overlay: str) -> Traversable:
+    """Only what ends like a file is a path: a file nearby never stands in for a name."""
+    if overlay.endswith(SUFFIXES):
+        return Path(overlay)
+    known = overlays()
+    if overlay not in known:
         raise ConfigError(
-            f"'{path}' is neither a readable YAML file nor a key=value setting."
-            f"{did_you_mean(str(path), names)} Give the path of an overlay such as "
-            "configs/quickstart.yaml, or a setting such as task=libero_goal/3."
+            f"{no_overlay(overlay)} The path of a file ends in .yaml or .yml; a setting is "
+            "key=value, such as task=libero_goal/3."
+        )
+    return known[overlay]
+
+
+def _read(overlay: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(_find(overlay).read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(
+            f"'{overlay}' is neither a readable YAML file nor a key=value setting."
+            f"{nearest_overlay(overlay)} Give an overlay by its name, as `rl-datagen config list` "
+            "prints it, or by its path, or a setting such as task=libero_goal/3."
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"'{path}' is not YAML: {str(error).splitlines()[0]}.") from None
+        raise ConfigError(f"'{overlay}' is not YAML: {str(error).splitlines()[0]}.") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"'{path}' must hold 'key: value' lines, not a {type(values).__name__}.")
+        raise ConfigError(
+            f"'{overlay}' must hold 'key: value' lines, not a {type(values).__name__}."
+        )
     return _numbers(cast("dict[str, Any]", values))
 
 

@@ -68,6 +68,14 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+def how_to_install(extra: str) -> str:
+    """Returns the sentence that says how to install one of this package's extras."""
+    return (
+        f"Run `pip install -e '.[{extra}]'` in a checkout, or `pip install 'rl_datagen[{extra}]' "
+        "--find-links FOLDER` with the folder that its wheel is in."
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from rl_datagen.config.evaluation import ServerConfig
-from rl_datagen.core.errors import MachineError, UserError, first_line
+from rl_datagen.core.errors import MachineError, UserError, first_line, how_to_install
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.export.lerobot_layout import mirrored
 from rl_datagen.rollout import Observation
@@ -93,9 +93,7 @@ class RemotePolicy:
         self._instructions: dict[int, str] = {}
         self.action_steps, self.image_size = settings.action_steps, settings.render_size
         if find_spec("websockets") is None:
-            raise MachineError(
-                f"{url} needs the package websockets: pip install 'rl_datagen[remote]'."
-            )
+            raise MachineError(f"{url} needs the package websockets. {how_to_install('remote')}")
         try:
             self._connection = _Connection(url, settings.timeout_s)
             self.metadata: Any = self._receive()

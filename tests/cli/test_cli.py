@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rl_datagen import cli
+from rl_datagen.config.overlays import overlays
 
 
 def rl_datagen(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -27,6 +28,33 @@ def test_config_show_prints_what_config_show_reads(tmp_path):
     assert "lr: 3.0e-05" in first
 
 
+def test_config_list_has_a_line_for_every_overlay():
+    lines = rl_datagen("config", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(overlays())
+    listed = dict(line.split(maxsplit=1) for line in lines)
+    assert listed["ablation/ddpm"] == "The paper's Fig. 5: DDPM in place of DDIM."
+
+
+def test_config_copy_copies_an_overlay_and_replaces_nothing(tmp_path):
+    copied = rl_datagen("config", "copy", "vla/tiny", "mine", cwd=tmp_path)
+    assert copied.stdout.split() == ["overlay", "mine/tiny.yaml"]
+    path = tmp_path / "mine" / "tiny.yaml"
+    assert path.read_text() == overlays()["vla/tiny"].read_text()
+    path.write_text("name: changed\n")
+    refused = rl_datagen("config", "copy", "vla/tiny", "mine", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "'mine/tiny.yaml' exists already. Nothing was written." in refused.stderr
+    assert path.read_text() == "name: changed\n"
+
+
+def test_config_copy_says_where_it_cannot_write(tmp_path):
+    (tmp_path / "file").touch()
+    refused = rl_datagen("config", "copy", "vla/tiny", "file", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "'file/tiny.yaml' was not written" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_the_schema_names_every_section():
     schema = json.loads(rl_datagen("config", "schema").stdout)
     assert {"sim", "demos", "policy", "warm_start", "algo"} <= set(schema["properties"])
@@ -44,6 +72,9 @@ def test_the_schema_names_every_section():
             "poor_success_rate=0.92",
         ),
         (("quickstart", "nowhere.yaml"), "neither a readable YAML file"),
+        (("quickstart", "config/quickstart.yaml"), "Did you mean 'quickstart'"),
+        (("train", "expert_stat"), "Did you mean 'expert_state'? `rl-datagen config list`"),
+        (("config", "copy", "tiny"), "Did you mean 'vla/tiny'? `rl-datagen config list`"),
         (("tasks", "libero_gaol"), "Did you mean 'libero_goal'"),
         (("dataset", "verify", "nowhere"), "nowhere"),
     ],

@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from rl_datagen.core.errors import SimulatorError
+from rl_datagen.core.errors import SimulatorError, how_to_install
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.seeding import derive_seed
@@ -33,6 +33,12 @@ def test_sha256_of_a_known_text(tmp_path):
 def test_seeds_depend_on_every_part_and_never_change():
     assert derive_seed(0, "collect", "libero_goal/3", 7) == 572921857
     assert derive_seed(0, "a", "bc") != derive_seed(0, "ab", "c")
+
+
+def test_an_extra_is_installed_from_a_checkout_or_beside_a_wheel():
+    sentence = how_to_install("remote")
+    assert "`pip install -e '.[remote]'` in a checkout" in sentence
+    assert "`pip install 'rl_datagen[remote]' --find-links FOLDER`" in sentence
 
 
 def test_provenance_names_the_versions_that_shape_a_result():
