@@ -1,6 +1,8 @@
 """No module of the package imports itself by way of others, imports inside functions counted."""
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -73,3 +75,29 @@ def test_circles_are_found_wherever_the_import_stands(tmp_path, low, circle):
     (package / "sub" / "__init__.py").write_text("from pack import low")
     (package / "sub" / "high.py").write_text("from pack.low import f")
     assert sorted(set(find_circle(import_graph(package)))) == circle
+
+
+ROOT = Path(rl_datagen.__file__).parents[1]
+PAGE = (ROOT / "docs/architecture.md").read_text("utf-8")
+
+
+def test_the_page_has_the_layers_that_are_enforced():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contracts["contracts"][0]["layers"]
+    assert "```\n" + "\n".join(layers) + "\n```" in PAGE
+
+
+def test_the_page_names_files_that_are_there_and_what_is_in_them():
+    answers = PAGE.partition("## Which init states")[2]
+    names = re.findall(r"`([\w/]+\.py)(?:: (\w+))?`", answers)
+    assert len(names) > 12
+    for path, name in names:
+        file = next((r / path for r in (ROOT / "rl_datagen", ROOT) if (r / path).exists()), None)
+        assert file, path
+        assert not name or re.search(rf"\b{name}\b", file.read_text()), f"{path}: {name}"
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/index.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "index.md" or f"]({page.name})" in index

@@ -80,7 +80,8 @@ class DemosConfig(Section):
     """One human demonstration to many amplified ones."""
 
     num_episodes: PositiveInt = 60
-    """Successful episodes to make of each task."""
+    """Successful episodes to make for every 200 env steps of the task's human demonstration, or
+    part of them: a task of several parts takes more to learn."""
     max_attempts_per_episode: PositiveInt = 15
     """Give up after ``num_episodes`` times this many attempts."""
     num_shipped_init_states: Annotated[int, Field(ge=0, le=50)] = 50
@@ -238,7 +239,7 @@ class WarmStartConfig(Section):
     """Behaviour cloning of the amplified demonstrations (Eq. 1 of the paper)."""
 
     num_updates: PositiveInt = 2000
-    """Gradient steps."""
+    """Gradient steps for every 200 env steps of the task's human demonstration, or part of them."""
     train_batch_size: PositiveInt = 128
     """Action chunks per gradient step."""
     lr: PositiveFloat = 1e-3

@@ -36,6 +36,8 @@ ORDER = (
     "report",
 )
 """The stages; each is made from what those before it left."""
+_SHORT = 200
+"""Env steps of a demonstration that is short."""
 _MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.patience")
 
 
@@ -104,6 +106,16 @@ class Run:
         from rl_datagen.sim import load_scene  # only where simulators run
 
         return load_scene(self.task, **self.config.sim.scene())
+
+    @cached_property
+    def scale(self) -> int:
+        """How many times the demonstrations and the gradient steps of a short task this one takes.
+
+        A task of two parts takes more to clone, and its demonstration is longer.
+        """
+        from rl_datagen.demos import load_human_demonstration  # imports LIBERO
+
+        return -(-len(load_human_demonstration(self.task).actions) // _SHORT)
 
     @property
     def time_limit(self) -> int | None:

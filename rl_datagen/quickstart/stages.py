@@ -31,7 +31,8 @@ from rl_datagen.runtime.cluster import ray_session
 def demonstrations(run: Run) -> Summary:
     """Stage 1: replays the human demonstration and amplifies it."""
     settings = run.config.demos
-    run.progress.start("demonstrations", settings.num_episodes)
+    num_episodes = settings.num_episodes * run.scale
+    run.progress.start("demonstrations", num_episodes)
     scene = run.scene
     human = load_human_demonstration(run.task)
     policy = AmplifiedPolicy([human], scene, settings.action_noise)
@@ -41,8 +42,8 @@ def demonstrations(run: Run) -> Summary:
         policy,
         scene,
         lambda number: plan_attempt(scene, run.config.seed, number, num_shipped=num_shipped),
-        num_episodes=settings.num_episodes,
-        max_attempts=settings.num_episodes * settings.max_attempts_per_episode,
+        num_episodes=num_episodes,
+        max_attempts=num_episodes * settings.max_attempts_per_episode,
         source="amplified",
         sim=with_time_limit(policy, scene, run.config.sim, num_after),
         on_episode=_count_successes(run),
@@ -60,10 +61,13 @@ def demonstrations(run: Run) -> Summary:
 
 def clone(run: Run) -> Summary:
     """Stage 2: behaviour cloning of the amplified demonstrations."""
-    run.progress.start("warm_start", run.config.warm_start.num_updates)
+    num_updates = run.config.warm_start.num_updates * run.scale
+    run.progress.start("warm_start", num_updates)
     episodes = _amplified(run)
+    section = run.config.warm_start.model_copy(update={"num_updates": num_updates})
+    config = run.config.model_copy(update={"warm_start": section})
     policy, stats, metrics = warm_start(
-        episodes, run.config, ignored=_ignored(run), report=report_updates(run.progress)
+        episodes, config, ignored=_ignored(run), report=report_updates(run.progress)
     )
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)

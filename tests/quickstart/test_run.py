@@ -49,6 +49,11 @@ def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
         make_run(tmp_path, *changes, "algo.num_iterations=7").claim()
 
 
+def test_long_tasks_get_more_demonstrations_and_gradient_steps(tmp_path):
+    lengths = {"libero_object/0": 1, "libero_10/1": 2, "libero_10/8": 3}  # 124, 258, 457 env steps
+    assert {task: make_run(tmp_path, f"task={task}").scale for task in lengths} == lengths
+
+
 def test_clearing_deletes_this_run_and_no_other(tmp_path):
     run = make_run(tmp_path)
     other = Run(load_config([f"output_dir={tmp_path}", "name=other"]), progress=None)
