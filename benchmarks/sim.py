@@ -70,9 +70,8 @@ def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
 
     task = get_task(task_id)
     scene = load_scene(task)
-    exact, fast, env = scene.simulator(), load_scene(task, "fast").simulator(), make_stock_env(task)
+    exact, env = scene.simulator(), make_stock_env(task)
     init = scene.shipped_state(0)
-    fast.reset(init, 0)
     env.reset()
     start_both(exact, env, init)
 
@@ -83,7 +82,7 @@ def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
 
         return step
 
-    steppers = {"exact": ours(exact), "stock": env.step, "fast": ours(fast)}
+    steppers = {"exact": ours(exact), "stock": env.step}
     cpu, wall = dict.fromkeys(steppers, 0.0), dict.fromkeys(steppers, 0.0)
     rng = np.random.default_rng(0)
     for number in range(num_blocks + 1):
@@ -98,7 +97,6 @@ def _speed_of(task_id: str, num_blocks: int = 6, block: int = 25) -> dict:
     return {
         "ratio": round(cpu["stock"] / cpu["exact"], 2),
         "ratio_wall": round(wall["stock"] / wall["exact"], 2),
-        "fast_ratio": round(cpu["stock"] / cpu["fast"], 2),
         "steps_per_second": num_blocks * block / cpu["exact"],
         "num_env_steps": num_blocks * block,
     }

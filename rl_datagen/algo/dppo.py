@@ -44,17 +44,6 @@ from rl_datagen.data.normalization import NormStats
 
 logger = logging.getLogger(__name__)
 
-_RLLIB_SETTINGS = (
-    "lr",
-    "gamma",
-    "lambda_",
-    "clip_param",
-    "num_epochs",
-    "minibatch_size",
-    "grad_clip",
-)
-"""What RLlib has a place of its own for; everything reads ``settings``."""
-
 
 class DPPOConfig(PPOConfig):
     """RLlib's configuration of DPPO; ``to_rllib`` fills it from ours.
@@ -283,13 +272,11 @@ def to_rllib(
     rllib.num_denoising_steps = config.policy.num_denoising_steps
     rllib.settings = algo
     # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
-    rllib.train_batch_size_per_learner = algo.minibatch_size
+    rllib.train_batch_size_per_learner = rllib.minibatch_size = algo.minibatch_size
     # It would wait for the packs in flight, to synchronise connectors that have no state.
     rllib._dont_auto_sync_env_runner_states = algo.mode == "streaming"
     # A minibatch is for the policy or for the critic.
     rllib.torch_ddp_kwargs = {"find_unused_parameters": True}
-    for name in _RLLIB_SETTINGS:
-        setattr(rllib, name, getattr(algo, name))
     return rllib
 
 

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.config import AmplifyConfig, ImportConfig, load_config
-from rl_datagen.tasks import SUITES
 
 app = typer.Typer(help="Human demonstrations, and many made from them.", no_args_is_help=True)
 
@@ -63,29 +62,6 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and "=" not in arguments[0] and not arguments[0].endswith((".yaml", ".yml")):
         return arguments[0], arguments[1:]
     return "bundled", arguments
-
-
-@app.command("download")
-def download_(
-    suites: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SUITE]...", help="None: all five.", show_default=False),
-    ] = None,
-    folder: Annotated[Path, typer.Option(help="Where to put the files.")] = Path("outputs/libero"),
-    yes: Annotated[bool, typer.Option("--yes", help="Fetch, having seen the size.")] = False,
-) -> None:
-    """Show size and licence of LIBERO's full set, 50 demonstrations per task; fetch with --yes."""
-    from rl_datagen.demos.download import LICENSE, REPOSITORY, download, list_remote
-
-    files = list_remote(suites or SUITES)
-    size = sum(file.num_bytes for file in files) / 1e9
-    print(f"{REPOSITORY}: {len(files)} files, {size:.1f} GB, to {folder}\nlicence: {LICENSE}")
-    if not yes:
-        print("Nothing was fetched. Call again with --yes to fetch.")
-        return
-    for file in files:
-        print(download(file, folder), flush=True)
-    print(f"Next: rl-datagen demos import {folder} name=libero")
 
 
 @app.command("amplify")

@@ -29,7 +29,7 @@ def _known_tasks(value: str) -> str:
     return value
 
 
-Backend = Literal["exact", "fast", "stock"]
+Backend = Literal["exact", "stock"]
 Appearance = Literal["original", "mujoco"]
 RenderBackend = Literal["culled", "stock"]
 TaskId = Annotated[str, AfterValidator(_known_task)]
@@ -54,8 +54,7 @@ class SimConfig(Section):
     """How LIBERO is stepped."""
 
     backend: Backend = "exact"
-    """``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, not bit-identical;
-    ``stock``: LIBERO's own ``env.step``."""
+    """``exact``: compiled and bit-identical to LIBERO; ``stock``: LIBERO's own ``env.step``."""
     appearance: Appearance = "original"
     """How textures are coloured. ``original``: as in every published LIBERO dataset; ``mujoco``: as
     MuJoCo reads them from 3.3.3 on, with dark floors in libero_object."""

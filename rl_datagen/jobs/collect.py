@@ -9,7 +9,7 @@ from typing import Any
 from rl_datagen.config import CollectionConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.card import write_card
-from rl_datagen.data.dataset import read_episodes
+from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.data.writer import DatasetWriter
@@ -70,10 +70,9 @@ class _Collect(Job[_Key, ShardUnit, Delivery]):
         self.folder, self.num_workers = writer.path, config.num_workers
         self._config, self._tasks, self._writer = config, tasks, writer
         self._actors = lru_cache(1)(actors)  # a task's shards follow one another
-        self._known = {
-            row["task"]: row["expert"]
-            for row in read_episodes(writer.path).select(["task", "expert"]).to_pylist()
-        }
+        first = {shard.task: shard for shard in reversed(writer.manifest.shards)}
+        rows = read_episodes_of(writer.path, first.values()).select(["task", "expert"])
+        self._known = {row["task"]: row["expert"] for row in rows.to_pylist()}
 
     def keys(self) -> Sequence[_Key]:
         return [(task, n) for task in self._tasks for n in range(self._config.num_shards)]

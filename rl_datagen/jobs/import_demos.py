@@ -121,8 +121,8 @@ def import_demonstrations(
     if not any(demonstrations for demonstrations, _ in found.values()):
         raise UserError(
             f"'{source}' holds no sound demonstration of task={config.task}. "
-            f"{' '.join(every[:3])} Give '{BUNDLED}', or a folder of <task name>_demo.hdf5 files, "
-            "such as `rl-datagen demos download` fills."
+            f"{' '.join(every[:3])} Give '{BUNDLED}', or a folder of <task name>_demo.hdf5 files "
+            "(docs/demonstrations.md says where to get LIBERO's)."
         )
     path = Path(config.output_dir, "demos", config.name)
     # Selecting further tasks later continues the same dataset.

@@ -9,8 +9,7 @@ from jaxtyping import Float64
 
 from rl_datagen.sim.dynamics import (
     Dynamics,
-    exact_env_step,
-    fast_env_step,
+    env_step,
     reset_data,
     settle_in,
 )
@@ -25,12 +24,10 @@ class CompiledSimulator(Simulator):
 
     Args:
         scene: The scene.
-        exact: Bit-identical to LIBERO, or faster with different rounding.
     """
 
-    def __init__(self, scene: Scene, exact: bool = True) -> None:
+    def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        self._env_step = exact_env_step if exact else fast_env_step
         self._view = ModelView(scene.model)
         self._data = mujoco.MjData(scene.model)
         self._dynamics = self._connect()
@@ -69,7 +66,7 @@ class CompiledSimulator(Simulator):
         turns = bool(delta[3:].any())
         rotation = rotation_of(delta[3:]) if turns else _IDENTITY
         grip = float(np.sign(action[6]))
-        self._env_step(self._dynamics, delta[:3], turns, rotation, grip)
+        env_step(self._dynamics, delta[:3], turns, rotation, grip)
         return self.success()
 
     def _connect(self) -> Dynamics:

@@ -175,7 +175,7 @@ def _wanted(d: Dynamics) -> tuple[np.ndarray, np.ndarray]:
 
 
 @compiled
-def _exact_torques(d: Dynamics) -> np.ndarray:
+def _torques(d: Dynamics) -> np.ndarray:
     """Returns the joint torques (Nm) of OSC_POSE, computed by robosuite's own functions."""
     force, torque = _wanted(d)
     jac_pos = np.asfortranarray(d.jacobian[:3])
@@ -185,23 +185,6 @@ def _exact_torques(d: Dynamics) -> np.ndarray:
     torques = np.dot(d.jacobian.T, wrench) + d.qfrc_bias[:7]
     torques += nullspace_torques(d.mass, null, d.rest_qpos, d.joint_pos, d.joint_vel)
     return torques
-
-
-@compiled
-def _fast_torques(d: Dynamics) -> np.ndarray:
-    """The same torques by one solve per system instead of inverses and pseudo-inverses."""
-    force, torque = _wanted(d)
-    jacobian = d.jacobian
-    inv_mass_jac = np.linalg.solve(d.mass, jacobian.T)  # [7, 6] = M^-1 J^T
-    inv_lambda = np.dot(jacobian, inv_mass_jac)
-    wrench = np.empty(6)
-    wrench[:3] = np.linalg.solve(inv_lambda[:3, :3], force)
-    wrench[3:] = np.linalg.solve(inv_lambda[3:, 3:], torque)
-    pose = 10.0 * (d.rest_qpos - d.joint_pos) - 2.0 * np.sqrt(10.0) * d.joint_vel
-    null = np.dot(d.mass, pose)
-    # N^T = 1 - J^T Lambda J M^-1, and J M^-1 M pose = J pose
-    null -= np.dot(jacobian.T, np.linalg.solve(inv_lambda, np.dot(jacobian, pose)))
-    return np.dot(jacobian.T, wrench) + d.qfrc_bias[:7] + null
 
 
 @compiled
@@ -242,7 +225,7 @@ def _end_substep(d: Dynamics, substep: int, torques: np.ndarray, grip: float) ->
 
 
 @compiled
-def exact_env_step(
+def env_step(
     d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
 ) -> None:
     """Advances one env step as LIBERO would.
@@ -258,19 +241,4 @@ def exact_env_step(
         _begin_substep(d)
         if substep == 0:
             _set_goal(d, delta_pos, turns, delta_mat)
-        _end_substep(d, substep, _exact_torques(d), grip)
-
-
-@compiled
-def fast_env_step(
-    d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
-) -> None:
-    """Advances one env step with less arithmetic and different rounding; same arguments.
-
-    A function of its own, so that compiling one does not wait for the other.
-    """
-    for substep in range(NUM_SUBSTEPS):
-        _begin_substep(d)
-        if substep == 0:
-            _set_goal(d, delta_pos, turns, delta_mat)
-        _end_substep(d, substep, _fast_torques(d), grip)
+        _end_substep(d, substep, _torques(d), grip)

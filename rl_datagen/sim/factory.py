@@ -32,9 +32,8 @@ def load_scene(
 
     Args:
         task: The task.
-        backend: ``exact``: compiled and bit-identical to LIBERO; ``fast``: compiled, but its
-            rounding differs and contact-rich episodes drift apart from LIBERO's; ``stock``:
-            LIBERO's own ``env.step``.
+        backend: ``exact``: compiled and bit-identical to LIBERO; ``stock``: LIBERO's own
+            ``env.step``.
         appearance: ``original``: textures as MuJoCo read them up to 3.3.2, which is how all
             published LIBERO data looks; ``mujoco``: as this MuJoCo reads them.
         render_backend: ``culled``: the fastest renderer whose images are MuJoCo's own; ``stock``:
@@ -59,7 +58,7 @@ def make_simulator(scene: Scene) -> Simulator:
     """Returns a new simulator, of the kind that the scene's backend names."""
     if scene.backend == "stock":
         return StockSimulator(scene)
-    return CompiledSimulator(scene, exact=scene.backend == "exact")
+    return CompiledSimulator(scene)
 
 
 def _compile(task: Task) -> Scene:

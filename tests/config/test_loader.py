@@ -73,7 +73,7 @@ def test_an_override_is_yaml_under_a_dotted_path():
         ("algo.lr=fast", ("algo.lr='fast'", "valid number")),
         ("algo.num_epochs=0", ("algo.num_epochs=0", "greater than or equal to 1")),
         ("task=libero_objct/0", ("libero_objct/0", "Did you mean 'libero_object'")),
-        ("sim.backend=quick", ("sim.backend='quick'", "'exact', 'fast' or 'stock'")),
+        ("sim.backend=quick", ("sim.backend='quick'", "'exact' or 'stock'")),
         ("policy.action_steps=99", ("Setting policy: action_steps=99", "action_horizon")),
         ("policy.kind=normal", ("'normal'", "'diffusion', 'gaussian'")),
         ("policy.init_std=0.1", ("Unknown setting 'policy.init_std'", "policy.sampling_eta")),

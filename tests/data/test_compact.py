@@ -108,10 +108,10 @@ def test_other_versions_are_refused(small):
 
 
 def test_datasets_of_two_backends_are_refused(tmp_path, make_trajectory):
-    config = {"a": {"sim": {"backend": "fast"}}, "b": {"sim": {"backend": "exact"}}}
+    config = {"a": {"sim": {"backend": "stock"}}, "b": {"sim": {"backend": "exact"}}}
     with DatasetWriter(tmp_path / "mixed", config=config) as writer:
         writer.append([make_trajectory(0)])
-    with pytest.raises(DatasetError, match="fast and exact"):
+    with pytest.raises(DatasetError, match="stock and exact"):
         compact(tmp_path / "mixed", tmp_path / "out")
 
 
@@ -126,7 +126,7 @@ def test_damage_to_files_is_found(small):
     with pytest.raises(DatasetError, match="is damaged"):
         next(read_compact(small, "libero_goal/3"))
     text = (small / "manifest.json").read_text()
-    (small / "manifest.json").write_text(text.replace('"exact"', '"fast"'))
+    (small / "manifest.json").write_text(text.replace('"exact"', '"stock"'))
     assert [p.kind for p in verify_compact(small).problems] == ["manifest"]
 
 

@@ -183,7 +183,7 @@ def test_a_dataset_is_opened_again_under_whatever_configuration_it_has(dataset, 
 def test_another_configuration_is_refused_and_both_ways_out_named(dataset, make_trajectory):
     before = (dataset / "manifest.json").read_bytes()
     with pytest.raises(DatasetError, match=r"seed, sim differ.*name=.*deleting"):
-        DatasetWriter(dataset, config={"sim": {"backend": "fast"}, "seed": 1})
+        DatasetWriter(dataset, config={"sim": {"backend": "stock"}, "seed": 1})
     assert (dataset / "manifest.json").read_bytes() == before
 
 

@@ -139,6 +139,6 @@ def test_videos_come_from_images_or_from_a_replay(recorded):
 
 
 def test_a_merged_dataset_knows_the_backends_of_its_parts():
-    config = {"inputs": {"a": {"config": {"sim": {"backend": "fast"}}}, "b": {"sim": {}}}}
-    assert Manifest(config=config, provenance={}).backends == ("fast",)
+    config = {"inputs": {"a": {"config": {"sim": {"backend": "stock"}}}, "b": {"sim": {}}}}
+    assert Manifest(config=config, provenance={}).backends == ("stock",)
     assert Manifest(config={}, provenance={}).backends == ("exact",)

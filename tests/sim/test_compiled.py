@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.core.errors import ConfigError, SimulatorError
-from rl_datagen.sim import InitialState, load_scene
+from rl_datagen.sim import InitialState
 
 pytestmark = pytest.mark.sim
 
@@ -54,17 +54,6 @@ def test_an_episode_does_not_depend_on_the_one_before(simulator):
     for before, after in zip(first, run(simulator, actions), strict=True):
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.slow  # compiles the other arithmetic
-def test_fast_is_close(simulator, drawer_task):
-    fast = load_scene(drawer_task, "fast").simulator()
-    init, actions = simulator.scene.shipped_state(0), 0.3 * random_actions(3, 5)
-    for one in (simulator, fast):
-        one.reset(init)
-    run(simulator, actions)
-    run(fast, actions)
-    np.testing.assert_allclose(fast.sim_state(), simulator.sim_state(), atol=1e-6)
 
 
 def test_the_hand_goes_where_it_is_sent(simulator):

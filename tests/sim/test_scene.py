@@ -13,7 +13,7 @@ pytestmark = pytest.mark.sim
 
 
 def test_is_compiled_once_for_all_backends(drawer_task):
-    assert load_scene(drawer_task, "fast").model is load_scene(drawer_task).model
+    assert load_scene(drawer_task, "stock").model is load_scene(drawer_task).model
 
 
 def test_layout_covers_objects_fixtures_and_joints(scene):
