@@ -29,9 +29,8 @@ import torch
 from rl_datagen.config import EvaluateConfig, SimConfig, load_config
 from rl_datagen.config.vla import VlaConfig
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.evaluation.held_back import plan
 from rl_datagen.evaluation.policies import find_policy
-from rl_datagen.rollout import rollout
+from rl_datagen.rollout import plan_evaluation, rollout
 from rl_datagen.sim import Simulator, load_scene
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import SmallVla
@@ -83,7 +82,7 @@ def main() -> None:
 
 def episode(policy, scene, num_simulators: int, steps: int) -> int:
     """Runs one episode in each simulator; returns their env steps, without those of settling."""
-    plans = [plan(scene, 0, index) for index in range(num_simulators)]
+    plans = [plan_evaluation(scene, 0, index) for index in range(num_simulators)]
     done = rollout(
         policy,
         scene,

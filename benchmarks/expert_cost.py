@@ -163,17 +163,15 @@ def judge(task: str, name: str, outputs: Path) -> dict:
 
     from rl_datagen.config import SimConfig
     from rl_datagen.demos import load_human_demonstration, replay
-    from rl_datagen.evaluation.held_back import plan as shipped_plan
-    from rl_datagen.jobs import plan_episode
     from rl_datagen.policy import load_expert
-    from rl_datagen.rollout import rollout
+    from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
     from rl_datagen.sim import load_scene
     from rl_datagen.tasks import get_task
 
     torch.set_num_threads(1)
     scene, sim = load_scene(get_task(task), "exact"), SimConfig()
     drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
-    shipped = [shipped_plan(scene, 0, index) for index in range(scene.num_init_states)]
+    shipped = [plan_evaluation(scene, 0, index) for index in range(scene.num_init_states)]
     folder = outputs / "experts" / task
 
     def run(expert: str, plans: list) -> dict:

@@ -20,10 +20,9 @@ import numpy as np
 import torch
 
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.jobs import plan_episode
 from rl_datagen.policy import ChunkActor, load_policy
 from rl_datagen.quality.metrics import mean_squared_jerk
-from rl_datagen.rollout import rollout
+from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 

@@ -84,7 +84,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     cloudpickle.register_pickle_by_value(toy)  # workers cannot import tests
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray.init(num_cpus=5, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=5,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     config = toy.toy_config(*SETTINGS, f"algo.num_iterations={arguments.iterations}")
     with tempfile.TemporaryDirectory() as folder:
         policy, stats, metrics = warm_start(toy.demonstrations(20), config)

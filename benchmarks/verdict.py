@@ -81,9 +81,8 @@ class Outcomes:
         self.seen: list[bool] = []
 
     def __call__(self, num: int) -> np.ndarray:
-        from rl_datagen.jobs import plan_episode
         from rl_datagen.policy import ChunkActor
-        from rl_datagen.rollout import rollout
+        from rl_datagen.rollout import plan_episode, rollout
 
         numbers = range(len(self.seen), len(self.seen) + num)
         plans = [plan_episode(self.scene, "benchmark", 0, number, None) for number in numbers]

@@ -101,3 +101,19 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs/index.md").read_text("utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "index.md" or f"]({page.name})" in index
+
+
+def calls_of(tree: ast.AST, function: str) -> Iterator[ast.Call]:
+    """Yields the calls of a function, which is given as it is written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == function:
+            yield node
+
+
+@pytest.mark.parametrize("folder", ["rl_datagen", "tests", "benchmarks"])
+def test_nobody_joins_a_cluster_that_happens_to_run(folder):
+    """Without an address Ray joins whatever head runs here, or did until it was killed."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for call in calls_of(ast.parse(path.read_text("utf-8")), "ray.init"):
+            given = {keyword.arg for keyword in call.keywords}
+            assert call.args or given & {"address", None}, f"{path}:{call.lineno}"

@@ -53,7 +53,7 @@ def tables(
     evaluations: Annotated[
         list[Path], typer.Argument(help="Folders of evaluations.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the tables.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("outputs/tables"),
 ) -> None:
     """Write Tables I and II with the paper's numbers beside ours: Markdown, LaTeX, CSV."""
     from rl_datagen.evaluation.tables import make_tables, write_tables

@@ -5,31 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rl_datagen.config import Config
-from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.evaluation.results import EvaluatedEpisode, Evaluation, summarise, write_results
-from rl_datagen.rollout import PlannedEpisode, Policy, rollout
+from rl_datagen.rollout import Policy, held_back_indices, plan_evaluation, rollout
 from rl_datagen.sim import Scene
-
-
-def held_back_indices(scene: Scene, config: Config) -> range:
-    """Returns the shipped init states that only evaluations may start from: the last ones."""
-    return range(scene.num_init_states - config.evaluation.num_episodes, scene.num_init_states)
-
-
-def plan(scene: Scene, seed: int, index: int) -> PlannedEpisode:
-    """Returns the evaluated episode that starts from a shipped init state.
-
-    Args:
-        scene: The task.
-        seed: Of the evaluation.
-        index: Of the init state.
-    """
-    return PlannedEpisode(
-        f"evaluation-{index}",
-        scene.shipped_state(index),
-        derive_seed(seed, "evaluation", scene.task.id, index),
-    )
 
 
 def evaluate(
@@ -50,7 +29,9 @@ def evaluate(
         on_episode: Called after each episode.
     """
     begin = time.monotonic()
-    plans = [plan(scene, config.seed, index) for index in held_back_indices(scene, config)]
+    plans = [
+        plan_evaluation(scene, config.seed, index) for index in held_back_indices(scene, config)
+    ]
     episodes: list[EvaluatedEpisode] = []
     source = config.policy.source
     for trajectory in rollout(policy, scene, plans, source=source, sim=config.sim):

@@ -17,7 +17,6 @@ from rl_datagen.core.errors import SimulatorError, UserError
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.evaluation.held_back import plan
 from rl_datagen.evaluation.policies import PolicySource, find_policy
 from rl_datagen.evaluation.results import (
     RESULTS,
@@ -27,7 +26,7 @@ from rl_datagen.evaluation.results import (
     write_results,
 )
 from rl_datagen.jobs import render_episode
-from rl_datagen.rollout import Policy, rollout
+from rl_datagen.rollout import Policy, plan_evaluation, rollout
 from rl_datagen.runtime.executor import Job, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.runtime.workdir import bind, lock_folder
@@ -261,7 +260,7 @@ def _roll_out(
         SimulatorError: It is of no episode in particular.
     """
     config = unit.config
-    plans = [plan(scene, config.seed, index) for index in left]
+    plans = [plan_evaluation(scene, config.seed, index) for index in left]
     try:
         for trajectory in rollout(
             policy,

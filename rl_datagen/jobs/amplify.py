@@ -11,8 +11,7 @@ from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy
 from rl_datagen.demos.sources import DemonstrationSource, find_sources
-from rl_datagen.jobs.gather import count_attempts, describe_attempts, gather, plan_episode
-from rl_datagen.rollout import PlannedEpisode
+from rl_datagen.rollout import count_attempts, describe_attempts, gather, plan_attempt
 from rl_datagen.runtime.executor import Job, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene
@@ -148,17 +147,3 @@ def amplified_policy(
             f"{source.path} right, or take demonstrations=bundled."
         )
     return AmplifiedPolicy(demonstrations, scene, action_noise)
-
-
-def plan_attempt(scene: Scene, seed: int, number: int, *, num_shipped: int) -> PlannedEpisode:
-    """Returns an attempt: from a shipped init state and from a newly drawn one in turn.
-
-    Args:
-        scene: The task.
-        seed: Of the job.
-        number: Of the attempt, from 0.
-        num_shipped: Shipped init states that may serve, once each: the first ones.
-    """
-    index, drawn = divmod(number, 2)
-    shipped = None if drawn or index >= num_shipped else index
-    return plan_episode(scene, "amplified", seed, number, shipped)

@@ -17,8 +17,7 @@ from rl_datagen.demos import replay
 from rl_datagen.demos.sources import DemonstrationSource, find_sources
 from rl_datagen.jobs.amplify import amplified_policy
 from rl_datagen.jobs.experts import Experts, StoredExpert
-from rl_datagen.jobs.gather import count_attempts, describe_attempts, gather_shard
-from rl_datagen.rollout import Policy
+from rl_datagen.rollout import Policy, count_attempts, describe_attempts, gather_shard
 from rl_datagen.runtime.executor import Job, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene

@@ -16,15 +16,16 @@ from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
-from rl_datagen.evaluation import evaluate, held_back_indices
-from rl_datagen.jobs import gather, gather_shard, render_dataset, write_videos
-from rl_datagen.jobs.amplify import plan_attempt, with_time_limit
+from rl_datagen.evaluation import evaluate
+from rl_datagen.jobs import render_dataset, write_videos
+from rl_datagen.jobs.amplify import with_time_limit
 from rl_datagen.jobs.experts import Experts
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.quickstart.page import write_page
 from rl_datagen.quickstart.polish import polish
 from rl_datagen.quickstart.run import Run, Summary, report_updates
 from rl_datagen.quickstart.verdict import score
+from rl_datagen.rollout import gather, gather_shard, held_back_indices, plan_attempt
 from rl_datagen.runtime.cluster import ray_session
 
 

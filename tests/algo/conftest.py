@@ -33,7 +33,13 @@ def toy_ray():
     from ray import cloudpickle, tune
 
     cloudpickle.register_pickle_by_value(toy)  # workers cannot import tests
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
     tune.register_env("toy", make_toy_env)
     yield
     ray.shutdown()

@@ -332,7 +332,13 @@ def test_info_and_card(dataset):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # Ray warns of its own settings
 def test_ray_reads_the_shards(dataset):
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    ray.init(
+        address="local",
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        ignore_reinit_error=True,
+    )
     try:
         rows = ray.data.read_parquet(str(dataset / "shards")).take_all()
     finally:

@@ -11,6 +11,7 @@ from rl_datagen.data.files import NewShard
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.jobs import amplify as amplification
+from rl_datagen.rollout import plan_attempt
 from tests.told import Told
 
 TASKS = ("libero_object/0", "libero_goal/8")
@@ -97,6 +98,6 @@ def test_attempts_start_from_shipped_and_drawn_init_states_in_turn():
     from rl_datagen.tasks import get_task
 
     scene = load_scene(get_task(TASKS[0]))
-    plans = [amplification.plan_attempt(scene, 0, n, num_shipped=2) for n in range(6)]
+    plans = [plan_attempt(scene, 0, n, num_shipped=2) for n in range(6)]
     assert [plan.initial.index for plan in plans] == [0, None, 1, None, None, None]
     assert len({plan.initial.sim_state.tobytes() for plan in plans}) == 6

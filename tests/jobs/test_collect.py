@@ -10,7 +10,7 @@ from rl_datagen.data.manifest import read_manifest, write_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.jobs import collect as job
 from rl_datagen.jobs.experts import Experts, StoredExpert
-from rl_datagen.jobs.gather import count_attempts
+from rl_datagen.rollout import count_attempts
 from rl_datagen.tasks import select_tasks
 from tests.told import Told
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from rl_datagen.config import ATTEMPTS_PER_SHARD, ShardsConfig, SimConfig
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.rollout import PlannedEpisode, Policy, rollout
+from rl_datagen.rollout.plans import PlannedEpisode, plan_episode
+from rl_datagen.rollout.run import Policy, rollout
 from rl_datagen.runtime.executor import Tell
 from rl_datagen.sim import Scene
 
@@ -163,22 +163,3 @@ def describe_attempts(counts: Mapping[str, float], seconds: float) -> str:
     success = counts.get("successes", 0) / max(attempts, 1)
     rate = counts.get("env_steps", 0) / max(seconds, 1e-9)
     return f"{attempts:.0f} attempts, {success:.0%} succeeded, {rate:.0f} env steps/s"
-
-
-def plan_episode(
-    scene: Scene, source: str, seed: int, number: int, shipped: int | None
-) -> PlannedEpisode:
-    """Returns episode ``number`` of a source.
-
-    Args:
-        scene: The task.
-        source: Whose stream of randomness it takes; names the episode, too.
-        seed: Of the run.
-        number: Of the episode in that stream.
-        shipped: The shipped init state it starts from; None: from a newly drawn one.
-    """
-    task = scene.task
-    episode_seed = derive_seed(seed, source, task.id, number)
-    initial = scene.draw_state(episode_seed) if shipped is None else scene.shipped_state(shipped)
-    name = f"{task.suite}-{task.index}-{source}-{seed}-{number:05d}"
-    return PlannedEpisode(name, initial, episode_seed)

@@ -11,7 +11,8 @@ from rl_datagen.config import SimConfig
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.sim import Episode, InitialState, Scene, Simulator
+from rl_datagen.rollout.plans import PlannedEpisode
+from rl_datagen.sim import Episode, Scene, Simulator
 
 Observation = dict[str, np.ndarray]
 
@@ -35,21 +36,6 @@ class Policy(Protocol):
     def act(self, observation: Observation, episodes: Sequence[int]) -> np.ndarray:
         """Returns actions ``[N, action_steps, 7]`` for ``N`` episodes' stacked observations."""
         ...
-
-
-@dataclass(frozen=True)
-class PlannedEpisode:
-    """An episode that is to be run.
-
-    Attributes:
-        episode_id: Unique and stable; see ``Trajectory``.
-        initial: Where it starts.
-        seed: Seed of the policy's randomness.
-    """
-
-    episode_id: str
-    initial: InitialState
-    seed: int
 
 
 @dataclass(eq=False)

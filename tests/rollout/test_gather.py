@@ -5,8 +5,7 @@ import pytest
 
 from rl_datagen.config import ShardsConfig, SimConfig
 from rl_datagen.core.errors import UserError
-from rl_datagen.jobs import gather, gather_shard
-from rl_datagen.rollout import PlannedEpisode
+from rl_datagen.rollout import PlannedEpisode, gather, gather_shard
 from rl_datagen.sim import InitialState
 from rl_datagen.tasks import get_task
 

@@ -1,0 +1,26 @@
+"""Any policy on any task: planned episodes in, trajectories out, until enough have succeeded."""
+
+from rl_datagen.rollout.gather import count_attempts, describe_attempts, gather, gather_shard
+from rl_datagen.rollout.plans import (
+    PlannedEpisode,
+    held_back_indices,
+    plan_attempt,
+    plan_episode,
+    plan_evaluation,
+)
+from rl_datagen.rollout.run import Observation, Policy, rollout
+
+__all__ = [
+    "Observation",
+    "PlannedEpisode",
+    "Policy",
+    "count_attempts",
+    "describe_attempts",
+    "gather",
+    "gather_shard",
+    "held_back_indices",
+    "plan_attempt",
+    "plan_episode",
+    "plan_evaluation",
+    "rollout",
+]
