@@ -159,7 +159,8 @@ def count_attempts(tell: Tell, num_episodes: int) -> Callable[[Trajectory], None
 
 def describe_attempts(counts: Mapping[str, float], seconds: float) -> str:
     """Returns success and throughput, for a progress bar."""
-    attempts = counts.get("attempts", 0)
-    success = counts.get("successes", 0) / max(attempts, 1)
+    if not (attempts := counts.get("attempts", 0)):
+        return ""
+    success = counts.get("successes", 0) / attempts
     rate = counts.get("env_steps", 0) / max(seconds, 1e-9)
     return f"{attempts:.0f} attempts, {success:.0%} succeeded, {rate:.0f} env steps/s"

@@ -141,10 +141,11 @@ class Outcome:
         if self.missing:
             job, found = self.job, list(dict.fromkeys(self.problems))
             more = f" ({len(found) - _SHOWN} more problems.)" if len(found) > _SHOWN else ""
+            others = f"; the others are in {job.folder}" if self.missing < self.total else ""
             raise UserError(
-                f"{self.missing} of {self.total} {job.noun} are missing; the others are in "
-                f"{job.folder}. {' '.join(found[:_SHOWN])}{more} The same command goes on with "
-                f"what is missing{job.advice}."
+                f"{self.missing} of {self.total} {job.noun} are missing{others}. "
+                f"{' '.join(found[:_SHOWN])}{more} The same command goes on with what is "
+                f"missing{job.advice}."
             )
 
 
