@@ -16,6 +16,7 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.storage import Storage
 from rl_datagen.quickstart.run import Run, Summary, run_stages
+from rl_datagen.runtime.progress import Silent
 from rl_datagen.tasks import Task, get_task
 
 Stages = Mapping[str, Callable[[Run], Summary]]
@@ -47,7 +48,7 @@ class TrialRun(Run):
         return Path(self.root, *kind, self.config.name, task)
 
 
-class Trial:
+class Trial(Silent):
     """Runs the stages and says after each, and after each iteration, how far it is.
 
     Args:
@@ -111,12 +112,6 @@ class Trial:
         end = {"state": "failed", "finished": time.time()} if final else {}
         lines = str(error).strip().splitlines()
         self._update(error=f"{type(error).__name__}: {lines[0] if lines else ''}", **end)
-
-    def start(self, stage: str, total: int) -> None:
-        """A stage begins; of ``Progress``."""
-
-    def advance(self, units: int = 1, detail: str = "") -> None:
-        """Some units are done; of ``Progress``."""
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
         """A stage is done; of ``Progress``."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from rl_datagen.config import Appearance
 from rl_datagen.core.errors import DatasetError, DiskError, first_line
 from rl_datagen.core.provenance import package_versions
-from rl_datagen.data.images import RenderedEpisode, appearance_of, images_table
+from rl_datagen.data.images import appearance_of
 from rl_datagen.data.manifest import FileEntry, Shard, describe_file
 from rl_datagen.data.schema import EPISODES_SCHEMA, STEPS_SCHEMA
 from rl_datagen.data.shards import episode_row, steps_table, write_parquet
@@ -119,13 +119,13 @@ class NewImages:
         row_group: Of the first episode, in the steps file.
     """
 
-    tables: Iterable[pa.Table | RenderedEpisode]
+    tables: Iterable[pa.Table]
     of: str
     row_group: int
 
     def write(self, dataset: Path) -> Images:
         """Writes the file, which exists once a manifest lists it."""
-        tables = (images_table(t) if isinstance(t, RenderedEpisode) else t for t in self.tables)
+        tables = iter(self.tables)
         first = next(tables)
         path = images_path(self.of, self.row_group)
         num_rows = write_parquet(dataset / path, first.schema, chain([first], tables))

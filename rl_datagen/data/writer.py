@@ -11,7 +11,8 @@ nothing lists, which the next writer replaces.
 import json
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -114,9 +115,9 @@ class DatasetWriter:
         return self._manifest
 
     @property
-    def episode_ids(self) -> frozenset[str]:
+    def episode_ids(self) -> KeysView[str]:
         """Episodes it holds now; a collector need not make them again."""
-        return frozenset(self._known())
+        return self._known().keys()
 
     def has_part(self, task: str, part: int) -> bool:
         """Whether the dataset holds the shard of a task with this number."""
@@ -160,6 +161,9 @@ class DatasetWriter:
         if new:
             part = self._next_part(new[0].task) if part is None else part
             self.take(NewShard(new, part, expert, num_attempts))
+            path = steps_path(new[0].task, part)  # it need not be read to know who is in it
+            self._places.update((t.episode_id, (path, index)) for index, t in enumerate(new))
+            self._placed.add(path)
 
     def take(self, delivery: Delivery) -> None:
         """Lists what a worker has delivered, and first writes it if the worker could not.
@@ -228,7 +232,7 @@ class DatasetWriter:
                 "already."
             )
         self._refuse_appearance(appearance_of(first))
-        self.take(NewImages(_again(first, tables), steps, row_group))
+        self.take(NewImages(chain([first], tables), steps, row_group))
 
     def close(self) -> None:
         """Writes the manifest if there is something new, and lets another writer in.
@@ -319,6 +323,8 @@ class DatasetWriter:
 
     def _known(self) -> dict[str, tuple[str, int]]:
         """Returns the shard and the row group of each episode."""
+        if len(self._placed) == len(self._shards):
+            return self._places
         new = [s for path, s in self._shards.items() if path not in self._placed]
         columns = ["episode_id", "shard", "row_group"]
         for row in read_episodes_of(self.path, new).select(columns).to_pylist():
@@ -329,11 +335,6 @@ class DatasetWriter:
     def _next_part(self, task: str) -> int:
         parts = [shard.part for shard in self._shards.values() if shard.task == task]
         return max(parts, default=-1) + 1
-
-
-def _again(first: pa.Table, rest: Iterable[pa.Table]) -> Iterable[pa.Table]:
-    yield first
-    yield from rest
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Amplification: many demonstrations of a task from one human demonstration, for many tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy
 from rl_datagen.demos.sources import DemonstrationSource, find_sources
-from rl_datagen.rollout import count_attempts, describe_attempts, gather, plan_attempt
-from rl_datagen.runtime.executor import Job, Tell, execute
+from rl_datagen.jobs.shards import ShardJob
+from rl_datagen.rollout import count_attempts, gather, plan_attempt
+from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene
 
@@ -24,40 +25,34 @@ class _Unit:
     target: Target
 
 
-class _Amplify(Job[DemonstrationSource, _Unit, Delivery]):
+class _Amplify(ShardJob[DemonstrationSource, _Unit]):
     """A shard for each task; with fewer episodes than asked for if attempts were used up."""
 
     name = "amplify"
 
     def __init__(self, config: AmplifyConfig, writer: DatasetWriter) -> None:
-        self.folder, self.num_workers = writer.path, config.num_workers
-        self._config, self._writer = config, writer
+        super().__init__(writer, config.num_workers)
+        self._config = config
         self._sources, _ = find_sources(config.task, config.demonstrations)
 
     def keys(self) -> Sequence[DemonstrationSource]:
         return self._sources
 
     def is_done(self, key: DemonstrationSource) -> bool:
-        return self._writer.has_part(key.task.id, 0)
+        return self.writer.has_part(key.task.id, 0)
 
     def unit(self, key: DemonstrationSource) -> _Unit:
-        return _Unit(self._config, key, self._writer.target)
+        return _Unit(self._config, key, self.writer.target)
 
     @staticmethod
     def run(unit: _Unit, tell: Tell) -> Delivery:
         return unit.target.deliver(amplify_task(unit.config, unit.source, tell))
-
-    def store(self, unit: _Unit, result: Delivery) -> None:
-        self._writer.take(result)
 
     def size(self, key: DemonstrationSource) -> int:
         return self._config.num_episodes
 
     def label(self, key: DemonstrationSource) -> str:
         return key.task.id
-
-    def describe(self, counts: Mapping[str, float], seconds: float) -> str:
-        return describe_attempts(counts, seconds)
 
 
 def amplify(config: AmplifyConfig, progress: Progress = SILENT) -> Path:

@@ -3,7 +3,6 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, zip_longest
@@ -11,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rl_datagen.config import Backend
-from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.compact import (
     CompactEpisode,
@@ -25,6 +23,7 @@ from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.jobs.hydrate import replay_compact
+from rl_datagen.jobs.render import first_that_replays
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import load_scene, replay
@@ -44,7 +43,7 @@ _Key = tuple[str, str]  # a task, and the id of an episode
 class _CheckReplay(Job[_Key, _Unit, None]):
     """Episodes whose replay is compared with the record; nothing is stored."""
 
-    name, noun = "replay", "episodes"
+    name = "replay"
 
     def __init__(
         self, dataset: Path, keys: Sequence[_Key], folder: Path, num_workers: int | None
@@ -64,7 +63,7 @@ class _CheckReplay(Job[_Key, _Unit, None]):
 
     @staticmethod
     def run(unit: _Unit, tell: Tell) -> None:
-        _check(unit)
+        first_that_replays(unit.backends, partial(_replay, unit))
 
     def store(self, unit: _Unit, result: None) -> None:
         self._sound.add((unit.task, unit.episode.episode_id))
@@ -142,19 +141,6 @@ def _read_task(dataset: Path, names: Sequence[str], task: str) -> dict[str, _Uni
         backends = read_manifest(dataset).backends
         episodes = read_trajectories(dataset, task=task, episode_ids=names)
     return {episode.episode_id: _Unit(episode, task, backends) for episode in episodes}
-
-
-def _check(unit: _Unit) -> None:
-    """Replays an episode with the first backend that reproduces it.
-
-    Raises:
-        DatasetError: None does.
-    """
-    *others, last = unit.backends
-    for backend in others:
-        with suppress(DatasetError):
-            return _replay(unit, backend)
-    return _replay(unit, last)
 
 
 def _replay(unit: _Unit, backend: Backend) -> None:

@@ -1,6 +1,6 @@
 """Collection: successful episodes of each task's expert, or of its demonstrations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +17,9 @@ from rl_datagen.demos import replay
 from rl_datagen.demos.sources import DemonstrationSource, find_sources
 from rl_datagen.jobs.amplify import amplified_policy
 from rl_datagen.jobs.experts import Experts, StoredExpert
-from rl_datagen.rollout import Policy, count_attempts, describe_attempts, gather_shard
-from rl_datagen.runtime.executor import Job, Tell, execute
+from rl_datagen.jobs.shards import ShardJob
+from rl_datagen.rollout import Policy, count_attempts, gather_shard
+from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import Task, select_tasks
@@ -53,7 +54,7 @@ class ShardUnit:
         return self.config.shard_size(self.shard)
 
 
-class _Collect(Job[_Key, ShardUnit, Delivery]):
+class _Collect(ShardJob[_Key, ShardUnit]):
     """A shard for every few episodes of a task."""
 
     name = "collect"
@@ -66,8 +67,8 @@ class _Collect(Job[_Key, ShardUnit, Delivery]):
         actors: Callable[[Task], Actor],
         writer: DatasetWriter,
     ) -> None:
-        self.folder, self.num_workers = writer.path, config.num_workers
-        self._config, self._tasks, self._writer = config, tasks, writer
+        super().__init__(writer, config.num_workers)
+        self._config, self._tasks = config, tasks
         self._actors = lru_cache(1)(actors)  # a task's shards follow one another
         first = {shard.task: shard for shard in reversed(writer.manifest.shards)}
         rows = read_episodes_of(writer.path, first.values()).select(["task", "expert"])
@@ -77,7 +78,7 @@ class _Collect(Job[_Key, ShardUnit, Delivery]):
         return [(task, n) for task in self._tasks for n in range(self._config.num_shards)]
 
     def is_done(self, key: _Key) -> bool:
-        return self._writer.has_part(key[0].id, key[1])
+        return self.writer.has_part(key[0].id, key[1])
 
     def unit(self, key: _Key) -> ShardUnit:
         task, shard = key
@@ -88,23 +89,17 @@ class _Collect(Job[_Key, ShardUnit, Delivery]):
                 f"The dataset's episodes are of expert {self._known[task.id]}, and now it is "
                 f"{expert}: collect from that one under another name (name=...)."
             )
-        return ShardUnit(self._config, task, shard, actor, self._writer.target)
+        return ShardUnit(self._config, task, shard, actor, self.writer.target)
 
     @staticmethod
     def run(unit: ShardUnit, tell: Tell) -> Delivery:
         return unit.target.deliver(collect_shard(unit, tell))
-
-    def store(self, unit: ShardUnit, result: Delivery) -> None:
-        self._writer.take(result)
 
     def size(self, key: _Key) -> int:
         return self._config.shard_size(key[1])
 
     def label(self, key: _Key) -> str:
         return f"{key[0].id} shard {key[1]}"
-
-    def describe(self, counts: Mapping[str, float], seconds: float) -> str:
-        return describe_attempts(counts, seconds)
 
 
 def collect(config: CollectionConfig, progress: Progress = SILENT) -> Path:

@@ -24,8 +24,9 @@ from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import ReplayPolicy
+from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.rollout import PlannedEpisode, rollout
-from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
+from rl_datagen.runtime.executor import Outcome, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Backend, InitialState, Scene, load_scene
 from rl_datagen.tasks import get_task, select_tasks
@@ -45,7 +46,7 @@ class _Unit:
     target: Target
 
 
-class _Hydrate(Job[_Key, _Unit, Delivery]):
+class _Hydrate(ShardJob[_Key, _Unit]):
     """The shards that the episodes came from."""
 
     name = "hydrate"
@@ -58,9 +59,8 @@ class _Hydrate(Job[_Key, _Unit, Delivery]):
         writer: DatasetWriter,
         num_workers: int | None,
     ) -> None:
-        self.folder, self.num_workers = writer.path, num_workers
+        super().__init__(writer, num_workers)
         self._backend: Backend = manifest.backend
-        self._writer = writer
         self._attempts = {each.task: each.num_attempts for each in files}
         self._episodes = {
             (each.task, part): tuple(group)
@@ -72,13 +72,13 @@ class _Hydrate(Job[_Key, _Unit, Delivery]):
         return list(self._episodes)
 
     def is_done(self, key: _Key) -> bool:
-        return self._writer.has_part(*key)
+        return self.writer.has_part(*key)
 
     def unit(self, key: _Key) -> _Unit:
         task, part = key
         attempts = self._attempts[task].get(part)
         episodes = self._episodes[key]
-        return _Unit(task, part, episodes, attempts, self._backend, self._writer.target)
+        return _Unit(task, part, episodes, attempts, self._backend, self.writer.target)
 
     @staticmethod
     def run(unit: _Unit, tell: Tell) -> Delivery:
@@ -89,9 +89,6 @@ class _Hydrate(Job[_Key, _Unit, Delivery]):
             tell(len(replayed))
         expert = unit.episodes[0].row["expert"]
         return unit.target.deliver(NewShard(replayed, unit.part, expert, unit.num_attempts))
-
-    def store(self, unit: _Unit, result: Delivery) -> None:
-        self._writer.take(result)
 
     def size(self, key: _Key) -> int:
         return len(self._episodes[key])

@@ -78,11 +78,10 @@ class _Import(Job[DemonstrationSource, _Unit, _Replayed]):
         return list(self._found)
 
     def is_done(self, key: DemonstrationSource) -> bool:
-        demonstrations, _ = self._found[key]
-        return self._writer.episode_ids.issuperset(d.episode_id for d in demonstrations)
+        return self._ids(key) <= self._writer.episode_ids
 
     def unit(self, key: DemonstrationSource) -> _Unit:
-        return _Unit(self._config, key, self._writer.episode_ids)
+        return _Unit(self._config, key, self._ids(key) & self._writer.episode_ids)
 
     @staticmethod
     def run(unit: _Unit, tell: Tell) -> _Replayed:
@@ -95,6 +94,10 @@ class _Import(Job[DemonstrationSource, _Unit, _Replayed]):
 
     def label(self, key: DemonstrationSource) -> str:
         return key.task.id
+
+    def _ids(self, key: DemonstrationSource) -> set[str]:
+        demonstrations, _ = self._found[key]
+        return {demonstration.episode_id for demonstration in demonstrations}
 
 
 def import_demonstrations(

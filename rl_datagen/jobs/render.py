@@ -1,12 +1,12 @@
 """Rendering: stored episodes replayed into camera images."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ import pyarrow as pa
 from rl_datagen.config import RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.data.card import write_card
-from rl_datagen.data.dataset import ShardReader, read_episodes, read_images, rendered_episodes
+from rl_datagen.data.dataset import ShardReader, read_episodes, rendered_episodes
 from rl_datagen.data.files import Delivery, NewImages, Target
-from rl_datagen.data.images import RenderedEpisode, images_table, row_group_episodes
+from rl_datagen.data.images import RenderedEpisode, decode_images, images_table
+from rl_datagen.data.manifest import check_file
 from rl_datagen.data.shards import open_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
@@ -24,6 +25,8 @@ from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Backend, Scene, load_scene, replay
 from rl_datagen.tasks import get_task, select_tasks
+
+Result = TypeVar("Result")
 
 EPISODES_PER_FILE = 5
 """Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
@@ -72,7 +75,6 @@ class _Render(Job[_Key, _Unit, _Rendered]):
     """Files of a few episodes. Which share one depends on their places alone."""
 
     name = "render"
-    num_in_process = 1
 
     def __init__(
         self,
@@ -178,22 +180,20 @@ def render_dataset(
     """
     with DatasetWriter(dataset, config=None) as writer:
         chosen = first_episodes(dataset, settings.num_episodes, tasks)
-        if some := _some_rendered(writer):
-            _refuse_other(read_images(dataset, some), settings)
+        if (first := _first_rendered(writer)) is not None:
+            _refuse_other(first, settings)
         outcome = execute(_Render(writer, chosen, settings, num_workers), progress)
     write_card(dataset)
     return outcome
 
 
-def _some_rendered(writer: DatasetWriter) -> str | None:
-    """Returns an episode that has images, if one does."""
-    found = (shard for shard in writer.manifest.shards if shard.images)
-    first = next(found, None)
-    return (
-        next(row_group_episodes(open_parquet(writer.path / first.images[0].path)))
-        if first
-        else None
-    )
+def _first_rendered(writer: DatasetWriter) -> RenderedEpisode | None:
+    """Returns the first episode that has images, if one does."""
+    for shard in writer.manifest.shards:
+        for entry in shard.images:
+            file = open_parquet(check_file(writer.path, entry))
+            return decode_images(file.read_row_group(0))
+    return None
 
 
 def first_episodes(
@@ -242,13 +242,28 @@ def render_replay(
     Raises:
         DatasetError: None does.
     """
-    *others, last = backends
-    look = settings.appearance
     task = get_task(trajectory.task)
+
+    def render(backend: Backend) -> RenderedEpisode:
+        scene = load_scene(task, backend, settings.appearance)
+        return render_episode(trajectory, scene, settings)
+
+    return first_that_replays(backends, render)
+
+
+def first_that_replays(
+    backends: Sequence[Backend], function: Callable[[Backend], Result]
+) -> Result:
+    """Returns what a function finds with the first backend under which an episode replays.
+
+    Raises:
+        DatasetError: It replays under none.
+    """
+    *others, last = backends
     for backend in others:
         with suppress(DatasetError):
-            return render_episode(trajectory, load_scene(task, backend, look), settings)
-    return render_episode(trajectory, load_scene(task, last, look), settings)
+            return function(backend)
+    return function(last)
 
 
 def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,7 +189,7 @@ def _run_on_ray(
 ) -> Iterator[_Ended[Key, Result]]:
     with ray_session(job.folder / ".ray.log", job.num_workers):
         board: Any = ray.remote(num_cpus=0)(Board).remote()
-        meter.board = _Remote(board)
+        meter.read = lambda ended: ray.get(board.read.remote(ended))
         unprepared: list[tuple[Key, Problem]] = []
 
         def work() -> Iterator[_Work]:
@@ -253,29 +253,22 @@ class Board:
     """What units have told; a Ray actor, where they run on Ray."""
 
     done: dict[Any, int] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    ended: set[Any] = field(default_factory=set)
+    counts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def tell(self, key: Any, done: int, counts: Mapping[str, float]) -> None:
         """Takes what a unit says. A unit that is run again begins anew."""
-        self.done[key] = done
+        if key not in self.ended:  # from a worker, its last words come after its result
+            self.done[key] = done
         for name, count in counts.items():
-            self.counts[name] += count  # type: ignore[assignment]  # may be a float
+            self.counts[name] += count
 
     def read(self, ended: Sequence[Any]) -> tuple[int, Mapping[str, float]]:
         """Returns what is done of the units that have not ended, and the counts."""
+        self.ended.update(ended)
         for key in ended:
             self.done.pop(key, None)
         return sum(self.done.values()), dict(self.counts)
-
-
-class _Remote:
-    """A board that is an actor."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def read(self, ended: Sequence[Any]) -> tuple[int, Mapping[str, float]]:
-        return ray.get(self._actor.read.remote(list(ended)))
 
 
 class _Meter:
@@ -284,7 +277,8 @@ class _Meter:
     def __init__(
         self, job: Job[Any, Any, Any], progress: Progress, sizes: Mapping[Any, int]
     ) -> None:
-        self.board: Any = Board()
+        self._board = Board()
+        self.read: Callable[[Sequence[Any]], tuple[int, Mapping[str, float]]] = self._board.read
         self._job, self._progress, self._sizes = job, progress, sizes
         self._begin = time.monotonic()
         self._ended, self._shown = 0, 0
@@ -299,12 +293,12 @@ class _Meter:
 
     def tell(self, key: Any, done: int, counts: Mapping[str, float]) -> None:
         """Takes what a unit that runs here says."""
-        self.board.tell(key, done, counts)
+        self._board.tell(key, done, counts)
         self.look()
 
     def look(self) -> None:
         """Shows how far the job is."""
-        partly, counts = self.board.read(self._since)
+        partly, counts = self.read(self._since)
         self._since = []
         done = self._ended + partly
         detail = self._job.describe(counts, time.monotonic() - self._begin)

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from rl_datagen.core.errors import DiskError, SimulatorError, UserError
-from rl_datagen.runtime.executor import Job, execute
+from rl_datagen.runtime.executor import Board, Job, execute
 from tests.told import Told
 
 
@@ -75,6 +75,15 @@ def test_what_fails_is_named_the_others_are_stored_and_a_second_call_goes_on(tmp
     again = execute(Squares(tmp_path, [2, 3, 4]), told)
     again.check()
     assert told.totals == [4, 1]
+
+
+def test_what_a_unit_says_last_is_not_counted_again_when_it_comes_after_the_result():
+    board = Board()
+    board.tell("late", 1, {"seen": 1})
+    board.tell("other", 2, {})
+    assert board.read(["late"])[0] == 2
+    board.tell("late", 3, {"seen": 1})
+    assert board.read([]) == (2, {"seen": 2})
 
 
 @pytest.mark.ray
