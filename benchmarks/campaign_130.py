@@ -30,7 +30,7 @@ import ray
 from rl_datagen.campaign.run import bundles, run_campaign
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.log import setup_logging
-from rl_datagen.quickstart.run import ORDER
+from rl_datagen.pipeline.run import ORDER
 from rl_datagen.tasks import TASKS
 
 SETTINGS = (

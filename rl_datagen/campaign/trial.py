@@ -15,7 +15,8 @@ from rl_datagen.config import CampaignConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.storage import Storage
-from rl_datagen.quickstart.run import Run, Summary, run_stages
+from rl_datagen.pipeline.engine import Summary
+from rl_datagen.pipeline.run import Run, run_stages
 from rl_datagen.runtime.progress import Silent
 from rl_datagen.tasks import Task, get_task
 
@@ -93,7 +94,7 @@ class Trial(Silent):
         for name, function in stages.items():
             self._update(stage=name)
             run_stages(self.run, {name: function})
-            summary = self.run.summary(name)
+            summary = self.run.markers.summary(name)
             stopped = stopped or summary.get("stopped", False)
             self._sync()
             self._update(**_evaluated(name, summary))
@@ -172,9 +173,9 @@ def train_task(
 
 def _training() -> Stages:
     """The real stages, imported only where they run: the driver lives without torch and MuJoCo."""
-    from rl_datagen.quickstart.stages import TRAINING
+    from rl_datagen.pipeline.expert import STAGES
 
-    return TRAINING
+    return STAGES
 
 
 def _mirror(storage: Storage, run: TrialRun) -> Mirror:

@@ -126,7 +126,7 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     _announce(config)
     # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.quickstart.chain import quickstart as run
+    from rl_datagen.pipeline.quickstart import quickstart as run
 
     with show_progress() as progress:
         page = run(config, progress, fresh=fresh)
@@ -147,7 +147,7 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
     config = load_config(settings or [])
     _announce(config)
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.quickstart.chain import train as run
+    from rl_datagen.pipeline.expert import train as run
 
     with show_progress() as progress:
         done = run(config, progress, fresh=fresh)
@@ -157,6 +157,6 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
         console.print(
             "{:8} success {num_successes} of {num_episodes} ({success_ci_low:.0%} to "
             "{success_ci_high:.0%}), {episode_len_mean:.0f} env steps an episode".format(
-                moment, **done.summary(f"evaluate_{moment}")
+                moment, **done.markers.summary(f"evaluate_{moment}")
             )
         )

@@ -9,7 +9,7 @@ from rich.table import Table
 from rl_datagen.cli.arguments import settings
 from rl_datagen.config import PaperConfig, load_config
 from rl_datagen.paper import estimate
-from rl_datagen.paper.graph import Hours, is_done
+from rl_datagen.paper.graph import Hours, markers_of
 from rl_datagen.paper.settings import folder_of
 from rl_datagen.paper.study import make_jobs
 
@@ -40,14 +40,15 @@ def paper(
 
 
 def _print_plan(config: PaperConfig) -> None:
-    jobs, folder = make_jobs(config), folder_of(config)
+    jobs = make_jobs(config)
+    markers = markers_of(jobs, folder_of(config))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("job", "after", "runs on"):
         table.add_column(column, no_wrap=column == "job")
     for column in ("core hours", "GPU hours", "cost"):
         table.add_column(column, justify="right")
     for job in jobs:
-        done = " (done)" if is_done(job, folder) else ""
+        done = " (done)" if markers.is_done(job.name) else ""
         after = ", ".join(job.after) if len(job.after) < 4 else f"{len(job.after)} jobs"
         table.add_row(job.name + done, after, job.resources, *_cells(config, job.hours))
     table.add_section()

@@ -9,7 +9,8 @@ from pathlib import Path
 from rl_datagen.config import PaperConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.paper import estimate, settings
-from rl_datagen.paper.graph import Job, Summary, is_done, run_graph
+from rl_datagen.paper.graph import Job, markers_of
+from rl_datagen.pipeline.engine import Summary, run_stages
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.runtime.workdir import bind, lock_folder
 
@@ -48,16 +49,13 @@ def _run(config: PaperConfig, progress: Progress) -> Path:
         "and markers but neither experts nor datasets.",
     )
 
-    def on_done(job: Job, summary: Summary) -> None:
-        found = " ".join(f"{key}={value}" for key, value in summary.items() if key != "seconds")
-        progress.finish(job.name, found, summary["seconds"])
-
     jobs = make_jobs(config, progress)
-    done = all(is_done(job, folder) for job in jobs)
+    markers = markers_of(jobs, folder)
+    done = all(markers.is_done(job.name) for job in jobs)
     cores = max(num_cores(config, len(config.tasks)), config.vla.num_workers + 1)
     # One session for all jobs, each of which would start Ray itself.
     with nullcontext() if done else ray_session(folder / "ray.log", cores):
-        run_graph(jobs, folder, on_done=on_done)
+        run_stages({job.name: job.run for job in jobs}, markers, progress)
     return folder
 
 

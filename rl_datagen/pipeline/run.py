@@ -1,11 +1,10 @@
 """One run of the chain: its configuration, its folders, and which stages are finished."""
 
-import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,16 @@ from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.pipeline import engine
+from rl_datagen.pipeline.engine import Markers, Summary
 from rl_datagen.runtime.progress import Progress
+from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from rl_datagen.sim import Scene
 
-Summary = dict[str, Any]
 ORDER = (
     "demonstrations",
     "warm_start",
@@ -124,10 +126,12 @@ class Run:
         if factor is None:
             return self.config.sim.max_episode_steps
         benchmark = self.config.sim.max_episode_steps or self.task.max_episode_steps
-        return min(benchmark, round(factor * self.summary("demonstrations")["length_mean"]))
+        length = self.markers.summary("demonstrations")["length_mean"]
+        return min(benchmark, round(factor * length))
 
-    def finished(self, stage: str) -> bool:
-        """Whether a stage has left its marker, and what it made is still there."""
+    @property
+    def markers(self) -> Markers:
+        """Which stages are finished."""
         made = {
             "demonstrations": self.demos,
             "warm_start": self.warm_expert,
@@ -137,27 +141,12 @@ class Run:
             "collect": self.dataset,
             "report": self.folder / "index.html",
         }
-        return self._marker(stage).exists() and made.get(stage, self.folder).exists()
-
-    def mark(self, stage: str, summary: Summary) -> None:
-        """Leaves the marker of a finished stage."""
-        write_json(self._marker(stage), summary)
+        after = {ORDER[0]: ()} | {stage: (before,) for before, stage in pairwise(ORDER)}
+        return Markers(lambda stage: self.folder / "stages" / f"{stage}.json", after, made)
 
     def should_stop(self, row: dict[str, Any]) -> bool:
         """Whether learning ends with this row of the learning curve; a campaign has budgets."""
         return False
-
-    def forget(self, stage: str) -> None:
-        """Removes the markers of a stage and of those after it, which have to run again."""
-        for later in ORDER[ORDER.index(stage) :]:
-            self._marker(later).unlink(missing_ok=True)
-
-    def summary(self, stage: str) -> Summary:
-        """Returns what a finished stage reported."""
-        return json.loads(self._marker(stage).read_text("utf-8"))
-
-    def _marker(self, stage: str) -> Path:
-        return self.folder / "stages" / f"{stage}.json"
 
     def claim(self) -> None:
         """Writes configuration and provenance, or checks that the folder has the same.
@@ -184,7 +173,7 @@ class Run:
                 "expert has collected."
             )
         if there != settings:
-            self.forget("dppo")
+            self.markers.forget("dppo")
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
 
     def clear(self) -> None:
@@ -216,6 +205,19 @@ def report_updates(progress: Progress) -> Callable[[int, dict[str, Any]], None]:
     return report
 
 
+def count_successes(progress: Progress) -> Callable[[Trajectory], None]:
+    """Returns what tells the progress how many attempts have succeeded, by success."""
+    attempts = successes = 0
+
+    def on_episode(trajectory: Trajectory) -> None:
+        nonlocal attempts, successes
+        attempts += 1
+        successes += trajectory.success
+        progress.advance(int(trajectory.success), f"{successes} of {attempts} attempts succeeded")
+
+    return on_episode
+
+
 def _read_settings(path: Path) -> dict[str, Any]:
     """Reads a configuration; a setting that is newer than the file has its default."""
     return load_config(base=path).model_dump(mode="json")
@@ -237,22 +239,18 @@ def run_stages(
     if fresh:
         run.clear()
     run.claim()
-    for stage, function in stages.items():
-        if run.finished(stage):
-            summary = run.summary(stage)
-            run.progress.finish(stage, f"already done: {_line(summary)}", summary["seconds"])
-            continue
-        run.forget(stage)  # and what was made from the old result
-        begin = time.monotonic()
-        summary = function(run)
-        summary["seconds"] = round(time.monotonic() - begin, 1)
-        run.mark(stage, summary)
-        run.progress.finish(stage, _line(summary), summary["seconds"])
+    bound = {name: partial(function, run) for name, function in stages.items()}
+    engine.run_stages(bound, run.markers, run.progress)
 
 
-def _line(summary: Summary) -> str:
-    pairs = [(key, value) for key, value in summary.items() if key != "seconds"]
-    return " ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in pairs
-    )
+def run_alone(
+    run: Run, stages: Mapping[str, Callable[[Run], Summary]], *, fresh: bool = False
+) -> None:
+    """Runs the stages as ``run_stages`` does, unless another process is at this run.
+
+    Raises:
+        ConfigError: The output folder belongs to another configuration.
+        UserError: Another process is at this run.
+    """
+    with lock_folder(run.folder):
+        run_stages(run, stages, fresh=fresh)

@@ -1,4 +1,4 @@
-"""The stages of the chain, in order; each takes a run, leaves files and returns a summary."""
+"""An expert in seven stages; each takes a run, leaves files and returns what it found."""
 
 import os
 from collections.abc import Callable
@@ -9,24 +9,22 @@ from jaxtyping import Bool
 
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
+from rl_datagen.config import Config
 from rl_datagen.core.storage import write_json
-from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
 from rl_datagen.evaluation import evaluate
-from rl_datagen.jobs import render_dataset, write_videos
 from rl_datagen.jobs.amplify import with_time_limit
-from rl_datagen.jobs.experts import Experts
+from rl_datagen.pipeline.engine import Summary
+from rl_datagen.pipeline.polish import polish
+from rl_datagen.pipeline.run import Run, count_successes, report_updates, run_alone
+from rl_datagen.pipeline.verdict import score
 from rl_datagen.policy import load_expert, load_policy, save_expert
-from rl_datagen.quickstart.page import write_page
-from rl_datagen.quickstart.polish import polish
-from rl_datagen.quickstart.run import Run, Summary, report_updates
-from rl_datagen.quickstart.verdict import score
-from rl_datagen.rollout import gather, gather_shard, held_back_indices, plan_attempt
+from rl_datagen.rollout import gather, held_back_indices, plan_attempt
 from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.progress import Progress
 
 
 def demonstrations(run: Run) -> Summary:
@@ -47,7 +45,7 @@ def demonstrations(run: Run) -> Summary:
         max_attempts=num_episodes * settings.max_attempts_per_episode,
         source="amplified",
         sim=with_time_limit(policy, scene, run.config.sim, num_after),
-        on_episode=_count_successes(run),
+        on_episode=count_successes(run.progress),
         num_steps_after_success=num_after,
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
@@ -96,7 +94,7 @@ def fine_tune_expert(run: Run) -> Summary:
     run.progress.start("dppo", algo.num_iterations)
     if _is_reliable(run):
         policy, _, stats = load_policy(run.polished, task=run.config.task)
-        save_expert(run.expert, policy, run.config, stats, run.summary("polish_before"))
+        save_expert(run.expert, policy, run.config, stats, run.markers.summary("polish_before"))
         write_json(run.expert / LEARNING_CURVE, [])
         return {"iterations": 0, "env_steps": 0}
     cores = max(os.cpu_count() or 1, algo.num_env_runners + algo.num_learners)
@@ -120,7 +118,7 @@ def _is_reliable(run: Run) -> bool:
     algo = run.config.algo
     if algo.patience != 0 or not algo.evaluation_interval:
         return False
-    return run.summary("polish_before").get("verdict") == "reliable"
+    return run.markers.summary("polish_before").get("verdict") == "reliable"
 
 
 def polish_before(run: Run) -> Summary:
@@ -130,7 +128,7 @@ def polish_before(run: Run) -> Summary:
 
 def polish_after(run: Run) -> Summary:
     """Stage 6: so does the fine-tuned policy, if there was fine-tuning."""
-    if not run.summary("dppo")["iterations"]:
+    if not run.markers.summary("dppo")["iterations"]:
         return {}
     return polish(run, "polish_after", run.expert / BEST, run.expert)
 
@@ -153,55 +151,7 @@ def _evaluate(run: Run, moment: str, expert: str) -> Summary:
     )
 
 
-def collect(run: Run) -> Summary:
-    """Stage 8: successful episodes of the expert to shards."""
-    settings = run.config.collect
-    stored = Experts(str(run.expert), run.config.output_dir).read(run.task)
-    policy = stored.load()
-    run.progress.start("collect", settings.num_episodes)
-    attempts = 0
-    with DatasetWriter(run.dataset, config=run.settings) as writer:
-        for shard in range(settings.num_shards):
-            episodes, made = gather_shard(
-                policy,
-                run.scene,
-                settings,
-                shard,
-                source=run.config.policy.source,
-                seed=run.config.seed,
-                sim=run.config.sim,
-                on_episode=_count_successes(run),
-            )
-            writer.append(episodes, part=shard, expert=stored.id, num_attempts=made)
-            attempts += made
-    return {"episodes": settings.num_episodes, "attempts": attempts}
-
-
-def render(run: Run) -> Summary:
-    """Stage 9: replays some episodes into images of both cameras and MP4s."""
-    settings = run.config.collect.render
-    rendered = render_dataset(run.dataset, settings, progress=run.progress)
-    rendered.check()
-    write_videos(run.dataset, num_episodes=settings.num_episodes)
-    return {"episodes": rendered.total}
-
-
-def report(run: Run) -> Summary:
-    """Stage 10: verifies the dataset and writes its card and the page."""
-    run.progress.start("report", 1)
-    verified = verify(run.dataset)
-    verified.check()
-    write_card(run.dataset)
-    write_page(run, verified, [stage for stage in STAGES if stage != "report"])
-    run.progress.advance()
-    return {
-        "episodes": verified.num_episodes,
-        "shards": verified.num_shards,
-        "bytes": verified.num_bytes,
-    }
-
-
-TRAINING: dict[str, Callable[[Run], Summary]] = {
+STAGES: dict[str, Callable[[Run], Summary]] = {
     "demonstrations": demonstrations,
     "warm_start": clone,
     "evaluate_before": evaluate_before,
@@ -210,25 +160,24 @@ TRAINING: dict[str, Callable[[Run], Summary]] = {
     "polish_after": polish_after,
     "evaluate_after": evaluate_after,
 }
-"""The stages that make an expert."""
-
-STAGES: dict[str, Callable[[Run], Summary]] = {
-    **TRAINING,
-    "collect": collect,
-    "render": render,
-    "report": report,
-}
+"""In their order."""
 
 
-def _count_successes(run: Run) -> Callable[[Trajectory], None]:
-    attempts = successes = 0
+def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
+    """Makes an expert.
 
-    def on_episode(trajectory: Trajectory) -> None:
-        nonlocal attempts, successes
-        attempts += 1
-        successes += trajectory.success
-        run.progress.advance(
-            int(trajectory.success), f"{successes} of {attempts} attempts succeeded"
-        )
+    Args:
+        config: As for ``quickstart``, which can go on from here.
+        progress: Told how far the run is.
+        fresh: Delete what an earlier run of this name left, its dataset too, and start over.
 
-    return on_episode
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: The output folder belongs to another configuration.
+        UserError: Another process is at this run.
+    """
+    run = Run(config, progress)
+    run_alone(run, STAGES, fresh=fresh)
+    return run

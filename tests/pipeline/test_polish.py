@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rl_datagen.quickstart.polish import choose
+from rl_datagen.pipeline.polish import choose
 
 
 def attempt(make_trajectory, index, *, length, success=True, rough=0.0):

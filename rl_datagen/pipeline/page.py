@@ -9,10 +9,10 @@ from typing import Any
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.dataset import read_trajectories, rendered_episodes
 from rl_datagen.data.verify import VerifyReport
+from rl_datagen.pipeline.run import Run
 from rl_datagen.quality.content import ReportContent, SuccessRate, VideoClip
 from rl_datagen.quality.report import write_report
 from rl_datagen.quality.sources import measure_sources
-from rl_datagen.quickstart.run import Run
 
 
 def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> Path:
@@ -34,7 +34,7 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
             VideoClip(run.dataset / "videos" / f"{name}.mp4", f"{name}: agent view and wrist")
             for name in rendered_episodes(run.dataset)
         ),
-        stage_seconds={stage: run.summary(stage)["seconds"] for stage in stages},
+        stage_seconds={stage: run.markers.summary(stage)["seconds"] for stage in stages},
         provenance=_read(run.folder / "provenance.json"),
         config_yaml=(run.folder / "config.yaml").read_text("utf-8"),
         commands=(
@@ -47,7 +47,7 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
 
 
 def _success_rate(run: Run, name: str, stage: str) -> SuccessRate:
-    summary = run.summary(stage)
+    summary = run.markers.summary(stage)
     return SuccessRate(
         name, summary["num_successes"], summary["num_episodes"], summary["episode_len_mean"]
     )

@@ -12,10 +12,11 @@ from rl_datagen.algo.bc import clone_own
 from rl_datagen.algo.selection import best_row, merit
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.pipeline.engine import Summary
+from rl_datagen.pipeline.run import Run, report_updates
+from rl_datagen.pipeline.verdict import score, score_of
 from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
 from rl_datagen.quality import mean_squared_jerk
-from rl_datagen.quickstart.run import Run, Summary, report_updates
-from rl_datagen.quickstart.verdict import score, score_of
 from rl_datagen.rollout import PlannedEpisode, plan_episode, rollout
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.config import load_config
-from rl_datagen.quickstart import verdict
+from rl_datagen.pipeline import verdict
 from rl_datagen.rollout import PlannedEpisode
 
 

@@ -4,8 +4,9 @@ import yaml
 from rl_datagen.config import load_config
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
-from rl_datagen.quickstart import chain
-from rl_datagen.quickstart.run import Run
+from rl_datagen.pipeline import expert
+from rl_datagen.pipeline.run import ORDER, Run
+from rl_datagen.runtime.progress import SILENT
 
 
 def make_run(tmp_path, *settings):
@@ -23,21 +24,21 @@ def test_a_folder_of_another_configuration_is_refused_with_the_difference(tmp_pa
 def test_the_same_configuration_continues(tmp_path):
     first = make_run(tmp_path)
     first.claim()
-    first.mark("demonstrations", {"episodes": 3})
+    first.markers.mark("demonstrations", {"episodes": 3})
     again = make_run(tmp_path)
     again.claim()
-    assert not again.finished("demonstrations")  # its marker is there, its dataset is not
+    assert not again.markers.is_done("demonstrations")  # its marker is there, its dataset is not
     again.demos.mkdir(parents=True)
-    assert again.finished("demonstrations")
-    assert not again.finished("dppo")
-    assert again.summary("demonstrations") == {"episodes": 3}
+    assert again.markers.is_done("demonstrations")
+    assert not again.markers.is_done("dppo")
+    assert again.markers.summary("demonstrations") == {"episodes": 3}
 
 
 def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
     run = make_run(tmp_path, "algo.num_iterations=3")
     run.claim()
     for stage in ("warm_start", "dppo", "evaluate_after"):
-        run.mark(stage, {})
+        run.markers.mark(stage, {})
     changes = ("algo.num_iterations=5", "algo.patience=0", "algo.gamma=0.95")
     longer = make_run(tmp_path, *changes)
     longer.claim()
@@ -79,11 +80,6 @@ def test_a_setting_that_is_newer_than_the_folder_has_its_default(tmp_path):
         make_run(tmp_path, "algo.lr_schedule=constant").claim()
 
 
-class Silent:
-    def finish(self, stage, detail, seconds):
-        pass
-
-
 def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkeypatch):
     ran = []
 
@@ -97,20 +93,21 @@ def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkey
 
         return run_stage
 
-    names = list(chain.STAGES)
-    monkeypatch.setattr(chain, "STAGES", {stage: make(stage) for stage in names})
+    names = list(expert.STAGES)
+    assert ORDER[:7] == tuple(names)
+    monkeypatch.setattr(expert, "STAGES", {stage: make(stage) for stage in names})
     config = load_config([f"output_dir={tmp_path}"])
-    run = chain.train(config, Silent())
-    assert ran == names[:7]
-    run.mark("collect", {})
-    chain.train(config, Silent())
-    assert ran == names[:7]  # nothing was left to do
-    run.forget("dppo")
-    chain.train(config, Silent())
-    assert ran[7:] == names[4:7]
-    assert not run.finished("collect")
-    assert chain.train(config, Silent(), fresh=True).finished("evaluate_after")
-    assert ran[10:] == names[:7]
+    run = expert.train(config, SILENT)
+    assert ran == names
+    run.markers.mark("collect", {})
+    expert.train(config, SILENT)
+    assert ran == names  # nothing was left to do
+    run.markers.forget("dppo")
+    expert.train(config, SILENT)
+    assert ran[7:] == names[4:]
+    assert not run.markers.is_done("collect")
+    assert expert.train(config, SILENT, fresh=True).markers.is_done("evaluate_after")
+    assert ran[10:] == names
 
 
 def test_a_second_process_at_the_same_run_is_refused(tmp_path):
@@ -119,5 +116,5 @@ def test_a_second_process_at_the_same_run_is_refused(tmp_path):
         lock(tmp_path / "runs" / ".chain.lock", "busy"),
         pytest.raises(UserError, match=r"Another process is at work in .*chain"),
     ):
-        chain.train(config, Silent(), fresh=True)
+        expert.train(config, SILENT, fresh=True)
     assert not (tmp_path / "runs" / "chain").exists()
