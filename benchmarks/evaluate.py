@@ -29,7 +29,7 @@ import torch
 from rl_datagen.config import EvaluateConfig, SimConfig, load_config
 from rl_datagen.config.vla import VlaConfig
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.evaluation.policies import find_policy
+from rl_datagen.jobs.policies import find_policy
 from rl_datagen.rollout import plan_evaluation, rollout
 from rl_datagen.sim import Simulator, load_scene
 from rl_datagen.tasks import get_task

@@ -192,7 +192,7 @@ def judge(task: str, name: str, outputs: Path) -> dict:
 
 def summary(episodes: list) -> dict:
     """Success, and the quality of the first 50 successes."""
-    from rl_datagen.quality import measure_sources
+    from rl_datagen.report import measure_sources
 
     good = [episode for episode in episodes if episode.success]
     row = {"n": len(episodes), "successes": len(good)}

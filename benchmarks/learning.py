@@ -28,7 +28,7 @@ from pathlib import Path
 import yaml
 from matplotlib.figure import Figure
 
-from rl_datagen.quality.drawing import COLORS
+from rl_datagen.report.drawing import COLORS
 
 WARM_STARTS = {
     "libero_object/6": (10, 500),

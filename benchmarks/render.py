@@ -6,7 +6,7 @@ What it shows, one subcommand each:
   own renderer and by ours: how many are identical in every pixel. States are spread over the human
   demonstration (arm over the scene, object in hand, drawer open), the last with the stove on.
 - ``published``: images of all tasks against those of LIBERO on MuJoCo 3.3.2, whose look all
-  published data has (rl_datagen/fidelity/reference.json).
+  published data has (rl_datagen/doctor/reference.json).
 - ``speed``: CPU time of stock and ours, taking turns in one process, over consecutive frames of an
   episode of ten tasks; and which part of a VLA's evaluation rendering is.
 - ``soak``: many images of many tasks and sizes in one process: memory, and a sample against stock.
@@ -122,8 +122,8 @@ def exact_task(task: str) -> dict:
 
 
 def run_published(_: argparse.Namespace) -> dict:
-    from rl_datagen.fidelity import measure
-    from rl_datagen.fidelity.compare import read_reference
+    from rl_datagen.doctor import measure
+    from rl_datagen.doctor.compare import read_reference
 
     reference = read_reference()
     found, equal = 0, 0

@@ -21,7 +21,7 @@ import torch
 
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkActor, load_policy
-from rl_datagen.quality.metrics import mean_squared_jerk
+from rl_datagen.report.metrics import mean_squared_jerk
 from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from rl_datagen.campaign.state import DONE, Successes, TrialState
-from rl_datagen.quality.content import SuccessRate
+from rl_datagen.core.intervals import SuccessRate
 from rl_datagen.tasks import SUITES
 
 STATES = ("finished", "running", "pending", "failed", "stopped")

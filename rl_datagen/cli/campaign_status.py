@@ -17,7 +17,7 @@ from rl_datagen.campaign.status import (
     short,
     success,
 )
-from rl_datagen.quality.content import SuccessRate
+from rl_datagen.core.intervals import SuccessRate
 
 _WIDTH = 80  # where the output is no terminal
 

@@ -94,7 +94,7 @@ def info_(
     as_json: AsJson = False,
 ) -> None:
     """Show counts, attempts, quality and spread of demonstrations, task by task."""
-    from rl_datagen.quality import demonstrations_info, find_datasets
+    from rl_datagen.report import demonstrations_info, find_datasets
 
     rows = list(demonstrations_info(find_datasets(folder), paths))
     if as_json:

@@ -15,7 +15,7 @@ from rl_datagen.core.provenance import PINNED
 from rl_datagen.tasks import select_tasks
 
 if TYPE_CHECKING:
-    from rl_datagen.fidelity import Fidelity, TaskReport
+    from rl_datagen.doctor import Fidelity, TaskReport
 
 _FEW = (
     "libero_spatial/0,5,libero_object/0,9,libero_goal/0,3,libero_10/0,3,libero_90/0,48"  # 2 a suite
@@ -66,7 +66,7 @@ def doctor(
 
 
 def _examine(as_json: bool) -> None:
-    from rl_datagen.doctor import examine
+    from rl_datagen.doctor.machine import examine
 
     findings = list(examine())
     if as_json:
@@ -82,7 +82,7 @@ def _examine(as_json: bool) -> None:
 
 
 def _certify(selector: str, python: str | None, as_json: bool) -> None:
-    from rl_datagen.fidelity import certify
+    from rl_datagen.doctor import certify
 
     console = Console(soft_wrap=True, highlight=False, quiet=as_json)
     found = certify(
@@ -109,7 +109,7 @@ def _line(report: "TaskReport") -> str:
 
 
 def _show(fidelity: "Fidelity", console: Console) -> None:
-    from rl_datagen.fidelity import describe_protocol
+    from rl_datagen.doctor import describe_protocol
 
     found = fidelity.installation
     table = Table("suite", "tasks", "images as published", "physics as pinned")

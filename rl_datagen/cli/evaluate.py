@@ -29,8 +29,8 @@ def evaluate(
     config = load_config(given, model=EvaluateConfig)
     # These import Ray and LIBERO: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.evaluation.job import evaluate_tasks
-    from rl_datagen.evaluation.results import read_results, summaries
+    from rl_datagen.data.results import read_results, summaries
+    from rl_datagen.jobs.evaluate import evaluate_tasks
 
     with show_progress() as progress:
         folder = evaluate_tasks(config, progress)
@@ -56,7 +56,7 @@ def tables(
     out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("outputs/tables"),
 ) -> None:
     """Write Tables I and II with the paper's numbers beside ours: Markdown, LaTeX, CSV."""
-    from rl_datagen.evaluation.tables import make_tables, write_tables
+    from rl_datagen.report.tables import make_tables, write_tables
 
     written, *_ = write_tables(out, make_tables(evaluations))
     print(written.read_text("utf-8"))

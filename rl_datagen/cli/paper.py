@@ -8,10 +8,10 @@ from rich.table import Table
 
 from rl_datagen.cli.arguments import settings
 from rl_datagen.config import PaperConfig, load_config
-from rl_datagen.paper import estimate
-from rl_datagen.paper.graph import Hours, markers_of
-from rl_datagen.paper.settings import folder_of
-from rl_datagen.paper.study import make_jobs
+from rl_datagen.study import estimate
+from rl_datagen.study.configs import folder_of
+from rl_datagen.study.graph import Hours, markers_of
+from rl_datagen.study.jobs import make_jobs
 
 
 def paper(
@@ -29,7 +29,7 @@ def paper(
         _print_plan(config)
         return
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.paper.study import run_study
+    from rl_datagen.study.jobs import run_study
 
     with show_progress() as progress:
         folder = run_study(config, progress)

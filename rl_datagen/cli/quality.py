@@ -28,8 +28,8 @@ def quality(
     Over the tasks that every source has, by the paper's measures.
     """
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.quality.comparison import compare
-    from rl_datagen.quality.comparison_report import check_folder, write_comparison
+    from rl_datagen.report.comparison import compare
+    from rl_datagen.report.comparison_report import check_folder, write_comparison
 
     check_folder(out)  # before the work
     if as_json:

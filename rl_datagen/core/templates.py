@@ -11,7 +11,7 @@ def template_environment(
     """Returns the environment of a package's ``templates`` folder.
 
     Args:
-        package: Such as ``"rl_datagen.quality"``.
+        package: Such as ``"rl_datagen.report"``.
         html: Escape values for HTML; otherwise the text is Markdown, and its lines stay as they
             are.
         filters: By name.

@@ -15,9 +15,9 @@ from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
-from rl_datagen.evaluation import evaluate
 from rl_datagen.jobs.amplify import with_time_limit
 from rl_datagen.pipeline.engine import Summary
+from rl_datagen.pipeline.evaluation import evaluate
 from rl_datagen.pipeline.polish import polish
 from rl_datagen.pipeline.run import Run, count_successes, report_updates, run_alone
 from rl_datagen.pipeline.verdict import score

@@ -6,13 +6,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rl_datagen.core.intervals import SuccessRate
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.dataset import read_trajectories, rendered_episodes
 from rl_datagen.data.verify import VerifyReport
 from rl_datagen.pipeline.run import Run
-from rl_datagen.quality.content import ReportContent, SuccessRate, VideoClip
-from rl_datagen.quality.report import write_report
-from rl_datagen.quality.sources import measure_sources
+from rl_datagen.report.content import ReportContent, VideoClip
+from rl_datagen.report.report import write_report
+from rl_datagen.report.sources import measure_sources
 
 
 def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> Path:

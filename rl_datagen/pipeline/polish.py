@@ -16,7 +16,7 @@ from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.run import Run, report_updates
 from rl_datagen.pipeline.verdict import score, score_of
 from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
-from rl_datagen.quality import mean_squared_jerk
+from rl_datagen.report import mean_squared_jerk
 from rl_datagen.rollout import PlannedEpisode, plan_episode, rollout
 
 

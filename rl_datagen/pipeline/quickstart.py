@@ -7,7 +7,7 @@ from rl_datagen.config import Config
 from rl_datagen.data.card import write_card
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.doctor import check_rendering
+from rl_datagen.doctor.machine import check_rendering
 from rl_datagen.jobs import render_dataset, write_videos
 from rl_datagen.jobs.experts import Experts
 from rl_datagen.pipeline import expert

@@ -9,7 +9,7 @@ from rl_datagen.core.statistics import SequentialTest
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline.run import Run
 from rl_datagen.policy import ChunkActor, ChunkPolicy
-from rl_datagen.quality import mean_squared_jerk
+from rl_datagen.report import mean_squared_jerk
 from rl_datagen.rollout import plan_episode, rollout
 
 _WAVE = 12  # episodes side by side; a weak policy is found out by the first ones

@@ -10,9 +10,9 @@ from rl_datagen.cli import app
 from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.demos import ReplayPolicy
-from rl_datagen.evaluation.policies import find_policy
 from rl_datagen.jobs import play
 from rl_datagen.jobs.experts import Experts
+from rl_datagen.jobs.policies import find_policy
 from rl_datagen.policy import load_expert, save_expert
 from rl_datagen.policy.release import VARIABLE, released
 from rl_datagen.rollout import plan_episode, rollout

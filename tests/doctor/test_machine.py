@@ -1,0 +1,35 @@
+import pytest
+
+from rl_datagen.doctor import machine
+
+pytestmark = pytest.mark.sim
+
+
+def test_this_machine_has_everything_and_the_render_is_real():
+    findings = {finding.what: finding for finding in machine.examine()}
+    assert {"Python", "PyTorch", "MuJoCo", "LIBERO", "rendering", "Ray", "disk"} <= set(findings)
+    assert [finding for finding in findings.values() if not finding.ok] == []
+
+
+def test_a_missing_gl_library_is_found_and_the_remedy_named(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "osmesa")
+    monkeypatch.setattr(machine, "_RENDER", _WITHOUT_GL + machine._RENDER)
+    (finding,) = [f for f in machine.examine() if f.what == "rendering"]
+    assert not finding.ok
+    assert "apt-get install" in finding.found
+
+
+# Hides every GL library of this machine from the process that tries to render.
+_WITHOUT_GL = """
+import ctypes, ctypes.util
+find, load = ctypes.util.find_library, ctypes.CDLL
+is_gl = lambda name: any(word in str(name).lower() for word in ("egl", "osmesa", "libgl", "opengl"))
+ctypes.util.find_library = lambda name: None if is_gl(name) else find(name)
+class CDLL(load):
+    def __init__(self, name, *args, **kwargs):
+        if is_gl(name):
+            raise OSError(f"{name}: cannot open shared object file")
+        super().__init__(name, *args, **kwargs)
+ctypes.CDLL = CDLL
+"""

@@ -1,0 +1,125 @@
+"""Tables I and II of constructed evaluations."""
+
+import csv
+
+import pytest
+import yaml
+
+from rl_datagen.cli import app
+from rl_datagen.config import EvaluateConfig
+from rl_datagen.core.errors import UserError
+from rl_datagen.data.results import EvaluatedEpisode, write_results
+from rl_datagen.report.tables import make_tables, write_tables
+from rl_datagen.tasks import select_tasks
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    def make(name, source, trained_on, tasks, successes, num=20, **settings):
+        config = EvaluateConfig(
+            policy="vla", name=name, source=source, trained_on=trained_on, **settings
+        )
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        write_results(
+            folder,
+            [
+                EvaluatedEpisode(task.id, i, i, i < successes, 100)
+                for task in select_tasks(tasks)
+                for i in range(num)
+            ],
+            seconds=1,
+        )
+        return folder
+
+    return make
+
+
+def test_table_one_counts_what_the_vla_was_trained_on(evaluation):
+    folders = [
+        evaluation("a", "diffusion_rl", "all", "libero_goal,libero_10", 15),
+        evaluation("b", "human", "libero_object", "libero_object/0-2,libero_goal/0", 5),
+    ]
+    one, two = make_tables(folders)
+    ours = one.rows["diffusion_rl"]
+    assert (ours["libero_goal"].num_successes, ours["libero_goal"].num_episodes) == (150, 200)
+    # Wilson (1927): (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.95996
+    assert ours["libero_goal"].low == pytest.approx(0.68566, abs=1e-5)
+    assert ours["libero_goal"].high == pytest.approx(0.80492, abs=1e-5)
+    assert ours["all tasks"].num_tasks == 20
+    assert ours["libero_spatial"] is None
+    assert one.rows["human"]["libero_object"].num_tasks == 3
+    assert one.rows["human"]["libero_goal"] is None  # it was not trained on that
+    assert one.rows["gaussian_rl"]["all tasks"] is None
+    assert all(cell is None for row in two.rows.values() for cell in row.values())
+
+
+def test_table_two_is_zero_shot_from_libero_90(evaluation):
+    folders = [
+        evaluation("a", "diffusion_rl", "libero_90", "libero_10,libero_goal,libero_90/0", 10),
+        evaluation("b", "human", "libero_spatial", "libero_10", 10),
+    ]
+    one, two = make_tables(folders)
+    assert two.columns == ("libero_10", "libero_goal", "libero_object", "all tasks")
+    assert two.rows["diffusion_rl"]["libero_10"].num_episodes == 200
+    assert two.rows["diffusion_rl"]["all tasks"].num_tasks == 20
+    assert two.rows["human"]["libero_10"] is None  # trained on another suite than LIBERO-90
+    assert one.rows["diffusion_rl"]["libero_90"].num_tasks == 1
+    assert one.rows["diffusion_rl"]["libero_10"] is None
+
+
+def test_the_paper_s_numbers_stand_beside_ours(evaluation, tmp_path):
+    folder = evaluation("a", "amplified+diffusion_rl", "libero_goal", "libero_goal/0-2", 20)
+    markdown, latex, table = write_tables(tmp_path / "out", make_tables([folder]))
+    text = markdown.read_text()
+    row = "100.0 [94.0, 100.0] (n=60, 3 tasks)"
+    assert f"| amplified+diffusion_rl | ours | not run | not run | {row} |" in text
+    missing = " | ".join(["not available"] * 5)
+    assert f"| diffusion_rl | paper | {missing} | 81.9 |" in text
+    assert f"| human | paper | {missing} | 76.6 |" in text
+    assert f"| gaussian_rl | paper | {missing} | 69.3 |" in text
+    assert f"| human+diffusion_rl | paper | {missing} | not available |" in text
+    assert r"diffusion\_rl & paper & " in latex.read_text()
+    assert latex.read_text().count(r"\begin{tabular}") == 2
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    (cell,) = [r for r in rows if r["column"] == "libero_goal" and r["num_episodes"]]
+    assert (cell["table"], cell["data"], cell["num_successes"]) == (
+        "I",
+        "amplified+diffusion_rl",
+        "60",
+    )
+
+
+def test_rows_that_are_not_clear_are_refused(evaluation, tmp_path):
+    a = evaluation("a", "human", "all", "libero_goal", 10)
+    b = evaluation("b", "human", "libero_goal", "libero_goal/3", 10)
+    with pytest.raises(UserError, match=r"both have episodes of libero_goal/3 for 'human'"):
+        make_tables([a, b])
+    nameless = evaluation("c", None, None, "libero_goal", 10)
+    with pytest.raises(UserError, match="does not say what its policy learnt from"):
+        make_tables([nameless])
+    with pytest.raises(UserError, match="is no evaluation"):
+        make_tables([tmp_path / "nothing"])
+    (a / "results.parquet").unlink()
+    with pytest.raises(UserError, match="is not complete"):
+        make_tables([a])
+
+
+def test_the_command_prints_and_writes(evaluation, tmp_path, capsys):
+    folder = evaluation("a", "gaussian_rl", "all", "libero_object", 4)
+    app(["tables", str(folder), "--out", str(tmp_path / "t")], standalone_mode=False)
+    assert "**Table II**" in capsys.readouterr().out
+    assert (tmp_path / "t" / "tables.csv").exists()
+
+
+def test_evaluations_of_different_appearance_are_not_compared(evaluation):
+    one = evaluation("a", "human", "all", "libero_goal", 5)
+    other = evaluation("b", "diffusion_rl", "all", "libero_goal", 5, sim={"appearance": "mujoco"})
+    with pytest.raises(UserError, match="'original' and 'mujoco'"):
+        make_tables([one, other])
+    settings = yaml.safe_load((one / "config.yaml").read_text())
+    del settings["sim"]["appearance"]  # from before appearances were recorded
+    (one / "config.yaml").write_text(yaml.safe_dump(settings))
+    make_tables([one, other])
