@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rl_datagen.config import EvaluateConfig, SimConfig, load_config
+from rl_datagen.config import SimConfig, load_config
 from rl_datagen.config.vla import VlaConfig
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.jobs.policies import find_policy
+from rl_datagen.jobs.stored import find_policy
 from rl_datagen.rollout import plan_evaluation, rollout
 from rl_datagen.sim import Simulator, load_scene
 from rl_datagen.tasks import get_task
@@ -110,8 +110,7 @@ def watch(owner, name: str, clock: Counter, part: str) -> None:
 
 
 def trained(folder: Path):
-    config = EvaluateConfig(policy=str(folder))
-    return find_policy(config.policy).load(config)
+    return find_policy(str(folder)).load()
 
 
 def untrained(arguments: argparse.Namespace) -> VlaPolicy:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rl_datagen.data.compact import read_compact_manifest
 from rl_datagen.data.verify_compact import verify_compact
-from rl_datagen.jobs.experts import Experts
+from rl_datagen.jobs.stored import Experts
 
 RELEASE = Path(__file__).parents[1] / "release"
 MAX_DATA, MAX_EXPERTS = 40e6, 64e6  # bytes, once all 130 tasks are there

@@ -41,8 +41,8 @@ def play(
 ) -> None:
     """Run one episode of a task's expert and write a video of both cameras."""
     chosen = get_task(task)
-    from rl_datagen.jobs.experts import Experts
     from rl_datagen.jobs.play import play as run
+    from rl_datagen.jobs.stored import Experts
 
     video = out or Path(f"{chosen.id.replace('/', '-')}-{seed}.mp4")
     console = Console(soft_wrap=True, highlight=False)
@@ -74,7 +74,7 @@ def pack(
     output_dir: OutputDir = "outputs",
 ) -> None:
     """Copy experts with their weights in half precision: half the size."""
-    from rl_datagen.jobs.experts import Experts
+    from rl_datagen.jobs.stored import Experts
     from rl_datagen.policy.release import pack as run
 
     found = Experts(experts, output_dir)

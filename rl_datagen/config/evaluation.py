@@ -47,8 +47,8 @@ class EvaluateConfig(Section):
     """A policy on many tasks, from LIBERO's shipped init states."""
 
     policy: str
-    """A VLA's folder, an expert's folder, a released expert such as ``release/libero_goal/8``, or a
-    policy server's address, ``ws://host:port``."""
+    """The folder of a VLA or an expert, here or in a storage (``s3://...``); a released expert such
+    as ``release/libero_goal/8``; or a policy server's address, ``ws://host:port``."""
     name: Name = "evaluation"
     """Names the evaluation, ``<output_dir>/evaluations/<name>``."""
     task: TaskSelector | None = None

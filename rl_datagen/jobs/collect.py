@@ -16,8 +16,8 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import replay
 from rl_datagen.demos.sources import DemonstrationSource, find_sources
 from rl_datagen.jobs.amplify import amplified_policy
-from rl_datagen.jobs.experts import Experts, StoredExpert
 from rl_datagen.jobs.shards import ShardJob
+from rl_datagen.jobs.stored import Experts, StoredExpert
 from rl_datagen.rollout import Policy, count_attempts, gather_shard
 from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress

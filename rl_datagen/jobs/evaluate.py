@@ -25,8 +25,10 @@ from rl_datagen.data.results import (
 )
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.jobs import render_episode
-from rl_datagen.jobs.policies import PolicySource, find_policy
+from rl_datagen.jobs.remote import RemotePolicy
+from rl_datagen.jobs.stored import StoredExpert, StoredVla, find_policy
 from rl_datagen.rollout import Policy, plan_evaluation, rollout
+from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.executor import Job, Tell, execute
 from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.runtime.workdir import bind, lock_folder
@@ -51,14 +53,14 @@ class EvaluationUnit:
         config: The job.
         task: The task.
         indices: Shipped init states, one per episode.
-        source: The ``PolicySource``, or its reference in Ray's object store.
+        stored: The ``StoredPolicy``, or its reference in Ray's object store; None: a server.
         num_videos: Failures to film at most.
     """
 
     config: EvaluateConfig
     task: Task
     indices: tuple[int, ...]
-    source: Any
+    stored: Any
     num_videos: int
 
 
@@ -85,12 +87,12 @@ class _Evaluate(Job[_Key, EvaluationUnit, UnitResult]):
 
     name = "evaluate"
 
-    def __init__(self, config: EvaluateConfig, source: PolicySource) -> None:
+    def __init__(self, config: EvaluateConfig, stored: "_Stored") -> None:
         self.folder, self.num_workers = config.folder, config.num_workers
         self.num_gpus = config.num_gpus_per_worker
         self.num_in_process = 1_000_000 if config.num_workers == 1 else 1
-        self._config, self._source, self._tasks = config, source, _tasks(config, source)
-        self._done = {(e.task, e.init_state_index) for e in _stored(self.folder)}
+        self._config, self._stored, self._tasks = config, stored, _tasks(config, stored)
+        self._done = {(e.task, e.init_state_index) for e in _ended(self.folder)}
         self._broken = False
 
     def keys(self) -> Sequence[_Key]:
@@ -148,9 +150,9 @@ class _Evaluate(Job[_Key, EvaluationUnit, UnitResult]):
 
     def _shared(self) -> Any:
         """Returns the policy, or its reference once Ray has it."""
-        if ray.is_initialized() and isinstance(self._source, PolicySource):
-            self._source = ray.put(self._source)
-        return self._source
+        if ray.is_initialized() and isinstance(self._stored, StoredExpert | StoredVla):
+            self._stored = ray.put(self._stored)
+        return self._stored
 
 
 def evaluate_tasks(config: EvaluateConfig, progress: Progress = SILENT) -> Path:
@@ -170,18 +172,29 @@ def evaluate_tasks(config: EvaluateConfig, progress: Progress = SILENT) -> Path:
         UserError: There is no such policy, another process is at this evaluation, or some episodes
             could not be run; the others are stored.
     """
-    source = find_policy(config.policy)
-    config = source.describe(config)
+    remote = config.policy.startswith(("ws://", "wss://"))
+    stored = None if remote else find_policy(config.policy)
+    if isinstance(stored, StoredVla):
+        config = _with_training(config, stored.data)
     with lock_folder(config.folder):
-        return _evaluate(config, source, progress)
+        return _evaluate(config, stored, progress)
 
 
-def _evaluate(config: EvaluateConfig, source: PolicySource, progress: Progress) -> Path:
-    folder, job = config.folder, _Evaluate(config, source)
+def _with_training(config: EvaluateConfig, data: Mapping[str, Any]) -> EvaluateConfig:
+    """Returns the configuration with what a VLA's folder says of the training, unless it does."""
+    said = {"source": data.get("source"), "trained_on": data.get("tasks")}
+    said["trained_on"] = said["trained_on"] and ",".join(said["trained_on"])
+    given = config.model_dump(include=set(said), exclude_none=True)
+    return config.model_copy(update=said | given)
+
+
+def _evaluate(config: EvaluateConfig, stored: "_Stored", progress: Progress) -> Path:
+    folder, job = config.folder, _Evaluate(config, stored)
     missing = any(map(job.num_missing, job.keys()))
-    if missing:
-        source.check(config)
-    identity = {"policy": source.id} | config.model_dump(mode="json", exclude=_FREE)
+    if missing:  # no worker has to start for a policy that is damaged, or a server that is away
+        with _opened(stored, config):
+            pass
+    identity = {"policy": _id(stored)} | config.model_dump(mode="json", exclude=_FREE)
     bind(
         folder,
         config.model_dump(mode="json"),
@@ -192,23 +205,30 @@ def _evaluate(config: EvaluateConfig, source: PolicySource, progress: Progress) 
     execute(job, progress).check()
     if missing or not (folder / RESULTS).exists():
         videos = [path.relative_to(folder) for path in sorted(folder.glob("videos/*.mp4"))]
-        write_results(folder, _stored(folder), seconds=time.monotonic() - begin, videos=videos)
+        write_results(folder, _ended(folder), seconds=time.monotonic() - begin, videos=videos)
     return folder
 
 
-def _tasks(config: EvaluateConfig, source: PolicySource) -> Sequence[Task]:
-    if source.task is None:
+def _id(stored: "_Stored") -> str:
+    """Tells policies apart; of a server only that it is one."""
+    if stored is None:
+        return "server"
+    return f"{'vla' if isinstance(stored, StoredVla) else 'expert'} {stored.label}"
+
+
+def _tasks(config: EvaluateConfig, stored: "_Stored") -> Sequence[Task]:
+    if not isinstance(stored, StoredExpert):
         return select_tasks(config.task or "all")
-    tasks = select_tasks(config.task or source.task)
-    if others := [task.id for task in tasks if task.id != source.task]:
+    tasks = select_tasks(config.task or stored.task)
+    if others := [task.id for task in tasks if task.id != stored.task]:
         raise UserError(
-            f"The expert in '{config.policy}' was trained for {source.task} and knows no other "
+            f"The expert in '{config.policy}' was trained for {stored.task} and knows no other "
             f"task such as {others[0]}: leave task out, or give the folder of a VLA."
         )
     return tasks
 
 
-def _stored(folder: Path) -> list[EvaluatedEpisode]:
+def _ended(folder: Path) -> list[EvaluatedEpisode]:
     return [e for path in sorted(folder.glob("episodes/*.parquet")) for e in read_episodes(path)]
 
 
@@ -216,17 +236,19 @@ def _name(task: Task) -> str:
     return f"{task.suite}-{task.index}"
 
 
+_Stored = StoredExpert | StoredVla | None  # None: a policy server
+
 _OPEN: dict[str, Policy] = {}
 """The policy that this worker has loaded; another unit of the same job goes on with it."""
 
 
 def run_unit(unit: EvaluationUnit, tell: Tell) -> UnitResult:
     """Runs a unit's episodes; what a worker does."""
-    source = ray.get(unit.source) if isinstance(unit.source, ray.ObjectRef) else unit.source
+    stored = ray.get(unit.stored) if isinstance(unit.stored, ray.ObjectRef) else unit.stored
     scene, result = load_scene(unit.task, **unit.config.sim.scene()), UnitResult()
     left = list(unit.indices)
     try:
-        with _opened(source, unit.config) as policy:
+        with _opened(stored, unit.config) as policy:
             while left:
                 _roll_out(unit, policy, scene, left, result, tell)
     except UserError as error:  # of the policy; a server may come back
@@ -235,15 +257,22 @@ def run_unit(unit: EvaluationUnit, tell: Tell) -> UnitResult:
 
 
 @contextmanager
-def _opened(source: PolicySource, config: EvaluateConfig) -> Iterator[Policy]:
-    if source.kind == "server":
-        with closing(source.connect(config)) as policy:
+def _opened(stored: _Stored, config: EvaluateConfig) -> Iterator[Policy]:
+    if stored is None:
+        with closing(RemotePolicy(config.policy, config.server)) as policy:
             yield policy
         return
-    if source.id not in _OPEN:
+    name = _id(stored)
+    if name not in _OPEN:
         _OPEN.clear()
-        _OPEN[source.id] = source.load(config)
-    yield _OPEN[source.id]
+        _OPEN[name] = _load(stored, config)
+    yield _OPEN[name]
+
+
+def _load(stored: StoredExpert | StoredVla, config: EvaluateConfig) -> Policy:
+    if isinstance(stored, StoredExpert):
+        return stored.load()
+    return stored.load(torch_device(config.num_gpus_per_worker, "num_gpus_per_worker"))
 
 
 def _roll_out(

@@ -7,8 +7,8 @@ import numpy as np
 from rl_datagen.config import RenderConfig, SimConfig
 from rl_datagen.data.images import write_video
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.jobs.experts import Experts
 from rl_datagen.jobs.render import render_episode
+from rl_datagen.jobs.stored import Experts
 from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import Task

@@ -9,7 +9,7 @@ from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.doctor.machine import check_rendering
 from rl_datagen.jobs import render_dataset, write_videos
-from rl_datagen.jobs.experts import Experts
+from rl_datagen.jobs.stored import Experts
 from rl_datagen.pipeline import expert
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.page import write_page

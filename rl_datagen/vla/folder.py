@@ -99,7 +99,12 @@ def read_data(folder: Path) -> dict[str, Any]:
         once training is over, ``source`` such as ``"human+diffusion_rl"``, ``num_episodes`` by
         source, ``tasks``, and ``image_size`` as stored.
     """
-    return json.loads((folder / DATA).read_text("utf-8"))
+    return parse_data((folder / DATA).read_bytes())
+
+
+def parse_data(content: bytes) -> dict[str, Any]:
+    """Returns what the file of ``read_data`` says."""
+    return json.loads(content)
 
 
 def check_comparable(folders: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from rl_datagen.data.files import NewShard
 from rl_datagen.data.manifest import read_manifest, write_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.jobs import collect as job
-from rl_datagen.jobs.experts import Experts, StoredExpert
+from rl_datagen.jobs.stored import Experts, StoredExpert
 from rl_datagen.rollout import count_attempts
 from rl_datagen.tasks import select_tasks
 from tests.told import Told
@@ -48,7 +48,8 @@ def experts(monkeypatch):
         if task.id not in weights:
             raise UserError(f"{task.id} has no expert: x lacks weights.safetensors.")
         files = {"weights.safetensors": weights[task.id], "norm_stats.json": b"{}"}
-        return StoredExpert(task.id, "x", files)
+        files["config.yaml"] = b"name: x"
+        return StoredExpert(files, task.id)
 
     monkeypatch.setattr(Experts, "read", read)
     return weights

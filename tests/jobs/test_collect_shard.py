@@ -12,7 +12,7 @@ from rl_datagen.data.files import Target
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.demos.sources import DemonstrationSource
 from rl_datagen.jobs.collect import ShardUnit, collect_shard
-from rl_datagen.jobs.experts import Experts
+from rl_datagen.jobs.stored import Experts
 from rl_datagen.policy import make_policy, save_expert
 from rl_datagen.tasks import get_task
 from tests.toy import toy_config

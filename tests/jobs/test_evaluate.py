@@ -140,9 +140,9 @@ def test_a_policy_server_that_dies_can_be_replaced(configure, serve, tmp_path):
 class Broken:
     """Its second action in the episode from init state 1 is not finite."""
 
-    id, kind, action_steps = "broken", "expert", 1
+    label, action_steps = "broken", 1
 
-    def load(self, config):
+    def load(self, device):
         return self
 
     def start(self, episode, simulator, seed):

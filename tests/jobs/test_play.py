@@ -11,8 +11,7 @@ from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.demos import ReplayPolicy
 from rl_datagen.jobs import play
-from rl_datagen.jobs.experts import Experts
-from rl_datagen.jobs.policies import find_policy
+from rl_datagen.jobs.stored import Experts, find_policy
 from rl_datagen.policy import load_expert, save_expert
 from rl_datagen.policy.release import VARIABLE, released
 from rl_datagen.rollout import plan_episode, rollout
@@ -51,7 +50,7 @@ def test_a_packed_expert_is_half_as_large_and_nearly_the_same(release, tmp_path)
 
 def test_the_release_is_found_by_name(release):
     assert Experts("release", "elsewhere").tasks(None) == [TASK]
-    assert Experts("release", "elsewhere").read(TASK).name == "mine"
+    assert Experts("release", "elsewhere").read(TASK).settings["name"] == "mine"
     assert find_policy(f"release/{TASK.id}").task == TASK.id
     assert released("release/elsewhere") == "release/elsewhere"  # a folder of the user's
     assert released("mine") == "mine"

@@ -1,11 +1,13 @@
-"""Finds the experts of a collection, on this machine or under a URI."""
+"""Policies as files: read from any storage, carried to workers that share no disk, opened there."""
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,29 +17,54 @@ from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.policy.release import released
 from rl_datagen.tasks import TASKS, Task, get_task, select_tasks
+from rl_datagen.vla.folder import DATA, EMBEDDINGS, parse_data
+from rl_datagen.vla.policy import VlaPolicy, load_vla
 
 _TASK = "{task}"
 
 
 @dataclass(frozen=True)
-class StoredExpert:
-    """An expert folder's files, which reach workers that do not share a disk.
+class StoredPolicy:
+    """The files of a policy's folder.
 
     Attributes:
-        task: Task it must be an expert of.
-        name: As its configuration says.
         files: What it consists of, by name.
     """
 
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What it was trained with."""
+        return _settings(self.files)
+
+    @property
+    def label(self) -> str:
+        """``default@1a2b3c4d5e6f``: also tells apart policies of one name."""
+        content = self.files.get(WEIGHTS, b"") + self.files.get(NORM_STATS, b"")
+        return f"{self.settings.get('name', '')}@{hashlib.sha256(content).hexdigest()[:12]}"
+
+    def unpack(self, folder: str) -> str:
+        """Writes the files into a folder, which it returns."""
+        for name, content in self.files.items():
+            Path(folder, name).write_bytes(content)
+        return folder
+
+
+@dataclass(frozen=True)
+class StoredExpert(StoredPolicy):
+    """An expert.
+
+    Attributes:
+        task: Task it must be an expert of.
+    """
+
     task: str
-    name: str
-    files: dict[str, bytes]
 
     @property
     def id(self) -> str:
-        """``libero_goal/3/default@1a2b3c4d5e6f``: also tells apart experts of one name."""
-        digest = hashlib.sha256(self.files[WEIGHTS] + self.files[NORM_STATS]).hexdigest()
-        return f"{self.task}/{self.name}@{digest[:12]}"
+        """``libero_goal/3/default@1a2b3c4d5e6f``."""
+        return f"{self.task}/{self.label}"
 
     def load(self) -> ChunkActor:
         """Returns the actor.
@@ -46,9 +73,51 @@ class StoredExpert:
             UserError: It is damaged, or an expert of another task.
         """
         with tempfile.TemporaryDirectory() as folder:
-            for name, content in self.files.items():
-                Path(folder, name).write_bytes(content)
-            return load_expert(folder, task=self.task)
+            return load_expert(self.unpack(folder), task=self.task)
+
+
+@dataclass(frozen=True)
+class StoredVla(StoredPolicy):
+    """A VLA."""
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What it was trained on, as far as its folder says."""
+        return parse_data(self.files[DATA]) if DATA in self.files else {}
+
+    def load(self, device: str = "cpu") -> VlaPolicy:
+        """Returns the actor.
+
+        Args:
+            device: Where it computes.
+
+        Raises:
+            UserError: It is damaged, or unfinished.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return load_vla(self.unpack(folder), device=device)
+
+
+def find_policy(folder: str) -> StoredExpert | StoredVla:
+    """Returns the expert or the VLA in a folder.
+
+    Args:
+        folder: Its path or URI, or a released expert's name.
+
+    Raises:
+        UserError: It is neither's.
+    """
+    files = _read_files(released(folder), (CONFIG, WEIGHTS, NORM_STATS, DATA, EMBEDDINGS))
+    settings = _settings(files)
+    if "datasets" in settings:
+        return StoredVla(files)
+    if "task" in settings:
+        return StoredExpert(files, settings["task"])
+    raise UserError(
+        f"'{folder}' is no policy: give the folder of a VLA (`rl-datagen vla train`) or "
+        "of an expert (outputs/experts/<task>/<name>), or the address of a policy server such "
+        "as ws://localhost:8000."
+    )
 
 
 class Experts:
@@ -74,7 +143,7 @@ class Experts:
         if selector is not None:
             return select_tasks(selector)
         if _TASK not in self._folder:
-            config = yaml.safe_load(_read(self._folder, CONFIG) or b"{}")
+            config = _settings(_read_files(self._folder, [CONFIG]))
             found = [get_task(config["task"])] if "task" in config else []
         else:
             with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly
@@ -93,14 +162,13 @@ class Experts:
         Raises:
             UserError: There is none, or it is not whole.
         """
-        found = {name: _read(self._at(task), name) for name in (CONFIG, WEIGHTS, NORM_STATS)}
-        files = {name: content for name, content in found.items() if content is not None}
-        if missing := sorted(found.keys() - files.keys()):
+        names = {CONFIG, WEIGHTS, NORM_STATS}
+        files = _read_files(self._at(task), names)
+        if missing := sorted(names - files.keys()):
             raise UserError(
                 f"{task.id} has no expert: {self._at(task)} lacks {', '.join(missing)}."
             )
-        name = yaml.safe_load(files[CONFIG]).get("name", "")
-        return StoredExpert(task.id, name, files)
+        return StoredExpert(files, task.id)
 
     def _at(self, task: Task) -> str:
         return self._folder.replace(_TASK, task.id)
@@ -112,13 +180,27 @@ def _folder(experts: str, output_dir: str) -> str:
         return experts
     if "/" not in experts:
         return f"{output_dir}/experts/{_TASK}/{experts}"
-    config = yaml.safe_load(_read(experts, CONFIG) or b"{}")
+    config = _settings(_read_files(experts, [CONFIG]))
     if "campaign" not in config:
         return experts
     path = f"experts/{_TASK}/{config['name']}"
     if config["campaign"]["storage"]:
         return Storage(experts).uri_of(path)
     return f"{config['output_dir']}/{path}"
+
+
+def _settings(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(files.get(CONFIG, b""))
+    except yaml.YAMLError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _read_files(folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Returns those of some files that are there."""
+    found = {name: _read(folder, name) for name in names}
+    return {name: content for name, content in found.items() if content is not None}
 
 
 def _read(folder: str, name: str) -> bytes | None:

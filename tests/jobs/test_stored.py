@@ -5,7 +5,7 @@ import yaml
 
 from rl_datagen.algo.bc import warm_start
 from rl_datagen.core.errors import UserError
-from rl_datagen.jobs.experts import Experts
+from rl_datagen.jobs.stored import Experts, StoredVla, find_policy
 from rl_datagen.policy import save_expert
 from rl_datagen.tasks import get_task
 from tests import toy
@@ -70,3 +70,17 @@ def test_what_is_missing_is_named(made, tmp_path):
     folder = str(made / "experts" / TASK.id / "mine")
     with pytest.raises(UserError, match=r"was trained for libero_object/0, not for libero_goal/3"):
         Experts(folder, str(made)).read(other).load()
+
+
+def test_a_folder_says_what_it_is_wherever_it_lies(made, tmp_path):
+    folder = made / "experts" / TASK.id / "mine"
+    here, remote = find_policy(str(folder)), find_policy(folder.as_uri())
+    assert here == remote
+    assert here.task == TASK.id
+    assert here.id == Experts("mine", str(made)).read(TASK).id
+    (tmp_path / "config.yaml").write_text("datasets: [x]")
+    assert isinstance(find_policy(str(tmp_path)), StoredVla)
+    (tmp_path / "config.yaml").write_text("[not a mapping")
+    for nobody in (str(tmp_path), str(tmp_path / "none"), (tmp_path / "none").as_uri()):
+        with pytest.raises(UserError, match="is no policy"):
+            find_policy(nobody)
