@@ -26,7 +26,7 @@ import torch
 from rl_datagen.config import SmallVlaConfig, VlaConfig, load_config
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.vla.frames import Frames
-from rl_datagen.vla.learner import Learner, Place, fit
+from rl_datagen.vla.learner import Place, fit, make_learner
 from rl_datagen.vla.network import SmallVla
 
 INSTRUCTIONS = ["open the drawer", "close the drawer"]
@@ -56,11 +56,12 @@ def main() -> None:
 def measure(model: SmallVlaConfig, device: str) -> float:
     """Returns gradient steps per second of a training from new weights."""
     seen = frames(model.image_size)
-    learner = Learner(model, SmallVla(model, seen.stats(), LANGUAGE_SIZE), Place(device=device))
+    network, place = SmallVla(model, seen.stats(), LANGUAGE_SIZE), Place(device=device)
+    learner = make_learner(network, model, place)
     embeddings = {sentence: torch.randn(LANGUAGE_SIZE) for sentence in INSTRUCTIONS}
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
-        fit(learner, seen, embeddings, seed=0, checkpoint=Path(folder, "checkpoint"))
+        fit(learner, model, place, seen, embeddings, seed=0, checkpoint=Path(folder, "checkpoint"))
         return model.num_updates / (time.monotonic() - begin)
 
 

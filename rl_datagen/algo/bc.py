@@ -3,31 +3,28 @@
 # Legend: M chunks, B batch, Ta action horizon, Da action dim, T env steps.
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers.training_utils import EMAModel
 from jaxtyping import Bool, Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from rl_datagen.config import Config, WarmStartConfig
-from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkPolicy, make_policy
+from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.tasks import get_task
 
 Report = Callable[[int, dict[str, Any]], None]
 """Called with the number of finished updates or iterations and what was measured."""
 
-_REPORT_INTERVAL = 50  # updates
 _NUM_HELD_OUT_DRAWS = 4  # noise levels per held-out chunk: the loss varies a lot over them
 
 
@@ -188,68 +185,33 @@ def _train(
     report: Report | None,
 ) -> dict[str, float]:
     device = str(generator.device)
-    optimizer = torch.optim.AdamW(
-        policy.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: lr_factor(i, settings))
-    ema = EMAModel(policy.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
+    advice = "lower warm_start.lr, or look for NaN in the demonstrations"
+    learner = SupervisedLearner(policy, settings, policy.loss, advice=advice)
     size = min(settings.train_batch_size, len(chunks))
-    losses, metrics = [], {}
-    for update in range(1, settings.num_updates + 1):
+    metrics: dict[str, float] = {}
+    while not learner.finished:
         index = torch.randint(len(chunks), (size,), generator=generator, device=device)
         batch = chunks.take(index.cpu()).to(device)
-        optimizer.zero_grad()
-        loss = policy.loss(batch.observation, batch.action, generator)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.grad_clip)
-        optimizer.step()
-        schedule.step()
-        ema.step(policy.parameters())
-        losses.append(loss.detach())
-        if update % _REPORT_INTERVAL == 0 or update == settings.num_updates:
-            metrics = {
-                "train_loss": torch.stack(losses).mean().item(),
-                "lr": schedule.get_last_lr()[0],
-            }
+        if row := learner.update(batch.observation, batch.action, generator):
+            metrics = {"train_loss": row["loss"], "lr": row["lr"]}
             if held_out:
-                metrics["held_out_loss"] = _held_out_loss(policy, ema, held_out.to(device))
-            losses = []
-            _check_finite(metrics["train_loss"], update)
+                with learner.averaged():
+                    metrics["held_out_loss"] = _held_out_loss(policy, held_out.to(device))
             if report:
-                report(update, metrics)
-    ema.copy_to(policy.parameters())
+                report(learner.num_updates, metrics)
+    learner.finish()
     return metrics
 
 
-def lr_factor(update: int, settings: WarmStartConfig) -> float:
-    """Returns the share of the peak learning rate: linear warm-up, then cosine to zero."""
-    if update < settings.num_lr_warmup_updates:
-        return (update + 1) / settings.num_lr_warmup_updates
-    left = max(1, settings.num_updates - settings.num_lr_warmup_updates)
-    return 0.5 * (1 + math.cos(math.pi * (update - settings.num_lr_warmup_updates) / left))
-
-
-def _held_out_loss(policy: ChunkPolicy, ema: EMAModel, held_out: Chunks) -> float:
-    """Error of the averaged weights, with the same noise every time it is asked."""
+def _held_out_loss(policy: ChunkPolicy, held_out: Chunks) -> float:
+    """Error on held-out chunks, with the same noise every time it is asked."""
     generator = torch.Generator(held_out.action.device).manual_seed(0)
-    parameters = list(policy.parameters())
-    ema.store(parameters)
-    ema.copy_to(parameters)
     with torch.inference_mode():
         losses = [
             policy.loss(held_out.observation, held_out.action, generator)
             for _ in range(_NUM_HELD_OUT_DRAWS)
         ]
-    ema.restore(parameters)
     return torch.stack(losses).mean().item()
-
-
-def _check_finite(loss: float, update: int) -> None:
-    if not math.isfinite(loss):
-        raise UserError(
-            f"The warm start's loss is {loss} after {update} updates: lower warm_start.lr, or look "
-            "for NaN in the demonstrations."
-        )
 
 
 def _split(

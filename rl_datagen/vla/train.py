@@ -17,6 +17,7 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
 from rl_datagen.policy.expert import save_weights
+from rl_datagen.policy.supervised import Row
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.tracking import Tracker, make_tracker
@@ -24,7 +25,7 @@ from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
 from rl_datagen.vla.frames import Frames, read_frames, write_frames
 from rl_datagen.vla.language import embed, load_embeddings, save_embeddings
-from rl_datagen.vla.learner import METRICS, Learner, Place, Row, fit
+from rl_datagen.vla.learner import METRICS, Place, fit, make_learner
 from rl_datagen.vla.network import SmallVla
 
 _WORK = "work"  # folder of what an unfinished training needs
@@ -131,28 +132,29 @@ def _train_small(
     else:
         device = torch_device(config.gpus_per_worker, "gpus_per_worker")
         _fit(config, folder, frames, Place(device=device), log)
-    learner = _learner(config, folder, frames, Place())
+    network = _network(config, folder, frames)
+    learner = make_learner(network, model, Place())
     learner.load(work / _CHECKPOINT)
-    curve = learner.curve
-    save_weights(learner.averaged(), folder / files.WEIGHTS)
-    return {**curve[-1], "num_parameters": _size(learner.network), "curve": curve}
+    learner.finish()
+    save_weights(network, folder / files.WEIGHTS)
+    return {**learner.curve[-1], "num_parameters": _size(network), "curve": learner.curve}
 
 
-def _learner(config: VlaConfig, folder: Path, frames: Frames, place: Place) -> Learner:
+def _network(config: VlaConfig, folder: Path, frames: Frames) -> SmallVla:
     assert isinstance(config.model, SmallVlaConfig)
     embeddings = load_embeddings(folder / files.EMBEDDINGS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("vla", "weights", config.seed))
         language_size = len(embeddings[frames.instructions[0]])
-        network = SmallVla(config.model, frames.stats(), language_size)
-    return Learner(config.model, network, place)
+        return SmallVla(config.model, frames.stats(), language_size)
 
 
 def _fit(config: VlaConfig, folder: Path, frames: Frames, place: Place, report: Report) -> None:
-    learner = _learner(config, folder, frames, place)
+    assert isinstance(config.model, SmallVlaConfig)
+    learner = make_learner(_network(config, folder, frames), config.model, place)
     embeddings = load_embeddings(folder / files.EMBEDDINGS)
     checkpoint = folder / _WORK / _CHECKPOINT
-    fit(learner, frames, embeddings, config.seed, checkpoint, report=report)
+    fit(learner, config.model, place, frames, embeddings, config.seed, checkpoint, report=report)
 
 
 def _fit_with_ray(config: VlaConfig, folder: Path, report: Report) -> None:

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_datagen.algo.bc import clone_own, lr_factor, make_chunks, warm_start
-from rl_datagen.config import WarmStartConfig
+from rl_datagen.algo.bc import clone_own, make_chunks, warm_start
 from rl_datagen.core.errors import UserError
 from tests.toy import demonstrations, toy_config
 
@@ -17,12 +16,6 @@ def test_chunks_repeat_the_last_action_at_the_end():
     np.testing.assert_array_equal(chunks.action[3], episode.action[3:7])
     np.testing.assert_array_equal(chunks.action[-2], episode.action[[10, 11, 11, 11]])
     np.testing.assert_array_equal(chunks.observation["proprio"], episode.proprio)
-
-
-def test_learning_rate_warms_up_and_anneals_to_zero():
-    settings = WarmStartConfig(num_updates=110, num_lr_warmup_updates=10)
-    factors = [lr_factor(i, settings) for i in (0, 9, 10, 60, 110)]
-    np.testing.assert_allclose(factors, [0.1, 1, 1, 0.5, 0], atol=1e-12)
 
 
 def test_a_clone_imitates_and_reports():

@@ -7,10 +7,10 @@ from safetensors.numpy import load_file
 from rl_datagen.core.errors import ConfigError, DatasetError, UserError
 from rl_datagen.data import FrameDataset
 from rl_datagen.data.schema import CAMERAS
+from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.tasks import get_task
 from rl_datagen.vla import train as training
 from rl_datagen.vla.folder import check_comparable, read_data
-from rl_datagen.vla.learner import Learner
 from rl_datagen.vla.policy import VlaPolicy, load_vla
 from rl_datagen.vla.train import train
 
@@ -34,14 +34,14 @@ def act(policy, observation, instructions, seed=3):
 
 def interrupt(monkeypatch, at):
     """Ends the process's work in the middle of an update."""
-    real = Learner.update
+    real = SupervisedLearner.update
 
     def update(self, *batch):
         if self.num_updates == at:
             raise KeyboardInterrupt
         return real(self, *batch)
 
-    monkeypatch.setattr(Learner, "update", update)
+    monkeypatch.setattr(SupervisedLearner, "update", update)
 
 
 def test_a_trained_vla_acts_as_in_training_and_from_its_folder(diffusion, make_config, monkeypatch):

@@ -1,0 +1,176 @@
+"""Supervised learning of a network: the loop that warm starts, polishing and the VLA share."""
+
+import math
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.storage import atomic_path
+
+Row = dict[str, Any]
+"""A row of the learning curve: ``iteration`` (gradient steps), ``loss``, ``grad_norm``, ``lr``."""
+
+_REPORT_INTERVAL = 50  # updates
+
+
+class SupervisedSettings(Protocol):
+    """Hyper-parameters of supervised learning."""
+
+    @property
+    def num_updates(self) -> int:
+        """Gradient steps."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate."""
+        ...
+
+    @property
+    def num_lr_warmup_updates(self) -> int:
+        """Gradient steps of linear warm-up."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """AdamW's."""
+        ...
+
+    @property
+    def ema_decay(self) -> float:
+        """Largest decay of the average of the weights."""
+        ...
+
+    @property
+    def grad_clip(self) -> float:
+        """Largest gradient norm."""
+        ...
+
+
+def lr_factor(update: int, settings: SupervisedSettings) -> float:
+    """Returns the share of the peak learning rate: linear warm-up, then cosine to zero.
+
+    diffusers' schedule of this name begins at zero, which wastes the first update.
+    """
+    if update < settings.num_lr_warmup_updates:
+        return (update + 1) / settings.num_lr_warmup_updates
+    left = max(1, settings.num_updates - settings.num_lr_warmup_updates)
+    return 0.5 * (1 + math.cos(math.pi * (update - settings.num_lr_warmup_updates) / left))
+
+
+class SupervisedLearner:
+    """A network, its optimizer and the average of its weights, which can be stored and go on.
+
+    Args:
+        network: What learns, where it computes; put into training mode.
+        settings: Hyper-parameters.
+        loss: Of a batch, whatever that is; of the network, or of what wraps it.
+        advice: What to do if the loss is not finite, the end of a sentence.
+
+    Attributes:
+        num_updates: Gradient steps taken.
+        curve: Rows so far.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: SupervisedSettings,
+        loss: Callable[..., Tensor],
+        *,
+        advice: str,
+    ) -> None:
+        self.settings, self.num_updates = settings, 0
+        self.curve: list[Row] = []
+        self._recent: list[Tensor] = []  # loss and gradient norm of updates not yet in the curve
+        self._network, self._loss, self._advice = network.train(), loss, advice
+        parameters = list(network.parameters())
+        self._optimizer = torch.optim.AdamW(
+            parameters, settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda update: lr_factor(update, settings)
+        )
+        self._ema = EMAModel(parameters, decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has learnt to the end."""
+        return self.num_updates >= self.settings.num_updates
+
+    def update(self, *batch: Any) -> Row | None:
+        """Takes a gradient step; returns a row of the curve every 50 updates and at the end.
+
+        Raises:
+            UserError: The loss is not finite.
+        """
+        self._optimizer.zero_grad()
+        loss = self._loss(*batch)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self.settings.grad_clip)
+        self._optimizer.step()
+        self._schedule.step()
+        self._ema.step(self._network.parameters())
+        self.num_updates += 1
+        self._recent.append(torch.stack([loss.detach(), norm]))
+        if self.num_updates % _REPORT_INTERVAL and not self.finished:
+            return None
+        return self._new_row()
+
+    def _new_row(self) -> Row:
+        loss, norm = torch.stack(self._recent).mean(0).tolist()
+        if not math.isfinite(loss):
+            raise UserError(f"The loss is {loss} after {self.num_updates} updates: {self._advice}.")
+        self._recent = []
+        lr = self._schedule.get_last_lr()[0]
+        row = {"iteration": self.num_updates, "loss": loss, "grad_norm": norm, "lr": lr}
+        self.curve.append(row)
+        return row
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """Gives the network its averaged weights for a while."""
+        parameters = list(self._network.parameters())
+        self._ema.store(parameters)
+        self._ema.copy_to(parameters)
+        yield
+        self._ema.restore(parameters)
+
+    def finish(self) -> None:
+        """Gives the network its averaged weights, which are what acts; learning is over."""
+        self._ema.copy_to(self._network.parameters())
+        self._network.eval()
+
+    def save(self, path: Path) -> None:
+        """Writes everything that ``load`` needs."""
+        state = {
+            "num_updates": self.num_updates,
+            "curve": self.curve,
+            "recent": self._recent,
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+        with atomic_path(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Goes on from what ``save`` wrote."""
+        device = next(self._network.parameters()).device
+        state = torch.load(path, map_location=device, weights_only=True)
+        self.num_updates, self.curve = state["num_updates"], state["curve"]
+        self._recent = state["recent"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self._network,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+            "ema": self._ema,
+        }
