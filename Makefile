@@ -41,8 +41,9 @@ check: $(STAMP)  ## format, lint, spelling, types, import layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+test: export OMP_NUM_THREADS := 1
 test: install  ## every test but the whole chain, faults and autoscaling
-	$(BIN)/pytest -m 'not e2e and not faults and not autoscaling'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not e2e and not faults and not autoscaling'
 
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e

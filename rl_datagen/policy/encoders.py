@@ -100,9 +100,8 @@ def make_encoder(config: PolicyConfig, state_size: int) -> nn.Module:
     if config.encoder == "state":
         return StateEncoder(state_size, 2 * width, width)
     if config.encoder == "resnet":
-        trunk = resnet18(norm_layer=_group_norm)
-        trunk.register_module("avgpool", SpatialSoftmax(trunk.fc.in_features, _NUM_KEYPOINTS))
-        trunk.register_module("fc", nn.Identity())
+        resnet, channels = resnet_trunk()
+        trunk = nn.Sequential(resnet, SpatialSoftmax(channels, _NUM_KEYPOINTS))
         return PixelEncoder(trunk, 2 * _NUM_KEYPOINTS, state_size, width)
     trunk = VisionTransformer(
         config.image_size,

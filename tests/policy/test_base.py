@@ -89,14 +89,14 @@ def test_encoding_in_parts_changes_neither_features_nor_gradients(make, observat
     policy = make("policy.encoder=resnet", "policy.image_size=48")
     whole = policy.encode(observation)
     whole.square().sum().backward()
-    gradient = policy.encoder.trunk.conv1.weight.grad.clone()
+    gradient = policy.encoder.trunk[0][0].weight.grad.clone()
     policy.zero_grad()
     monkeypatch.setattr("rl_datagen.policy.encoders._MICRO_BATCH", 4)
     parts = policy.encode(observation)
     parts.square().sum().backward()
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
-        policy.encoder.trunk.conv1.weight.grad, gradient, rtol=1e-3, atol=1e-4
+        policy.encoder.trunk[0][0].weight.grad, gradient, rtol=1e-3, atol=1e-4
     )
 
 
