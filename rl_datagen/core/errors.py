@@ -25,6 +25,10 @@ class MachineError(UserError):
     """Something this machine lacks, such as a GL library."""
 
 
+class PolicyError(UserError):
+    """A policy that is broken, which is something else than one that fails."""
+
+
 class SimulatorError(RuntimeError):
     """A simulator failed in the middle of an episode.
 

@@ -116,6 +116,25 @@ class NormStats:
             },
         )
 
+    def check(self) -> None:
+        """Checks that one can scale with them.
+
+        Raises:
+            ValueError: Numbers are not finite, a standard deviation or a range is not positive, or
+                two columns have different lengths.
+        """
+        low, high = self.action_low, self.action_high
+        if low.shape != high.shape or not (np.isfinite(low) & np.isfinite(high)).all():
+            raise ValueError("the range of actions is not finite")
+        if not (low < high).all():
+            raise ValueError("the range of actions is empty")
+        for key, std in self.std.items():
+            mean = self.mean[key]
+            if mean.ndim != 1 or mean.shape != std.shape or not np.isfinite(mean).all():
+                raise ValueError(f"the mean of {key} is not finite or has another length")
+            if not (std > 0).all():  # NaN is not; infinity hides an entry
+                raise ValueError(f"a standard deviation of {key} is not positive")
+
     def save(self, path: Path) -> None:
         """Writes ``path`` as JSON."""
         write_json(path, self.to_dict())
@@ -128,8 +147,10 @@ class NormStats:
             UserError: The file is missing or holds something else.
         """
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            stats = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            stats.check()
+            return stats
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"'{path}' holds no normalisation statistics ({type(error).__name__}: {error})."
             ) from None

@@ -14,8 +14,8 @@ import yaml
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import Storage
 from rl_datagen.policy import ChunkActor, load_expert
-from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.policy.release import released
+from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.tasks import TASKS, Task, get_task, select_tasks
 from rl_datagen.vla.folder import DATA, EMBEDDINGS, parse_data
 from rl_datagen.vla.policy import VlaPolicy, load_vla

@@ -4,26 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.storage import atomic_path, write_json, write_text
+from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.policy.actor import ChunkActor
 from rl_datagen.policy.base import ChunkPolicy
 from rl_datagen.policy.diffusion import DiffusionPolicy
 from rl_datagen.policy.gaussian import GaussianPolicy
+from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS, load_weights, save_weights
 
-CONFIG, WEIGHTS, NORM_STATS, METRICS = (
-    "config.yaml",
-    "weights.safetensors",
-    "norm_stats.json",
-    "metrics.json",
-)
+METRICS = "metrics.json"
 
 
 def make_policy(config: PolicyConfig, stats: NormStats) -> ChunkPolicy:
@@ -70,8 +63,8 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
         explore: Sample as in training instead of deterministically.
 
     Raises:
-        UserError: The folder is missing or damaged, its weights do not fit its configuration, or
-            it is an expert of another task.
+        UserError: The folder is missing or damaged, its weights do not fit its configuration or
+            are not finite, or it is an expert of another task.
     """
     policy, _, _ = load_policy(path, task=task)
     return ChunkActor(policy, explore=explore, appearance=_appearance(Path(path)))
@@ -112,32 +105,3 @@ def load_policy(
     policy = make_policy(config.policy, stats)
     load_weights(policy, folder / WEIGHTS)
     return policy, config, stats
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Writes a network's weights as safetensors."""
-    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(weights, temporary)
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Reads what ``save_weights`` wrote into a network.
-
-    Raises:
-        UserError: The file is damaged, or its weights do not fit the network.
-    """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"'{path}' cannot be read as safetensors: {error}.") from None
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise UserError(
-                f"'{path}' does not fit the {CONFIG} beside it: '{name}' has shape "
-                f"{found.get(name, 'missing')} where the configuration makes "
-                f"{expected.get(name, 'none')}. Were the files mixed up?"
-            )
-    network.load_state_dict(weights)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from safetensors.torch import load, save
+from safetensors.torch import load
 
 import rl_datagen
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import atomic_path
-from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
+from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS, pack_weights
 from rl_datagen.tasks import SUITES
 
 RELEASE = "release"
@@ -68,7 +68,7 @@ def pack(files: Mapping[str, bytes], folder: Path) -> int:
     contents = {
         CONFIG: yaml.safe_dump(config, sort_keys=False).encode(),
         NORM_STATS: files[NORM_STATS],
-        WEIGHTS: save(weights),
+        WEIGHTS: pack_weights(weights, files[NORM_STATS]),
     }
     for name, content in contents.items():
         path = folder / name

@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.cores import num_cores
-from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.errors import ConfigError, PolicyError
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.rollout.plans import PlannedEpisode
 from rl_datagen.sim import Episode, Scene, Simulator
@@ -70,6 +70,10 @@ def rollout(
         num_threads: Threads that step them; None: one per core of this process.
         num_steps_after_success: Env steps an episode goes on after it first succeeded, inside the
             time limit; it is a success if it is one at their end.
+
+    Raises:
+        PolicyError: Actions are not finite, or of another shape.
+        SimulatorError: The physics diverged.
     """
     max_steps = sim.max_episode_steps or scene.task.max_episode_steps
     free = [scene.simulator() for _ in range(num_simulators)]
@@ -114,9 +118,28 @@ def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
         simulator.observe() | (simulator.images(size) if size else {}) for simulator in simulators
     ]
     stacked = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
-    actions = policy.act(stacked, [each.number for each in running])
+    actions = np.asarray(policy.act(stacked, [each.number for each in running]))
+    _check_actions(actions, (len(running), policy.action_steps, 7), running)
     # The simulator executes exactly what is recorded: float32 values in [-1, 1].
     return np.clip(actions, -1, 1).astype(np.float32)
+
+
+def _check_actions(
+    actions: np.ndarray, shape: tuple[int, ...], running: Sequence[_Running]
+) -> None:
+    """Refuses what cannot be executed: counted as failures, it would look like a weak policy."""
+    if actions.shape != shape or actions.dtype.kind not in "fiu":
+        raise PolicyError(
+            f"The policy is broken: its actions are {actions.dtype} of shape {actions.shape} where "
+            f"numbers of shape {shape} are due."
+        )
+    if not (finite := np.isfinite(actions).all(axis=(1, 2))).all():
+        plan = running[int(np.argmin(finite))].plan
+        raise PolicyError(
+            f"The policy is broken: an action in episode '{plan.episode_id}' (init state "
+            f"{plan.initial.index}, seed {plan.seed}) is not finite. Look for NaN in its weights "
+            "and in what it learnt from."
+        )
 
 
 _FLOAT32 = ("action", "proprio", "object_state")

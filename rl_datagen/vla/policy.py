@@ -13,7 +13,7 @@ from rl_datagen.config import SmallVlaConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
-from rl_datagen.policy.expert import load_weights
+from rl_datagen.policy.weights import load_weights
 from rl_datagen.sim import Simulator
 from rl_datagen.vla.folder import (
     CHECKPOINT,

@@ -16,8 +16,8 @@ from rl_datagen.config import SmallVlaConfig, VlaConfig
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
-from rl_datagen.policy.expert import save_weights
 from rl_datagen.policy.supervised import Row
+from rl_datagen.policy.weights import save_weights
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.tracking import Tracker, make_tracker

@@ -1,6 +1,7 @@
 """Evaluations of real policies on real tasks, as jobs that stop and go on."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -137,33 +138,70 @@ def test_a_policy_server_that_dies_can_be_replaced(configure, serve, tmp_path):
         assert observation["observation/image"].std() > 10  # the scene is in the picture
 
 
-class Broken:
-    """Its second action in the episode from init state 1 is not finite."""
+class Breaks:
+    """Something happens at its second action in the episode from init state 1."""
 
-    label, action_steps = "broken", 1
+    action_steps = 1
+
+    def __init__(self, happens):
+        self.label = str(happens)  # workers keep a policy by its label
+        self.happens, self.simulators, self.count = happens, {}, {}
 
     def load(self, device):
         return self
 
     def start(self, episode, simulator, seed):
-        self.states = getattr(self, "states", {}) | {episode: simulator.init.index}
-        self.count = getattr(self, "count", {}) | {episode: 0}
+        self.simulators[episode], self.count[episode] = simulator, 0
 
     def act(self, observation, episodes):
         actions = np.zeros((len(episodes), 1, 7))
         for row, episode in enumerate(episodes):
             self.count[episode] += 1
-            if self.states[episode] == 1 and self.count[episode] == 2:
-                actions[row] = np.nan
+            simulator = self.simulators[episode]
+            if simulator.init.index == 1 and self.count[episode] == 2:
+                actions = self.happens(actions, row, simulator)
         return actions
 
 
-def test_an_episode_whose_physics_fail_counts_as_a_failure(configure):
+def diverges(actions, row, simulator):
+    simulator.data.qvel[:] = 1e12
+    return actions
+
+
+def is_nan(actions, row, simulator):
+    actions[row] = np.nan
+    return actions
+
+
+def evaluate_breaking(configure, happens):
     config = configure("unused", sim={"max_episode_steps": 4, "num_settle_steps": 2})
-    result = run_unit(EvaluationUnit(config, TASK, (0, 1, 2), Broken(), 0), lambda *_, **__: None)
+    unit = EvaluationUnit(config, TASK, (0, 1, 2), Breaks(happens), 0)
+    return run_unit(unit, lambda *_, **__: None)
+
+
+def test_an_episode_whose_physics_fail_counts_as_a_failure(configure):
+    result = evaluate_breaking(configure, diverges)
     assert result.problem is None
     found = {e.init_state_index: (e.success, e.length, e.error) for e in result.episodes}
     assert found[0] == found[2] == (False, 4, None)
     success, length, error = found[1]
-    assert (success, length) == (False, 1)
-    assert "not finite" in error
+    assert (success, length) == (False, 2)
+    assert "diverged" in error
+
+
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [
+        (is_nan, r"init state 1, seed \d+\) is not finite"),
+        (
+            lambda actions, *_: actions[:, :, :6],
+            r"shape \(3, 1, 6\) where numbers of shape \(3, 1, 7\)",
+        ),
+        (lambda actions, *_: actions[:1], r"float64 of shape \(1, 1, 7\)"),
+        (lambda actions, *_: actions.astype(str), "broken: its actions are <U"),
+    ],
+)
+def test_a_policy_that_is_broken_is_not_one_that_fails(configure, happens, said):
+    result = evaluate_breaking(configure, happens)
+    assert not result.episodes  # of those that ran beside it none had ended
+    assert re.search(said, result.problem)

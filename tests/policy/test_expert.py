@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from rl_datagen.config import Config
 from rl_datagen.core.errors import UserError
@@ -64,7 +64,7 @@ def test_wrong_shapes_are_named(folder, policy):
 
 def test_weights_of_another_kind_are_named(folder, make):
     save_file(make(kind="gaussian").state_dict(), folder / "weights.safetensors")
-    with pytest.raises(UserError, match=r"'log_std' has shape \(7,\) where .* makes none"):
+    with pytest.raises(UserError, match=r"'log_std' is \(7,\) numbers where .* makes none"):
         load_expert(folder)
 
 
@@ -77,5 +77,72 @@ def test_truncated_weights_are_a_clear_error(folder):
 
 def test_damaged_statistics_are_a_clear_error(folder):
     (folder / "norm_stats.json").write_text("{}")
+    with pytest.raises(UserError, match="no normalisation statistics"):
+        load_expert(folder)
+
+
+def change(folder, name, value):
+    """Writes other weights without a checksum, as an earlier release or another program would."""
+    weights = load_file(folder / "weights.safetensors")
+    weights[name] = value(weights[name])
+    save_file(weights, folder / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda w: w.to(torch.int8), r"torch\.int8 where .* numbers"),
+        (lambda w: w.bool(), r"torch\.bool where .* numbers"),
+        (lambda w: w.index_fill(0, torch.tensor([0]), torch.nan), "not finite"),
+        (lambda w: w.index_fill(0, torch.tensor([0]), -torch.inf), "not finite"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(folder, value, said):
+    change(folder, "encoder.0.weight", value)
+    with pytest.raises(UserError, match=said):
+        load_expert(folder)
+
+
+def test_half_precision_and_files_without_checksums_still_load(folder):
+    change(folder, "encoder.0.weight", torch.Tensor.half)
+    load_expert(folder)
+
+
+def test_one_changed_bit_is_noticed(folder):
+    path = folder / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1  # a small number becomes another one
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="another checksum of weights"):
+        load_expert(folder)
+
+
+def test_statistics_of_another_expert_are_noticed(folder):
+    values = json.loads((folder / "norm_stats.json").read_text())
+    values["observation"]["proprio"]["mean"][0] += 0.01
+    (folder / "norm_stats.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"another checksum of 'norm_stats\.json'"):
+        load_expert(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("observation", "proprio", "std"), 0.0),
+        (("observation", "proprio", "std"), -1.0),
+        (("observation", "proprio", "std"), float("nan")),
+        (("observation", "proprio", "mean"), float("inf")),
+        (("observation", "proprio", "mean"), "much"),
+        (("action", "low"), 2.0),
+        (("action", "high"), None),
+    ],
+)
+def test_statistics_that_cannot_scale_are_refused(folder, path, value):
+    values = json.loads((folder / "norm_stats.json").read_text())
+    place = values
+    for key in path:
+        place = place[key]
+    place[0] = value
+    (folder / "norm_stats.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match="no normalisation statistics"):
         load_expert(folder)

@@ -1,0 +1,102 @@
+"""Weights on disk: safetensors that carry a checksum of themselves and of the statistics."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.storage import atomic_path
+
+CONFIG, WEIGHTS, NORM_STATS = "config.yaml", "weights.safetensors", "norm_stats.json"
+_SEALS = {"weights_sha256": "weights", "norm_stats_sha256": f"'{NORM_STATS}' beside it"}
+"""Keys of the metadata, and what each is the checksum of."""
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Writes a network's weights; the statistics it was built with are in the same folder already.
+
+    Args:
+        network: What acts.
+        path: The file.
+    """
+    statistics = path.with_name(NORM_STATS).read_bytes()
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pack_weights(weights, statistics))
+
+
+def pack_weights(weights: Mapping[str, Tensor], statistics: bytes) -> bytes:
+    """Returns the content of a file of weights.
+
+    Args:
+        weights: By name.
+        statistics: The file of statistics that belongs to them.
+    """
+    return save(dict(weights), metadata=_seals(weights, statistics))
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Reads weights into a network, and checks that they are those that were written.
+
+    Files of earlier releases have no checksums; everything else is checked of them too.
+
+    Raises:
+        UserError: The file is damaged, its weights do not fit the network or are not finite, or
+            the statistics beside it are another's.
+    """
+    weights, said = _read(path)
+    _check_shapes(network, weights, path)
+    found = _seals(weights, path.with_name(NORM_STATS).read_bytes())
+    for key, what in _SEALS.items():
+        if said.get(key, found[key]) != found[key]:
+            raise UserError(
+                f"'{path}' was written with another checksum of {what}: a file was damaged or "
+                "mixed up with another policy's. Copy the whole folder again, or train it anew."
+            )
+    network.load_state_dict(weights)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' cannot be read as safetensors: {error}.") from None
+
+
+def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    expected = {name: _kind(value) for name, value in network.state_dict().items()}
+    found = {name: _kind(value) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise UserError(
+                f"'{path}' does not fit the {CONFIG} beside it: '{name}' is "
+                f"{found.get(name, 'missing')} where the configuration makes "
+                f"{expected.get(name, 'none')}. Were the files mixed up?"
+            )
+        if not torch.isfinite(weights[name]).all():
+            raise UserError(
+                f"'{path}' holds weights that are not finite, '{name}' the first: what it would do "
+                "is no policy's failure. Copy the folder again, or train it anew."
+            )
+
+
+def _kind(value: Tensor) -> str:
+    """Says what kind of numbers a tensor holds; half precision is as good as single."""
+    kind = "numbers" if value.is_floating_point() else str(value.dtype)
+    return f"{tuple(value.shape)} {kind}"
+
+
+def _seals(weights: Mapping[str, Tensor], statistics: bytes) -> dict[str, str]:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    found = {"weights": digest.hexdigest(), "norm_stats": hashlib.sha256(statistics).hexdigest()}
+    return {f"{name}_sha256": value for name, value in found.items()}
