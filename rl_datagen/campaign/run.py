@@ -164,6 +164,7 @@ def _run(
 
     at_once = config.campaign.max_concurrent_trials
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one cannot be silenced
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends it as SIGTERM does
     # Trials that wait for resources are what makes a cluster grow.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(at_once or len(tasks)))
     tuner = tune.Tuner(

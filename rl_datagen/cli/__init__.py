@@ -29,6 +29,7 @@ from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
+from rl_datagen.core.signals import catch_signals, received_signal
 from rl_datagen.tasks import SUITES, get_task, select_tasks
 
 app = typer.Typer(
@@ -56,17 +57,33 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs 
 
 
 def main() -> None:
-    """Runs the command line: exit code 2 and one paragraph for what the user can put right."""
+    """Runs the command line.
+
+    Exit code 2 and one paragraph for what the user can put right, 128 + n and a line for signal n.
+    """
     setup_logging()
     if sys.__stderr__ and not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
+    catch_signals()
     try:
         app()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text("Error: ", style="bold red").append(str(error), style="default not bold")
-        )
+        _say("Error: ", str(error))
         sys.exit(2)
+    except (KeyboardInterrupt, SystemExit):
+        number = received_signal()
+        if number is None:
+            raise
+        _say("", f"Stopped by {number.name}. {_STOPPED}")
+        sys.exit(128 + number)
+
+
+_STOPPED = "What is finished is stored; the same command goes on with the rest."
+
+
+def _say(what: str, sentence: str) -> None:
+    text = Text(what, style="bold red").append(sentence, style="default not bold")
+    Console(stderr=True, soft_wrap=True).print(text)
 
 
 @app.callback(invoke_without_command=True)

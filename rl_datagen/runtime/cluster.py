@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from rl_datagen.core.errors import UserError, first_line
 from rl_datagen.core.log import stderr_to
+from rl_datagen.core.signals import renew_signals
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -50,6 +51,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
             "Call again if this machine was too busy to start it; for a cluster, check address and "
             "token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
         ) from error
+    renew_signals()
     try:
         yield
     finally:

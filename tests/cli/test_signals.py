@@ -1,0 +1,75 @@
+"""A signal ends a command with one line, its exit code and no process left: the real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from tests.nodes import end, marked
+
+pytestmark = pytest.mark.sim
+IN_PROCESS = ("demos", "amplify", "task=libero_object/0", "num_episodes=500", "num_workers=1")
+ON_RAY = {
+    "amplify": ("demos", "amplify", "task=libero_object", "num_episodes=90", "num_workers=2"),
+    "collect": ("collect", "experts=release", "num_episodes=90", "num_workers=2"),
+    "evaluate": ("evaluate", "policy=release/libero_goal/0", "num_workers=2"),
+    "train": ("train", "expert_state", "warm_start.num_updates=1", "polish.num_rounds=1"),
+    "campaign": ("campaign", "run", "expert_state", "campaign", "task=libero_object/0-1"),
+    "paper": ("paper", "paper_tiny"),
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Starts a command, signals it once it is at work, and returns what it ended with."""
+    mark = f"test-{uuid.uuid4()}"
+
+    def start(number, arguments, seconds_at_work):
+        log = tmp_path / "log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rl_datagen", *arguments],
+                cwd=tmp_path,
+                stdout=file,
+                stderr=file,
+                env=os.environ | {"RL_DATAGEN_TEST": mark},
+            )
+        while process.poll() is None and "begins" not in log.read_text():
+            time.sleep(0.1)
+        time.sleep(seconds_at_work)
+        assert process.poll() is None, log.read_text()
+        process.send_signal(number)
+        code = process.wait(60)
+        deadline = time.monotonic() + 30
+        while any(marked(mark)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return code, log.read_text().splitlines(), list(marked(mark))
+
+    yield start
+    end(mark)
+
+
+def check(number, code, lines, left):
+    assert code == 128 + number, lines
+    assert lines[-1].startswith(f"Stopped by {signal.Signals(number).name}. What is finished is")
+    assert not any("Traceback" in line or "***" in line for line in lines)
+    assert left == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_in_this_process(run, number):
+    check(number, *run(number, IN_PROCESS, 0.5))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ON_RAY)
+def test_a_command_on_ray(run, command, number):
+    check(number, *run(number, ON_RAY[command], 30))
