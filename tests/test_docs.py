@@ -1,12 +1,17 @@
-"""The Python in README and docs runs as it stands, on a small dataset."""
+"""README and docs are true: Python runs, commands parse, links lead somewhere."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import rl_datagen
+from rl_datagen.cli import app
+from rl_datagen.config import load_config
 from rl_datagen.data import DatasetWriter, RenderedEpisode
 from rl_datagen.data.compact import compact
 
@@ -43,3 +48,64 @@ def test_a_snippet_runs(code):
 
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 5
+
+
+COMMANDS = sorted(
+    {
+        line.strip().split("  ")[0].split(" #")[0]
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "cluster/README.md"]
+        for block in re.findall(r"```\w*\n(.*?)```", page.read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line.lstrip().startswith("rl-datagen ")
+    }
+)
+
+
+@pytest.fixture
+def load_only(monkeypatch):
+    """Ends each command once its settings are loaded."""
+
+    def load(*arguments, **options):
+        load_config(*arguments, **options)
+        raise RuntimeError("loaded")
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("rl_datagen.cli") and hasattr(module, "load_config"):
+            monkeypatch.setattr(module, "load_config", load)
+
+
+def parse(command, arguments, parent=None):
+    """Parses a command line as the program does, and returns the context of its last word."""
+    context = command.make_context(command.name, arguments, parent=parent)
+    if not hasattr(command, "resolve_command"):
+        return context
+    _, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    return parse(inner, rest, context)
+
+
+@pytest.mark.usefixtures("load_only")
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_parses_and_its_settings_load(line):
+    context = parse(typer.main.get_command(app), shlex.split(line)[1:])
+    if "settings" in context.params or "overrides" in context.params:
+        with pytest.raises(RuntimeError, match="loaded"):
+            context.command.invoke(context)
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 50
+
+
+def anchor(heading):
+    """Returns what GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "cluster/README.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target, fragment in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if fragment:
+            headings = re.findall(r"^#+ (.*)", file.read_text(), re.MULTILINE)
+            assert fragment in map(anchor, headings), f"{target}#{fragment}"

@@ -5,12 +5,13 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from rl_datagen import __version__
 from rl_datagen.cli.arguments import AsJson, settings
@@ -32,26 +33,24 @@ from rl_datagen.core.log import setup_logging
 from rl_datagen.core.signals import catch_signals, received_signal
 from rl_datagen.tasks import SUITES, get_task, select_tasks
 
+_ORDER = (
+    *("doctor", "tasks", "quickstart", "expert", "config", "demos", "train", "campaign"),
+    *("collect", "dataset", "export", "quality", "vla", "evaluate", "tables", "paper"),
+)
+
+
+class _InOrderOfUse(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
+    cls=_InOrderOfUse,
     help="Turn one robot demonstration per task into large, smooth datasets for VLA training.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(demos_app, name="demos")
-app.add_typer(campaign_app, name="campaign")
-app.add_typer(dataset_app, name="dataset")
-app.add_typer(config_app, name="config")
-app.command()(doctor)
-app.command()(collect)
-app.command()(quality)
-app.command()(evaluate)
-app.command()(tables)
-app.command()(paper)
-app.add_typer(expert_app, name="expert")
-app.add_typer(export_app, name="export")
-app.add_typer(vla_app, name="vla")
-
 Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")]
 
@@ -98,7 +97,6 @@ def _options(
         logging.getLogger("rl_datagen").setLevel(logging.DEBUG)
 
 
-@app.command()
 def tasks(
     selector: Annotated[
         str, typer.Argument(help="'all', a suite, 'libero_goal/3', 'libero_90/0-9', or a list.")
@@ -133,7 +131,6 @@ def _announce(config: Config) -> None:
     print(f"task     {task.id}: {task.instruction}", flush=True)
 
 
-@app.command()
 def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
 
@@ -154,7 +151,6 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     )
 
 
-@app.command()
 def train(settings: Settings = None, fresh: Fresh = False) -> None:
     """Make one task's expert: demonstrations, warm start, polishing, PPO if it is needed.
 
@@ -177,3 +173,17 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
                 moment, **done.markers.summary(f"evaluate_{moment}")
             )
         )
+
+
+for _command in (doctor, tasks, quickstart, train, collect, quality, evaluate, tables, paper):
+    app.command()(_command)
+for _name, _group in {
+    "expert": expert_app,
+    "config": config_app,
+    "demos": demos_app,
+    "campaign": campaign_app,
+    "dataset": dataset_app,
+    "export": export_app,
+    "vla": vla_app,
+}.items():
+    app.add_typer(_group, name=_name)
