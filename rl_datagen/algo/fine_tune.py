@@ -1,8 +1,6 @@
 """One expert: from a warm start through DPPO to an expert folder, with restart."""
 
-import json
 import logging
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS
 
 from rl_datagen.algo.bc import Report, make_chunks
+from rl_datagen.algo.checkpoint import CURVE, restore_checkpoint, save_checkpoint
 from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
 from rl_datagen.algo.selection import Score, best_row, finished
@@ -26,7 +25,7 @@ from rl_datagen.runtime.device import torch_device
 
 logger = logging.getLogger(__name__)
 
-LEARNING_CURVE = "learning_curve.json"
+LEARNING_CURVE = CURVE
 LAST = "last"
 BEST = "best"
 _CHECKPOINTS = "checkpoints"
@@ -106,7 +105,7 @@ def fine_tune(
             _set_weights(algo, policy)
             if config.algo.bc_loss_coeff:
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
-            curve = _restore(algo, output)
+            curve = restore_checkpoint(algo, output / _CHECKPOINTS)
             while not (finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
                 row = _row(algo.train(), curve, config.algo)
                 curve.append(row)
@@ -115,7 +114,8 @@ def fine_tune(
                     row |= evaluate(policy, algo.iteration).columns()
                     if best_row(curve) is row:
                         save_expert(output / BEST, policy, config, stats, row)
-                _save(algo, output, curve)
+                save_checkpoint(algo, output / _CHECKPOINTS, curve)
+                write_json(output / LEARNING_CURVE, curve)
                 if report:
                     report(algo.iteration, row)
             policy.load_state_dict(_get_weights(algo))
@@ -174,34 +174,6 @@ def _get_weights(algo: DPPO) -> dict[str, Any]:
 
     result: Any = next(iter(algo.learner_group.foreach_learner(read)))
     return result.get()
-
-
-def _save(algo: DPPO, output: Path, curve: list[dict[str, Any]]) -> None:
-    """Keeps the newest checkpoint; the rename makes it whole or absent."""
-    folder = output / _CHECKPOINTS
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    algo.save_to_path(str(partial.resolve()))
-    write_json(partial / LEARNING_CURVE, curve)
-    partial.rename(folder / f"{algo.iteration:05d}")
-    for old in _checkpoints(output)[:-1]:
-        shutil.rmtree(old)
-    write_json(output / LEARNING_CURVE, curve)
-
-
-def _restore(algo: DPPO, output: Path) -> list[dict[str, Any]]:
-    checkpoints = _checkpoints(output)
-    if not checkpoints:
-        return []
-    algo.restore_from_path(str(checkpoints[-1].resolve()))
-    curve = json.loads((checkpoints[-1] / LEARNING_CURVE).read_text(encoding="utf-8"))
-    logger.info("restored iteration=%d path=%s", algo.iteration, checkpoints[-1])
-    return curve
-
-
-def _checkpoints(output: Path) -> list[Path]:
-    return sorted(path for path in (output / _CHECKPOINTS).glob("[0-9]*") if path.is_dir())
 
 
 def _row(
