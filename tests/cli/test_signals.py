@@ -1,6 +1,7 @@
 """A signal ends a command with one line, its exit code and no process left: the real processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ IN_PROCESS = ("demos", "amplify", "task=libero_object/0", "num_episodes=500", "n
 ON_RAY = {
     "amplify": ("demos", "amplify", "task=libero_object", "num_episodes=90", "num_workers=2"),
     "collect": ("collect", "experts=release", "num_episodes=90", "num_workers=2"),
-    "evaluate": ("evaluate", "policy=release/libero_goal/0", "num_workers=2"),
+    "evaluate": ("evaluate", "release/libero_goal/0", "num_workers=2"),
     "train": ("train", "expert_state", "warm_start.num_updates=1", "polish.num_rounds=1"),
     "campaign": ("campaign", "run", "expert_state", "campaign", "task=libero_object/0-1"),
     "paper": ("paper", "paper_tiny"),
@@ -38,7 +39,7 @@ def run(tmp_path):
                 stderr=file,
                 env=os.environ | {"RL_DATAGEN_TEST": mark},
             )
-        while process.poll() is None and "begins" not in log.read_text():
+        while process.poll() is None and not re.search("begins|started", log.read_text()):
             time.sleep(0.1)
         time.sleep(seconds_at_work)
         assert process.poll() is None, log.read_text()
