@@ -6,11 +6,9 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import yaml
-
 from rl_datagen.campaign.state import TrialState, read_state
 from rl_datagen.campaign.status import STATES, Campaign
-from rl_datagen.config import CampaignConfig
+from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.errors import UserError, did_you_mean
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import TASKS, Task
@@ -74,8 +72,8 @@ def _find(name: str) -> str:
 def _config(storage: Storage) -> CampaignConfig | None:
     text = _text(storage, "config.yaml")
     try:
-        return CampaignConfig.model_validate(yaml.safe_load(text)) if text else None
-    except (ValueError, yaml.YAMLError) as error:
+        return stored_config(text, "config.yaml", CampaignConfig) if text else None
+    except ValueError as error:
         raise _damaged(storage, "config.yaml", error) from error
 
 

@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from rl_datagen.campaign.board import write_board
 from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states, write_state
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
-from rl_datagen.config import CampaignConfig
+from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
@@ -106,7 +106,7 @@ def _claim(storage: Storage, config: CampaignConfig) -> None:
     """Writes configuration and provenance, or checks that the campaign has the same."""
     text = storage.read_text("config.yaml")
     if text is not None:
-        there = CampaignConfig.model_validate(yaml.safe_load(text))
+        there = stored_config(text, f"{config.storage}/config.yaml", CampaignConfig)
         if lines := difference_lines(_identity(there), _identity(config)):
             raise ConfigError(
                 f"The campaign in {config.storage} has another configuration: {'; '.join(lines)}. "

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.expert import CONFIG, NORM_STATS, WEIGHTS
 from rl_datagen.policy.release import released
@@ -191,8 +190,8 @@ def _folder(experts: str, output_dir: str) -> str:
 
 def _settings(files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(files.get(CONFIG, b""))
-    except yaml.YAMLError:
+        settings = parse_yaml(files.get(CONFIG, b""), CONFIG)
+    except ConfigError:
         return {}
     return settings if isinstance(settings, dict) else {}
 
