@@ -10,6 +10,7 @@ from rl_datagen.campaign.state import TrialState, read_state
 from rl_datagen.campaign.status import STATES, Campaign
 from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.errors import UserError, did_you_mean
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import TASKS, Task
 
@@ -56,8 +57,9 @@ def read_campaign(name: str) -> Campaign:
 
 def _find(name: str) -> str:
     """Returns the folder or URI."""
-    if "://" in name or Path(name).is_dir():
-        return name
+    path = os.path.expanduser(name)
+    if is_uri(name) or Path(path).is_dir():
+        return path
     folder = _CAMPAIGNS / name
     if folder.is_dir():
         return str(folder)

@@ -22,6 +22,7 @@ from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
 from rl_datagen.runtime.cluster import ray_session
@@ -83,7 +84,7 @@ def _drive(
 def _absolute(config: CampaignConfig) -> CampaignConfig:
     """Trials have another working folder."""
     storage = config.campaign.storage
-    if not storage or "://" in storage:
+    if not storage or is_uri(storage):
         return config
     section = config.campaign.model_copy(update={"storage": str(Path(storage).absolute())})
     return config.model_copy(update={"campaign": section})

@@ -6,12 +6,13 @@ from typing import Any
 from rl_datagen.config.schema import Config
 from rl_datagen.config.types import (
     Count,
-    Folder,
+    FolderOrUri,
     Gpus,
     Name,
     PositiveFloat,
     PositiveInt,
     Section,
+    StorageUri,
     TaskSelector,
 )
 from rl_datagen.tasks import Task, select_tasks
@@ -28,11 +29,11 @@ class CampaignSection(Section):
     """Fine-tuning ends after the iteration that reaches this many env steps."""
     max_hours: PositiveFloat | None = None
     """Fine-tuning ends after the iteration in which the trial has run this long."""
-    storage: Folder | None = None
+    storage: StorageUri | None = None
     """Folder on a shared disk, or ``s3://`` or ``gs://`` URI, that everything a trial needs to
     continue on another node is copied to; null: ``<output_dir>/campaigns/<name>``, and trials
     continue from ``output_dir``, which is enough on one machine."""
-    mlflow_uri: Folder | None = None
+    mlflow_uri: FolderOrUri | None = None
     """MLflow's tracking server; null: an SQLite file in ``<output_dir>/campaigns/<name>``. The
     environment variable MLFLOW_TRACKING_URI wins."""
     gpus_per_trial: Gpus = 0

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from rl_datagen.core.paths import expand_folder, expand_home
+from rl_datagen.core.paths import check_storage, expand_folder, expand_home, expand_local
 from rl_datagen.tasks import get_task, select_tasks
 
 _MANY = 1_000_000_000  # a timeout in seconds that Ray and sockets still take, and any count
@@ -53,14 +53,23 @@ def _known_tasks(value: str) -> str:
     return value
 
 
+def _known_storage(value: str) -> str:
+    check_storage(value)
+    return value
+
+
 GpuShare = Annotated[float, Field(ge=0, le=1), AfterValidator(_gpu_share)]
 """Part of a GPU, as Ray gives it out."""
 Gpus = Annotated[float, Field(ge=0, le=1024), AfterValidator(_gpu_share)]
 """Part of a GPU or whole ones, as Ray gives them out."""
 TaskId = Annotated[str, AfterValidator(_known_task)]
 TaskSelector = Annotated[str, AfterValidator(_known_tasks)]
-Folder = Annotated[str, Field(min_length=1), AfterValidator(expand_folder)]
-"""A folder or file on this machine, or a URI; see ``core.paths``."""
+Folder = Annotated[str, Field(min_length=1), AfterValidator(expand_local)]
+"""A folder or file on this machine, as every library reads it; see ``core.paths``."""
+FolderOrUri = Annotated[str, Field(min_length=1), AfterValidator(expand_folder)]
+"""The same, or a URI, which is left alone."""
+StorageUri = Annotated[FolderOrUri, AfterValidator(_known_storage)]
+"""The same, of a storage that is supported."""
 FolderOrName = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
 """A folder, URI or address, or a word that stands for one."""
 Backend = Literal["exact", "stock"]

@@ -12,6 +12,7 @@ from rl_datagen.config.types import (
     Count,
     Folder,
     FolderOrName,
+    FolderOrUri,
     Gpus,
     Horizon,
     Name,
@@ -144,7 +145,7 @@ class VlaConfig(Section):
     (RAY_ADDRESS) has the GPU that it needs."""
     gpus_per_worker: Gpus = 0
     """GPUs of each of them; 0 trains on the CPU."""
-    mlflow_uri: str | None = None
+    mlflow_uri: FolderOrUri | None = None
     """MLflow's tracking server; null: an SQLite file in ``<output_dir>/vlas``. The environment
     variable MLFLOW_TRACKING_URI wins."""
 

@@ -3,6 +3,9 @@
 import os
 import re
 
+SCHEMES = ("file", "s3", "gs")
+"""Of the storages that are supported, by the names their URIs begin with."""
+
 
 def is_uri(path: str) -> bool:
     """Whether a path names a storage, as ``s3://bucket/folder`` does, and not this machine's."""
@@ -49,3 +52,38 @@ def expand_folder(path: str) -> str:
             "the setting on the command line without quotes, where the shell replaces it"
         )
     return expand_home(path)
+
+
+def expand_local(path: str) -> str:
+    """Returns the path of a folder or file that has to be on a disk, as ``expand_folder`` does.
+
+    Raises:
+        ValueError: As ``expand_folder``, or it is a URI.
+    """
+    if is_uri(path):
+        raise ValueError(
+            "a folder on this machine or on a disk that it mounts is needed here, not a URI. Give "
+            "its path; what a campaign keeps in a bucket is campaign.storage"
+        )
+    return expand_folder(path)
+
+
+def check_storage(uri: str) -> None:
+    """Raises ValueError if a storage is of a kind that is not supported, or cannot have this name.
+
+    Wildcards and the mark that begins a URI's options are read by one library and not by another,
+    so that files would be written to one folder and looked for in another.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if mark and scheme not in SCHEMES:
+        allowed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ValueError(
+            f"storages that begin with {scheme}:// are not supported. Give a folder, or a URI that "
+            f"begins with {allowed}; a disk that mounts the storage is a folder too"
+        )
+    local = rest if scheme == "file" else "" if mark else uri
+    if found := re.search(r"[?*]", local):
+        raise ValueError(
+            f"a folder whose path has a {found[0]} cannot be a storage, since some libraries read "
+            "it as a pattern. Choose a folder without it"
+        )

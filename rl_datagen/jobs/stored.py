@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.policy import ChunkActor, load_expert
@@ -204,7 +205,7 @@ def _read_files(folder: str, names: Iterable[str]) -> dict[str, bytes]:
 
 def _read(folder: str, name: str) -> bytes | None:
     """Returns a file's content, or None if there is no such file."""
-    if "://" not in folder:
+    if not is_uri(folder):
         path = Path(folder, name)
         return path.read_bytes() if path.is_file() else None
     with tempfile.TemporaryDirectory() as temporary:

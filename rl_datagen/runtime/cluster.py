@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
+_MAX_SOCKET_BYTES = 107  # of a Unix socket's path
+
 
 @contextmanager
 def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
@@ -31,7 +33,8 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         num_cpus: Cores Ray may believe in if it is started here; None: as many as there are.
 
     Raises:
-        UserError: There is no such cluster, or it does not accept the token.
+        UserError: There is no such cluster, it does not accept the token, or Ray cannot work in the
+            temporary folder.
     """
     if ray.is_initialized():
         yield
@@ -39,6 +42,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
     options = {}
     if address == "local":
+        _check_temporary_folder()
         options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}
     try:
         _knock(address)
@@ -54,6 +58,22 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_temporary_folder() -> None:
+    """Raises UserError if Ray's sockets would have longer names than Linux allows."""
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
+    if name is None:
+        return
+    session = f"/ray/session_0000-00-00_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    room, folder = _MAX_SOCKET_BYTES - len(session), os.environ[name]
+    if len(os.fsencode(folder)) > room:
+        raise UserError(
+            f"{name}={folder} is too long: Ray puts sockets there, whose names Linux limits to "
+            f"{_MAX_SOCKET_BYTES} bytes, so the folder's may have {room} and has "
+            f"{len(os.fsencode(folder))}. Set RAY_TMPDIR to a short folder, such as "
+            "RAY_TMPDIR=/tmp, and call again."
+        )
 
 
 def _knock(address: str) -> None:
