@@ -34,6 +34,7 @@ def read_campaign(name: str) -> Campaign:
     config = _config(storage)
     with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly, but many at a time
         found = list(pool.map(lambda task: _trial(storage, task), TASKS))
+    facts = _facts(storage)
     if not any(found):
         raise UserError(
             f"{folder} holds no state of a trial (trials/<suite>-<index>.json). Give the name of a "
@@ -51,7 +52,8 @@ def read_campaign(name: str) -> Campaign:
         max_concurrent_trials=config.campaign.max_concurrent_trials if config else None,
         cost_per_hour=config.campaign.cost_per_hour if config else None,
         confidence=config.evaluation.confidence if config else 0.95,
-        links=_links(storage),
+        links=_links(facts),
+        waiting=facts.get("waiting"),
     )
 
 
@@ -89,13 +91,17 @@ def _trial(storage: Storage, task: Task) -> TrialState | None:
     return trial
 
 
-def _links(storage: Storage) -> tuple[tuple[str, str], ...]:
-    """Returns title and address of Ray's dashboard and MLflow, as far as they are known."""
+def _facts(storage: Storage) -> dict[str, str | None]:
+    """Returns what the driver has left: MLflow's address, the dashboard's, what it waits for."""
     text = _text(storage, "campaign.json")
     try:
-        known: dict[str, str | None] = dict(json.loads(text)) if text else {}
+        return dict(json.loads(text)) if text else {}
     except (ValueError, TypeError) as error:
         raise _damaged(storage, "campaign.json", error) from error
+
+
+def _links(known: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
+    """Returns title and address of Ray's dashboard and MLflow, as far as they are known."""
     joined = os.environ.get("RAY_ADDRESS", "")
     dashboard = known.get("dashboard") or (joined if joined.startswith("http") else None)
     mlflow = known.get("mlflow_uri") or os.environ.get("MLFLOW_TRACKING_URI")

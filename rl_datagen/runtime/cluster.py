@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from rl_datagen.core.errors import UserError, first_line
 from rl_datagen.core.log import stderr_to
+from rl_datagen.runtime.room import RoomWatch, check_room
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -100,7 +101,13 @@ def map_units(
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
         on_wait: Called about every second in which no unit ends.
         num_gpus: GPU share of each unit.
+
+    Raises:
+        MachineError: This machine's own Ray has no such share.
     """
+    bundle, settings = {"CPU": 1, "GPU": num_gpus}, f"num_gpus_per_worker={num_gpus:g}"
+    check_room([bundle], settings)
+    watch = RoomWatch([bundle], settings)
     remote: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(function)
     width = num_workers or int(ray.cluster_resources().get("CPU", 1))
     queue, running = iter(units), {}
@@ -111,6 +118,7 @@ def map_units(
             return
         done, _ = ray.wait(list(running), timeout=1)
         if not done:
+            watch.look()
             on_wait()
             continue
         (ready,) = done
