@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rl_datagen.core.errors import MachineError
+from rl_datagen.core.numba_cache import find_numba_cache
 from rl_datagen.sim.gl import gl_disabled
 from rl_datagen.tasks import Task
 
@@ -43,6 +44,7 @@ def _import_robosuite() -> None:
     macros.MUJOCO_GPU_RENDERING = False
     macros.CONSOLE_LOGGING_LEVEL = "ERROR"
     macros.FILE_LOGGING_LEVEL = None
+    find_numba_cache()
     sys.modules["robosuite.macros"] = macros
     with gl_disabled():
         importlib.import_module("robosuite")
