@@ -6,12 +6,11 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import yaml
-
 from rl_datagen.campaign.state import TrialState, read_state
 from rl_datagen.campaign.status import STATES, Campaign
-from rl_datagen.config import CampaignConfig
+from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.errors import UserError, did_you_mean
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import TASKS, Task
 
@@ -35,6 +34,7 @@ def read_campaign(name: str) -> Campaign:
     config = _config(storage)
     with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly, but many at a time
         found = list(pool.map(lambda task: _trial(storage, task), TASKS))
+    facts = _facts(storage)
     if not any(found):
         raise UserError(
             f"{folder} holds no state of a trial (trials/<suite>-<index>.json). Give the name of a "
@@ -52,14 +52,16 @@ def read_campaign(name: str) -> Campaign:
         max_concurrent_trials=config.campaign.max_concurrent_trials if config else None,
         cost_per_hour=config.campaign.cost_per_hour if config else None,
         confidence=config.evaluation.confidence if config else 0.95,
-        links=_links(storage),
+        links=_links(facts),
+        waiting=facts.get("waiting"),
     )
 
 
 def _find(name: str) -> str:
     """Returns the folder or URI."""
-    if "://" in name or Path(name).is_dir():
-        return name
+    path = os.path.expanduser(name)
+    if is_uri(name) or Path(path).is_dir():
+        return path
     folder = _CAMPAIGNS / name
     if folder.is_dir():
         return str(folder)
@@ -74,8 +76,8 @@ def _find(name: str) -> str:
 def _config(storage: Storage) -> CampaignConfig | None:
     text = _text(storage, "config.yaml")
     try:
-        return CampaignConfig.model_validate(yaml.safe_load(text)) if text else None
-    except (ValueError, yaml.YAMLError) as error:
+        return stored_config(text, "config.yaml", CampaignConfig) if text else None
+    except ValueError as error:
         raise _damaged(storage, "config.yaml", error) from error
 
 
@@ -89,13 +91,17 @@ def _trial(storage: Storage, task: Task) -> TrialState | None:
     return trial
 
 
-def _links(storage: Storage) -> tuple[tuple[str, str], ...]:
-    """Returns title and address of Ray's dashboard and MLflow, as far as they are known."""
+def _facts(storage: Storage) -> dict[str, str | None]:
+    """Returns what the driver has left: MLflow's address, the dashboard's, what it waits for."""
     text = _text(storage, "campaign.json")
     try:
-        known: dict[str, str | None] = dict(json.loads(text)) if text else {}
+        return dict(json.loads(text)) if text else {}
     except (ValueError, TypeError) as error:
         raise _damaged(storage, "campaign.json", error) from error
+
+
+def _links(known: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
+    """Returns title and address of Ray's dashboard and MLflow, as far as they are known."""
     joined = os.environ.get("RAY_ADDRESS", "")
     dashboard = known.get("dashboard") or (joined if joined.startswith("http") else None)
     mlflow = known.get("mlflow_uri") or os.environ.get("MLFLOW_TRACKING_URI")

@@ -18,13 +18,15 @@ from ray.tune.experiment import Trial as TuneTrial
 from rl_datagen.campaign.board import write_board
 from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states, write_state
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
-from rl_datagen.config import CampaignConfig
+from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
 from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.room import RoomWatch, actors, check_room, settings_of_actors
 from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
 from rl_datagen.tasks import Task, get_task
 
@@ -76,6 +78,7 @@ def _drive(
     logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
     if left:
         with ray_session(config.folder / "ray.log", num_cores(config, len(left))):
+            check_room(bundles(config), _settings(config))
             _run(config, storage, left, stages)
     return read_states(storage, config.tasks)
 
@@ -83,7 +86,7 @@ def _drive(
 def _absolute(config: CampaignConfig) -> CampaignConfig:
     """Trials have another working folder."""
     storage = config.campaign.storage
-    if not storage or "://" in storage:
+    if not storage or is_uri(storage):
         return config
     section = config.campaign.model_copy(update={"storage": str(Path(storage).absolute())})
     return config.model_copy(update={"campaign": section})
@@ -95,18 +98,21 @@ def bundles(config: CampaignConfig) -> list[dict[str, float]]:
     if not algo.num_learners:
         gpus = gpus or algo.num_gpus_per_learner
     own: dict[str, float] = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
-    learner: dict[str, float] = {"CPU": 1, "GPU": algo.num_gpus_per_learner}
-    env_runner: dict[str, float] = {"CPU": 1}
-    if algo.num_gpus_per_env_runner:
-        env_runner["GPU"] = algo.num_gpus_per_env_runner
-    return [own, *[learner] * algo.num_learners, *[env_runner] * algo.num_env_runners]
+    return [own, *map(dict, actors(algo))]
+
+
+def _settings(config: CampaignConfig) -> str:
+    """The settings that decide about ``bundles``, with their values."""
+    gpus = config.campaign.gpus_per_trial
+    own = [f"campaign.gpus_per_trial={gpus:g}"] if gpus else []
+    return ", ".join(filter(None, [*own, settings_of_actors(config.algo)])) or "a trial"
 
 
 def _claim(storage: Storage, config: CampaignConfig) -> None:
     """Writes configuration and provenance, or checks that the campaign has the same."""
     text = storage.read_text("config.yaml")
     if text is not None:
-        there = CampaignConfig.model_validate(yaml.safe_load(text))
+        there = stored_config(text, f"{config.storage}/config.yaml", CampaignConfig)
         if lines := difference_lines(_identity(there), _identity(config)):
             raise ConfigError(
                 f"The campaign in {config.storage} has another configuration: {'; '.join(lines)}. "
@@ -157,7 +163,8 @@ def _run(
         known = {"mlflow_run": runs.get(task.id) or state.mlflow_run}
         iterations = {"num_iterations": config.algo.num_iterations}
         write_state(storage, replace(state, **pending, **known, **iterations))
-    storage.write_json("campaign.json", {"mlflow_uri": tracker.uri, "dashboard": _dashboard()})
+    facts = {"mlflow_uri": tracker.uri, "dashboard": _dashboard()}
+    storage.write_json("campaign.json", facts)
 
     def expert(parameters: dict[str, Any]) -> None:
         train_task(parameters, config=config, root=root, stages=stages)
@@ -180,7 +187,7 @@ def _run(
             name=time.strftime("%Y%m%d-%H%M%S"),
             storage_path=storage.uri_of("tune"),
             failure_config=tune.FailureConfig(max_failures=config.campaign.max_failures),
-            callbacks=[_Witness(config, storage, tracker, root)],
+            callbacks=[_Witness(config, storage, tracker, root), _Waiting(config, storage, facts)],
             verbose=0,
         ),
     )
@@ -271,6 +278,27 @@ class _Witness(tune.Callback):
             state.seconds,
             f" error={state.error}" if state.error else "",
         )
+
+
+class _Waiting(tune.Callback):
+    """Says that no trial can be placed: in the log, and where status and board read it."""
+
+    def __init__(self, config: CampaignConfig, storage: Storage, facts: dict[str, Any]) -> None:
+        self._config, self._storage, self._facts = config, storage, facts
+        self._watch = RoomWatch(bundles(config), _settings(config))
+        self._told: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As ``_Witness``."""
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Tune has looked at its trials, as it does all the time."""
+        if not self._watch.look() or self._watch.said == self._told:
+            return
+        self._told = self._watch.said
+        self._storage.write_json("campaign.json", {**self._facts, "waiting": self._told})
+        _show_board(self._config)
 
 
 def _cause(trial: TuneTrial) -> str:

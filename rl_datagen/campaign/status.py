@@ -60,6 +60,7 @@ class Campaign:
         cost_per_hour: Price of a trial's hour.
         confidence: Level of the Wilson intervals.
         links: Where else to look: title and address.
+        waiting: What the driver says it waits for; None: nothing, as far as is known.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Campaign:
     cost_per_hour: float | None = None
     confidence: float = 0.95
     links: tuple[tuple[str, str], ...] = ()
+    waiting: str | None = None
 
     def of(self, *states: str) -> list[TrialState]:
         """Returns the trials in one of these states."""
@@ -131,6 +133,7 @@ class Campaign:
             "name": self.name,
             "folder": self.folder,
             "time": self.time,
+            "waiting": self.waiting,
             "total": self._summary_json(self.total),
             "suites": [self._summary_json(suite) for suite in self.suites],
             "trials": trials,

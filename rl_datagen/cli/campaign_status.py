@@ -35,6 +35,8 @@ def print_status(campaign: Campaign) -> None:
     console.print(f"retries {total.retries}, {total.hours:,.1f} trial hours{cost}{left}")
     if campaign.of("running", "pending") and campaign.silence is not None:
         console.print(f"last news {duration(campaign.silence)} ago")
+    if campaign.waiting and campaign.of("pending"):
+        console.print(Text(campaign.waiting, style="bold yellow"), soft_wrap=True)
     for title, address in campaign.links:
         console.print(Text(f"{title}: {address}"), soft_wrap=True)
     if failed := campaign.of("failed"):

@@ -1,29 +1,23 @@
 """Frozen, typed settings and their loader."""
 
+from rl_datagen.config.algo import AlgoConfig, VerdictConfig, WarmStartConfig
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
 from rl_datagen.config.evaluation import EvaluateConfig
 from rl_datagen.config.jobs import AmplifyConfig, CollectionConfig, ImportConfig
-from rl_datagen.config.loader import load_config, parse_override
+from rl_datagen.config.loader import load_config, parse_override, stored_config
 from rl_datagen.config.paper import PaperConfig
+from rl_datagen.config.policy import DiffusionConfig, GaussianConfig, PolicyConfig
 from rl_datagen.config.schema import (
     ATTEMPTS_PER_SHARD,
-    AlgoConfig,
-    Appearance,
-    Backend,
     CollectConfig,
     Config,
     DemosConfig,
-    DiffusionConfig,
     EvaluationConfig,
-    GaussianConfig,
-    PolicyConfig,
-    RenderBackend,
     RenderConfig,
     ShardsConfig,
     SimConfig,
-    VerdictConfig,
-    WarmStartConfig,
 )
+from rl_datagen.config.types import Appearance, Backend, RenderBackend
 from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, VlaConfig
 
 __all__ = [
@@ -57,4 +51,5 @@ __all__ = [
     "WarmStartConfig",
     "load_config",
     "parse_override",
+    "stored_config",
 ]

@@ -1,17 +1,18 @@
 """Settings of a campaign: those of one expert, for many tasks, and how Ray Tune runs them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from rl_datagen.config.schema import (
-    Config,
+from rl_datagen.config.schema import Config
+from rl_datagen.config.types import (
     Count,
+    FolderOrUri,
+    Gpus,
     Name,
     PositiveFloat,
     PositiveInt,
     Section,
+    StorageUri,
     TaskSelector,
 )
 from rl_datagen.tasks import Task, select_tasks
@@ -28,14 +29,14 @@ class CampaignSection(Section):
     """Fine-tuning ends after the iteration that reaches this many env steps."""
     max_hours: PositiveFloat | None = None
     """Fine-tuning ends after the iteration in which the trial has run this long."""
-    storage: str | None = None
+    storage: StorageUri | None = None
     """Folder on a shared disk, or ``s3://`` or ``gs://`` URI, that everything a trial needs to
     continue on another node is copied to; null: ``<output_dir>/campaigns/<name>``, and trials
     continue from ``output_dir``, which is enough on one machine."""
-    mlflow_uri: str | None = None
+    mlflow_uri: FolderOrUri | None = None
     """MLflow's tracking server; null: an SQLite file in ``<output_dir>/campaigns/<name>``. The
     environment variable MLFLOW_TRACKING_URI wins."""
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    gpus_per_trial: Gpus = 0
     """GPU share of each trial's process, which learns with ``algo.num_learners=0``."""
     cost_per_hour: PositiveFloat | None = None
     """Price of one trial's resources for an hour, for the estimated cost on status and board."""

@@ -5,14 +5,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from rl_datagen.config.schema import (
+from rl_datagen.config.schema import SimConfig
+from rl_datagen.config.types import (
     Count,
+    Folder,
+    FolderOrName,
     Fraction,
+    Gpus,
     Name,
     PositiveFloat,
     PositiveInt,
     Section,
-    SimConfig,
+    Seed,
     TaskSelector,
 )
 
@@ -46,7 +50,7 @@ class ServerConfig(Section):
 class EvaluateConfig(Section):
     """A policy on many tasks, from LIBERO's shipped init states."""
 
-    policy: str
+    policy: FolderOrName
     """The folder of a VLA or an expert, here or in a storage (``s3://...``); a released expert such
     as ``release/libero_goal/8``; or a policy server's address, ``ws://host:port``."""
     name: Name = "evaluation"
@@ -56,15 +60,15 @@ class EvaluateConfig(Section):
     expert's own, or all."""
     num_episodes: Annotated[int, Field(ge=1, le=50)] = 50
     """Episodes of each task, from its shipped init states 0, 1, ..."""
-    seed: Count = 0
+    seed: Seed = 0
     """The policy's randomness derives from it."""
-    output_dir: str = "outputs"
+    output_dir: Folder = "outputs"
     """Folder that holds the evaluation."""
     sim: SimConfig = SimConfig()
     num_workers: PositiveInt | None = None
     """Ray tasks at a time; null: as many as the cluster has cores; 1: in this process, without
     Ray."""
-    num_gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+    num_gpus_per_worker: Gpus = 0
     """GPU share of each of them, for the policy."""
     num_simulators: PositiveInt = 10
     """Episodes of one task that run side by side in a worker, in one batch for the policy, and are

@@ -4,14 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rl_datagen.config.schema import (
-    Count,
-    DemosConfig,
+from rl_datagen.config.schema import DemosConfig, ShardsConfig, SimConfig
+from rl_datagen.config.types import (
+    Folder,
+    FolderOrName,
     Name,
     PositiveInt,
     Section,
-    ShardsConfig,
-    SimConfig,
+    Seed,
     TaskSelector,
 )
 
@@ -20,9 +20,9 @@ class _Job(Section):
     """What these jobs have in common."""
 
     name: Name
-    seed: Count = 0
+    seed: Seed = 0
     """All random streams derive from it."""
-    output_dir: str = "outputs"
+    output_dir: Folder = "outputs"
     """Folder that holds demonstrations, experts, datasets and evaluations."""
     num_workers: PositiveInt | None = None
     """Ray tasks at a time; null: as many as the cluster has cores."""
@@ -32,7 +32,7 @@ class _Job(Section):
 class _FromDemonstrations(Section):
     """What is made of human demonstrations."""
 
-    demonstrations: str = "bundled"
+    demonstrations: FolderOrName = "bundled"
     """The human ones: ``bundled`` (one of each task), or an HDF5 file of LIBERO's, or a folder of
     them."""
 
@@ -70,7 +70,7 @@ class CollectionConfig(_Job, ShardsConfig, _FromDemonstrations):
     an expert, or all without experts."""
     source: Literal["experts", "amplified", "human"] = "experts"
     """What acts: trained experts, or amplified or replayed human ``demonstrations``."""
-    experts: str | None = None
+    experts: FolderOrName | None = None
     """The experts: a name (``<output_dir>/experts/<task>/<name>``, as ``train``, ``quickstart`` and
     ``campaign run`` leave them), ``release`` (this repository's), one expert's folder, a campaign's
     folder or ``campaign.storage``, or any folder or URI in which ``{task}`` stands for the task."""

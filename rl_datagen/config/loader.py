@@ -5,15 +5,17 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from rl_datagen.config.overlays import SUFFIXES, nearest_overlay, no_overlay, overlays
-from rl_datagen.config.schema import Config, DiffusionConfig, GaussianConfig
+from rl_datagen.config.policy import DiffusionConfig, GaussianConfig
+from rl_datagen.config.schema import Config
 from rl_datagen.config.vla import LerobotConfig, SmallVlaConfig
-from rl_datagen.core.errors import ConfigError, did_you_mean
+from rl_datagen.core.errors import ConfigError, did_you_mean, shown
+from rl_datagen.core.yaml_text import MAX_BYTES, parse_yaml
 
 _ALTERNATIVES = (DiffusionConfig, GaussianConfig, SmallVlaConfig, LerobotConfig)
+_MAX_DEPTH = 8  # of a dotted path
 _KINDS = [section.model_fields["kind"].default for section in _ALTERNATIVES]
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -47,6 +49,23 @@ def load_config(
         raise ConfigError(_explain(error, model)) from None
 
 
+def stored_config(text: str | bytes, name: str, model: type[Model]) -> Model:
+    """Returns the configuration that an earlier call has stored as YAML.
+
+    Args:
+        text: The YAML.
+        name: Where it is from, for the message.
+        model: What it configures.
+
+    Raises:
+        ConfigError: It is damaged, or has settings that this version does not know or allow.
+    """
+    try:
+        return model.model_validate(parse_yaml(text, f"'{name}'"))
+    except ValidationError as error:
+        raise ConfigError(f"'{name}' cannot be used: {_explain(error, model)}") from None
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """Returns ``{"algo": {"lr": 1e-4}}`` for ``"algo.lr=1e-4"``; the value is YAML.
 
@@ -55,12 +74,11 @@ def parse_override(text: str) -> dict[str, Any]:
     """
     path, _, raw = text.partition("=")
     keys = path.strip().split(".")
-    if not all(key.isidentifier() for key in keys):
-        raise ConfigError(f"'{text}' is not a setting. Write key=value, such as algo.lr=1e-4.")
-    try:
-        value = _number(yaml.safe_load(raw))
-    except yaml.YAMLError:
-        raise ConfigError(f"'{text}': the value '{raw}' is not YAML. Quote it.") from None
+    if len(keys) > _MAX_DEPTH or not all(key.isidentifier() for key in keys):
+        raise ConfigError(
+            f"'{shown(text)}' is not a setting. Write key=value, such as algo.lr=1e-4."
+        )
+    value = _number(parse_yaml(raw, f"The value of '{shown(text)}'"))
     for key in reversed(keys):
         value = {key: value}
     return value
@@ -80,16 +98,17 @@ def _find(overlay: str) -> Traversable:
 
 
 def _read(overlay: str) -> dict[str, Any]:
+    found = _find(overlay)
     try:
-        values = yaml.safe_load(_find(overlay).read_text(encoding="utf-8"))
-    except OSError:
+        with found.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError):  # the latter for a name that no file can have
         raise ConfigError(
-            f"'{overlay}' is neither a readable YAML file nor a key=value setting."
+            f"'{shown(overlay)}' is neither a readable YAML file nor a key=value setting."
             f"{nearest_overlay(overlay)} Give an overlay by its name, as `rl-datagen config list` "
             "prints it, or by its path, or a setting such as task=libero_goal/3."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"'{overlay}' is not YAML: {str(error).splitlines()[0]}.") from None
+    values = parse_yaml(content, f"'{overlay}'")
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -149,13 +168,14 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
         siblings = [_plain(name) for name in known if name.rpartition(".")[0] == section]
         path = _plain(path)
         guess = did_you_mean(path, siblings) or did_you_mean(path, {_plain(name) for name in known})
-        return f"Unknown setting '{path}'.{guess} Allowed here: {', '.join(siblings)}."
+        return f"Unknown setting '{shown(path)}'.{guess} Allowed here: {', '.join(siblings)}."
     path = _plain(path)
     if not path:
         return f"{message}."
     value = item["input"]
-    shown = "" if isinstance(value, dict) else f"={value!r}"
-    return f"Setting {path}{shown}: {message[:1].lower()}{message[1:]}."
+    given = repr(value) if isinstance(value, str) else value
+    given = "" if isinstance(value, dict) else f"={shown(given)}"
+    return f"Setting {path}{given}: {message[:1].lower()}{message[1:]}."
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -6,12 +6,13 @@ installation and a wheel all have them at the same place, inside the package.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import takewhile
 from pathlib import Path
 
-from rl_datagen.core.errors import MachineError, did_you_mean
+from rl_datagen.core.errors import MachineError, did_you_mean, shown
 
 SUFFIXES = (".yaml", ".yml")
 """How the path of a file ends; whatever does not is a name."""
@@ -43,7 +44,8 @@ def summary(overlay: Traversable) -> str:
 def no_overlay(name: str) -> str:
     """Returns what to say of a name that no overlay has."""
     return (
-        f"There is no overlay '{name}'.{nearest_overlay(name)} `rl-datagen config list` lists them."
+        f"There is no overlay '{shown(name)}'.{nearest_overlay(name)} `rl-datagen config list` "
+        "lists them."
     )
 
 
@@ -56,7 +58,9 @@ def nearest_overlay(argument: str) -> str:
     same = [name for name in known if name.rpartition("/")[2] == word]
     if same:
         return f" Did you mean '{same[0]}'?"
-    return did_you_mean(argument, [*known, *map(str, path.parent.glob("*.y*ml"))])
+    with suppress(OSError, ValueError):  # a name that no file can have
+        known += map(str, path.parent.glob("*.y*ml"))
+    return did_you_mean(argument, known)
 
 
 def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:

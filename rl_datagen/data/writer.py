@@ -47,6 +47,7 @@ from rl_datagen.data.manifest import (
 )
 from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.tasks.files import task_digests
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +271,7 @@ class DatasetWriter:
                 leftover.unlink()
         config = json.loads(json.dumps(config))
         if config is not None and not (self.path / MANIFEST_NAME).exists():
-            manifest = Manifest(config=dict(config), provenance=dict(origin or provenance()))
+            manifest = Manifest(config=dict(config), provenance=dict(origin or _origin()))
             write_manifest(self.path, manifest)
             return manifest
         manifest = read_manifest(self.path)
@@ -335,6 +336,14 @@ class DatasetWriter:
     def _next_part(self, task: str) -> int:
         parts = [shard.part for shard in self._shards.values() if shard.task == task]
         return max(parts, default=-1) + 1
+
+
+def _origin() -> dict[str, Any]:
+    """Code, versions and hardware, and which definition each task has here.
+
+    Only the manifest has the latter: it is not hashed, so the same episodes are the same dataset.
+    """
+    return {**provenance(), "task_files": task_digests()}
 
 
 def _refuse_foreign(path: Path) -> None:

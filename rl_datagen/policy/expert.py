@@ -8,6 +8,7 @@ import yaml
 from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.policy.actor import ChunkActor
@@ -72,7 +73,7 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
 
 def _appearance(folder: Path) -> str:
     """Returns how textures were coloured when an expert was trained."""
-    settings = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
+    settings = parse_yaml((folder / CONFIG).read_bytes(), f"'{folder / CONFIG}'")
     return appearance_of_settings(settings)
 
 

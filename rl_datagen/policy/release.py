@@ -13,6 +13,7 @@ from safetensors.torch import load
 import rl_datagen
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import atomic_path
+from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS, pack_weights
 from rl_datagen.tasks import SUITES
 
@@ -63,7 +64,7 @@ def pack(files: Mapping[str, bytes], folder: Path) -> int:
         folder: Where; a file that is there with the same content is left alone.
     """
     weights = {name: value.half() for name, value in load(files[WEIGHTS]).items()}
-    config = yaml.safe_load(files[CONFIG])
+    config = parse_yaml(files[CONFIG], CONFIG)
     config.pop("output_dir", None)
     contents = {
         CONFIG: yaml.safe_dump(config, sort_keys=False).encode(),

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_text
+from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_episodes, summarise
 from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.report.published import AVERAGES
@@ -116,9 +115,10 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
 
 def _read(folder: Path) -> _Evaluated:
     try:
-        settings = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+        path = folder / "config.yaml"
+        settings = parse_yaml(path.read_bytes(), f"'{path}'")
         config = EvaluateConfig.model_validate(settings)
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError):
         raise UserError(
             f"'{folder}' is no evaluation: give folders that `rl-datagen evaluate` has made, such "
             "as outputs/evaluations/<name>."

@@ -14,11 +14,14 @@ from ray.exceptions import RayError
 from rl_datagen.core.errors import UserError, first_line
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.signals import renew_signals
+from rl_datagen.runtime.room import RoomWatch, check_room
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+_MAX_SOCKET_BYTES = 107  # of a Unix socket's path
 
 
 @contextmanager
@@ -32,7 +35,8 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         num_cpus: Cores Ray may believe in if it is started here; None: as many as there are.
 
     Raises:
-        UserError: There is no such cluster, or it does not accept the token.
+        UserError: There is no such cluster, it does not accept the token, or Ray cannot work in the
+            temporary folder.
     """
     if ray.is_initialized():
         yield
@@ -40,6 +44,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
     options = {}
     if address == "local":
+        _check_temporary_folder()
         options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}
     try:
         _knock(address)
@@ -56,6 +61,22 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_temporary_folder() -> None:
+    """Raises UserError if Ray's sockets would have longer names than Linux allows."""
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
+    if name is None:
+        return
+    session = f"/ray/session_0000-00-00_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    room, folder = _MAX_SOCKET_BYTES - len(session), os.environ[name]
+    if len(os.fsencode(folder)) > room:
+        raise UserError(
+            f"{name}={folder} is too long: Ray puts sockets there, whose names Linux limits to "
+            f"{_MAX_SOCKET_BYTES} bytes, so the folder's may have {room} and has "
+            f"{len(os.fsencode(folder))}. Set RAY_TMPDIR to a short folder, such as "
+            "RAY_TMPDIR=/tmp, and call again."
+        )
 
 
 def _knock(address: str) -> None:
@@ -82,7 +103,13 @@ def map_units(
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
         on_wait: Called about every second in which no unit ends.
         num_gpus: GPU share of each unit.
+
+    Raises:
+        MachineError: This machine's own Ray has no such share.
     """
+    bundle, settings = {"CPU": 1, "GPU": num_gpus}, f"num_gpus_per_worker={num_gpus:g}"
+    check_room([bundle], settings)
+    watch = RoomWatch([bundle], settings)
     remote: Any = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(function)
     width = num_workers or int(ray.cluster_resources().get("CPU", 1))
     queue, running = iter(units), {}
@@ -93,6 +120,7 @@ def map_units(
             return
         done, _ = ray.wait(list(running), timeout=1)
         if not done:
+            watch.look()
             on_wait()
             continue
         (ready,) = done

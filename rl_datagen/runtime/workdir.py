@@ -11,6 +11,7 @@ from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.core.yaml_text import parse_yaml
 
 
 def bind(
@@ -30,7 +31,7 @@ def bind(
     """
     path = folder / "identity.yaml"
     if path.exists():
-        if lines := difference_lines(yaml.safe_load(path.read_text("utf-8")), identity):
+        if lines := difference_lines(parse_yaml(path.read_bytes(), f"'{path}'"), identity):
             raise ConfigError(
                 f"{folder} belongs to another configuration: {'; '.join(lines)}. Nothing was "
                 f"changed. {advice}"

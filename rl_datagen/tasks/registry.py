@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import yaml
 
-from rl_datagen.core.errors import ConfigError, did_you_mean
+from rl_datagen.core.errors import ConfigError, did_you_mean, shown
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +62,7 @@ def get_task(task_id: str) -> Task:
     tasks = select_tasks(task_id)
     if len(tasks) != 1:
         raise ConfigError(
-            f"task '{task_id}' selects {len(tasks)} tasks where exactly one is needed. "
+            f"task '{shown(task_id)}' selects {len(tasks)} tasks where exactly one is needed. "
             "Give one id such as 'libero_object/0'; `rl-datagen tasks` lists them."
         )
     return tasks[0]
@@ -79,12 +79,12 @@ def select_tasks(selector: str) -> tuple[Task, ...]:
     Raises:
         ConfigError: A part names no suite or task; the message offers the nearest one.
     """
-    selected, suite = list[Task](), ""
+    selected, suite = dict[Task, None](), ""
     for part in map(str.strip, selector.split(",")):
         whole = f"{suite}/{part}" if suite and re.fullmatch(r"\d+(-\d+)?", part) else part
         suite = whole.rpartition("/")[0]  # empty without a slash
-        selected += _select(whole)
-    return tuple(dict.fromkeys(selected))
+        selected |= dict.fromkeys(_select(whole))
+    return tuple(selected)
 
 
 def _select(part: str) -> list[Task]:
@@ -95,12 +95,11 @@ def _select(part: str) -> list[Task]:
     named = [task for task in TASKS if part in (task.suite, task.name)]
     if named:
         return named
-    match = re.fullmatch(r"(\w+)/(\d+)-(\d+)", part)
+    match = re.fullmatch(r"(\w+)/(\d{1,4})-(\d{1,4})", part)
     if match and match[1] in SUITES:
-        first, last = int(match[2]), int(match[3])
-        ids = [f"{match[1]}/{index}" for index in range(first, last + 1)]
-        if ids and all(task_id in _BY_ID for task_id in ids):
-            return [_BY_ID[task_id] for task_id in ids]
+        ends = [_BY_ID.get(f"{match[1]}/{int(index)}") for index in match.groups()[1:]]
+        if ends[0] and ends[1] and ends[0] <= ends[1]:
+            return [task for task in TASKS if ends[0] <= task <= ends[1]]
     raise ConfigError(_unknown(part))
 
 
@@ -114,7 +113,7 @@ def _unknown(part: str) -> str:
     else:
         hint = did_you_mean(part, [task.name for task in TASKS])
     return (
-        f"Unknown task '{part}'.{hint} Allowed: 'all', a suite ({', '.join(SUITES)}), an id such "
-        "as 'libero_goal/3', a range such as 'libero_90/0-9', a list such as 'libero_goal/1,7', or "
-        "a task's name; `rl-datagen tasks` lists all of them."
+        f"Unknown task '{shown(part)}'.{hint} Allowed: 'all', a suite ({', '.join(SUITES)}), an "
+        "id such as 'libero_goal/3', a range such as 'libero_90/0-9', a list such as "
+        "'libero_goal/1,7', or a task's name; `rl-datagen tasks` lists all of them."
     )

@@ -5,6 +5,7 @@ configuration as files, and leaves a checkpoint and a log. Versions 0.4 and 0.6 
 """
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from rl_datagen.core.errors import ConfigError, UserError, first_line
 from rl_datagen.core.storage import write_json
 from rl_datagen.export import export_lerobot
 from rl_datagen.runtime.cluster import ray_session
+from rl_datagen.runtime.room import RoomWatch, check_room
 from rl_datagen.runtime.tracking import Tracker
 from rl_datagen.vla.folder import CHECKPOINT
 
@@ -207,13 +209,20 @@ def _on_ray(
             return subprocess.call(arguments, stdout=file, stderr=subprocess.STDOUT)
 
     gpus = config.gpus_per_worker * config.num_workers
+    gpus = gpus if gpus <= 1 else math.ceil(gpus)  # Ray gives no task one and a half
+    bundle = {"CPU": config.num_workers, "GPU": gpus}
+    settings = f"num_workers={config.num_workers}, gpus_per_worker={config.gpus_per_worker:g}"
     with ray_session(log.with_name("ray.log"), config.num_workers):
+        check_room([bundle], settings)
+        watch = RoomWatch([bundle], settings)
         options: Any = {"num_gpus": gpus, "runtime_env": model.runtime_env}
         remote: Any = ray.remote(num_cpus=config.num_workers, **options)(run)
         reference = remote.remote(list(arguments), str(log))
 
         def ended() -> int | None:
             done, _ = ray.wait([reference], timeout=1)
+            if not done:
+                watch.look()
             return ray.get(reference) if done else None
 
         try:

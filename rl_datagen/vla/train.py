@@ -20,6 +20,7 @@ from rl_datagen.policy.supervised import Row
 from rl_datagen.policy.weights import save_weights
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.device import torch_device
+from rl_datagen.runtime.room import room_for
 from rl_datagen.runtime.tracking import Tracker, make_tracker
 from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
@@ -164,8 +165,11 @@ def _fit_with_ray(config: VlaConfig, folder: Path, report: Report) -> None:
 
     work = folder / _WORK
     gpus = config.gpus_per_worker
+    bundle = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
+    settings = f"num_workers={config.num_workers}, gpus_per_worker={gpus:g}"
     with (
         ray_session(work / "ray.log", config.num_workers + 1),
+        room_for([bundle] * config.num_workers, settings),
         _followed(work / _ROWS, report),
     ):
         TorchTrainer(
@@ -174,7 +178,7 @@ def _fit_with_ray(config: VlaConfig, folder: Path, report: Report) -> None:
             scaling_config=ScalingConfig(
                 num_workers=config.num_workers,
                 use_gpu=gpus > 0,
-                resources_per_worker={"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1},
+                resources_per_worker=bundle,
             ),
             run_config=RunConfig(
                 name="ray", storage_path=str(work), failure_config=FailureConfig(max_failures=2)

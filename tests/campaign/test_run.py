@@ -1,14 +1,19 @@
 """Campaigns of three tiny tasks under Tune."""
 
+import json
 import sqlite3
 
 import pytest
+import yaml
 
-from rl_datagen.campaign.run import bundles, run_campaign
-from rl_datagen.campaign.state import TrialState
+from rl_datagen.campaign.read import read_campaign
+from rl_datagen.campaign.run import _Waiting, bundles, run_campaign
+from rl_datagen.campaign.state import TrialState, write_state
 from rl_datagen.cli.campaign import run
-from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.cli.campaign_status import print_status
+from rl_datagen.core.errors import ConfigError, MachineError, UserError
 from rl_datagen.core.lock import lock
+from rl_datagen.core.storage import Storage
 from tests.campaign import tiny
 from tests.campaign.tiny import TINY, notes, tiny_config
 
@@ -108,3 +113,30 @@ def test_the_command_names_the_tasks_that_failed(monkeypatch, capsys):
     with pytest.raises(UserError, match=r"1 of 2 tasks failed: libero_goal/1 .*--retry-failed"):
         run(["task=libero_goal/0-1"])
     assert "1 finished, 1 failed" in capsys.readouterr().out
+
+
+def test_trials_that_this_machine_can_never_place_are_refused(tiny_ray, tmp_path):
+    config = tiny_config(tmp_path, "campaign.gpus_per_trial=64")
+    with pytest.raises(MachineError, match=r"^campaign\.gpus_per_trial=64.*64 GPUs are needed"):
+        run_campaign(config, stages=TINY)
+    assert not (config.folder / "trials").exists()
+
+
+def test_a_campaign_that_waits_for_a_cluster_says_so_where_one_looks(
+    tiny_ray, tmp_path, monkeypatch, capsys
+):
+    config = tiny_config(tmp_path, "campaign.gpus_per_trial=64")
+    storage = Storage(config.storage)
+    storage.write_text("config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+    write_state(storage, TrialState(TASKS[0]))
+    monkeypatch.setattr("rl_datagen.runtime.room._SECONDS_BETWEEN_WORDS", 0)
+    waiting = _Waiting(config, storage, {"mlflow_uri": None})
+    waiting.on_step_end(1, [])
+    board = (config.folder / "board" / "index.html").read_text()
+    print_status(read_campaign(config.storage))
+    for page in (board, capsys.readouterr().out, json.dumps(storage.read_json("campaign.json"))):
+        assert "waits for room on the cluster: " in page
+        assert "campaign.gpus_per_trial=64" in page
+    monkeypatch.setattr("rl_datagen.runtime.room.missing_room", lambda _: None)
+    waiting.on_step_end(2, [])
+    assert storage.read_json("campaign.json") == {"mlflow_uri": None, "waiting": None}

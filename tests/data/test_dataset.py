@@ -33,6 +33,7 @@ from rl_datagen.data.shards import (
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
+from rl_datagen.tasks.files import task_digests
 
 
 def finite(dtype, *shape, limit=None):
@@ -346,3 +347,16 @@ def test_ray_reads_the_shards(dataset):
     assert len(rows) == 4 * 12 + 4 * 15 + 4 * 12
     assert {row["task"] for row in rows} == {"libero_goal/3", "libero_object/0"}
     assert {len(row["action"]) for row in rows} == {7}
+
+
+def test_a_manifest_says_which_definition_each_task_has_and_is_the_same_dataset(
+    make_trajectory, tmp_path
+):
+    hashes = set()
+    for name, origin in (("a", None), ("b", {"git": "abc"})):
+        with DatasetWriter(tmp_path / name, config={}, origin=origin) as writer:
+            writer.append([make_trajectory(0)])
+        manifest = read_manifest(tmp_path / name)
+        hashes.add(manifest.content_hash)
+        assert manifest.provenance.get("task_files") == (None if origin else task_digests())
+    assert len(hashes) == 1

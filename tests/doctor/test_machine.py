@@ -1,6 +1,7 @@
 import pytest
 
 from rl_datagen.doctor import machine
+from rl_datagen.tasks.files import libero_folder
 
 pytestmark = pytest.mark.sim
 
@@ -33,3 +34,10 @@ class CDLL(load):
         super().__init__(name, *args, **kwargs)
 ctypes.CDLL = CDLL
 """
+
+
+def test_where_libero_is_read_from_is_said_and_what_is_not_read(monkeypatch):
+    monkeypatch.setenv("LIBERO_CONFIG_PATH", "/nowhere")
+    found = machine._libero()
+    assert f"files of all 130 tasks in {libero_folder()}" in found
+    assert "LIBERO_CONFIG_PATH=/nowhere is not read" in found

@@ -74,3 +74,38 @@ def test_a_process_that_has_joined_a_cluster_stays_in_it(tmp_path):
             assert ray.cluster_resources()["CPU"] == 1
         assert ray.is_initialized()
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+def test_a_temporary_folder_too_long_for_sockets_is_refused_before_ray_starts(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(name, "/tmp/" + "x" * 60)
+    with (
+        pytest.raises(UserError, match=rf"^{name}=/tmp/x+ is too long.*RAY_TMPDIR=/tmp"),
+        ray_session(tmp_path / "ray.log", num_cpus=1),
+    ):
+        pass
+
+
+def test_the_longest_temporary_folder_that_is_allowed_is_one_that_ray_takes(tmp_path, monkeypatch):
+    from ray._private.utils import validate_socket_filepath
+
+    from rl_datagen.runtime.cluster import _check_temporary_folder
+
+    def takes(folder):
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        try:
+            _check_temporary_folder()
+        except UserError:
+            return False
+        return True
+
+    longest = max(n for n in range(5, 90) if takes("/" + "x" * n))
+    session = f"ray/session_2026-11-28_10-20-30_123456_{os.getpid()}/sockets/plasma_store"
+    validate_socket_filepath(f"/{'x' * longest}/{session}")
+    with pytest.raises(OSError, match="AF_UNIX"):
+        validate_socket_filepath(f"/{'x' * (longest + 1)}/{session}")

