@@ -1,7 +1,7 @@
 """Frozen, typed settings and their loader."""
 
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
-from rl_datagen.config.evaluation import EvaluateConfig
+from rl_datagen.config.evaluation import EvaluateConfig, Mixture
 from rl_datagen.config.jobs import AmplifyConfig, CollectionConfig, ImportConfig
 from rl_datagen.config.loader import load_config, parse_override
 from rl_datagen.config.paper import PaperConfig
@@ -44,6 +44,7 @@ __all__ = [
     "GaussianConfig",
     "ImportConfig",
     "LerobotConfig",
+    "Mixture",
     "MixturePart",
     "PaperConfig",
     "PolicyConfig",

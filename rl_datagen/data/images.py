@@ -82,7 +82,11 @@ def appearance_of(table: pa.Table) -> Appearance:
 def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
     """Yields the episode id of each row group of an images file, from its statistics alone."""
     for index in range(file.num_row_groups):
-        yield file.metadata.row_group(index).column(0).statistics.min
+        statistics = file.metadata.row_group(index).column(0).statistics
+        if statistics is not None and statistics.has_min_max:
+            yield statistics.min
+        else:  # another program's, which wrote none
+            yield file.read_row_group(index, columns=["episode_id"])["episode_id"][0].as_py()
 
 
 def write_video(

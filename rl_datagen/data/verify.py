@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256
+from rl_datagen.data.dataset import check_places
 from rl_datagen.data.manifest import (
     FileEntry,
     Manifest,
@@ -168,6 +169,10 @@ def _check_shard(
     if problems:
         return
     name = shard.steps.path
+    try:
+        check_places(open_parquet(dataset / shard.episodes.path).read(), shard)
+    except ValueError as error:
+        yield Problem("episode", shard.episodes.path, f"{shard.episodes.path}: {error}.")
     constants = _constants(dataset, shard)
     ids: list[str] = []
     for index, table in enumerate(row_groups(open_parquet(dataset / name))):

@@ -12,6 +12,7 @@ from rl_datagen.data.compact import (
     COMPACT_SCHEMA,
     CompactFile,
     CompactManifest,
+    check_compact_names,
     read_compact_manifest,
 )
 from rl_datagen.data.manifest import MANIFEST_NAME
@@ -68,6 +69,10 @@ def _check_episodes(
         return
     if table.num_rows != each.file.num_rows:
         yield f"it has {table.num_rows} rows, the manifest says {each.file.num_rows}."
+    try:
+        check_compact_names(table, each.task)
+    except ValueError as error:
+        yield f"{error}."
     for row in table.to_pylist():
         name = row["episode_id"]
         counts["steps"] += row["length"] or 0
