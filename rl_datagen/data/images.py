@@ -75,8 +75,13 @@ def decode_images(table: pa.Table) -> RenderedEpisode:
 
 def appearance_of(table: pa.Table) -> Appearance:
     """Returns how textures are coloured in rows of an images file."""
-    recorded = (table.schema.metadata or {}).get(APPEARANCE_KEY.encode())
-    return cast("Appearance", recorded.decode() if recorded else UNRECORDED_APPEARANCE)
+    return cast("Appearance", appearance_of_file(table.schema))
+
+
+def appearance_of_file(schema: pa.Schema) -> str:
+    """Returns what an images file says of how textures are coloured, whatever that is."""
+    recorded = (schema.metadata or {}).get(APPEARANCE_KEY.encode())
+    return recorded.decode() if recorded else UNRECORDED_APPEARANCE
 
 
 def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
