@@ -43,7 +43,7 @@ from rl_datagen.data.manifest import (
     read_sealed,
     write_manifest,
 )
-from rl_datagen.data.names import Number, TaskId, check_name, refused, shown
+from rl_datagen.data.names import Number, TaskId, check_compact_names, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY, describe_field
 from rl_datagen.data.shards import episode_row, read_parquet, write_parquet
 from rl_datagen.data.trajectory import Trajectory
@@ -309,8 +309,8 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
         )
     if (version := body.get("schema_version")) != COMPACT_VERSION:
         raise DatasetError(
-            f"{path} has the version {version}; this release reads "
-            f"{COMPACT_VERSION}. Read it with the release that wrote it."
+            f"{path} has the version {version}; this release reads {COMPACT_VERSION}. Read it with "
+            "the release that wrote it."
         )
     try:
         return CompactManifest.model_validate(body)
@@ -348,11 +348,7 @@ def read_compact(folder: Path, task: str) -> Iterator[CompactEpisode]:
 
 
 def read_names(folder: Path, file: CompactFile) -> list[str]:
-    """Returns the ids of a task's episodes, without reading those.
-
-    Raises:
-        DatasetError: The file is missing or damaged.
-    """
+    """Returns the ids of a task's episodes; raises as ``read_compact``."""
     return _read_table(folder, file.task, file.file)["episode_id"].to_pylist()
 
 
@@ -365,21 +361,6 @@ def _read_table(folder: Path, task: str, file: FileEntry) -> pa.Table:
     except ValueError as error:
         raise refused(path, error) from None
     return table
-
-
-def check_compact_names(table: pa.Table, task: str) -> None:
-    """Checks what a task's rows name: episodes, the task and shards.
-
-    Raises:
-        ValueError: A name is not allowed, or is of another task.
-    """
-    for name in table["episode_id"].to_pylist():
-        check_name(name)
-    if others := set(table["task"].to_pylist()) - {task}:
-        raise ValueError(f"task={shown(next(iter(others)))} is not '{task}', its own")
-    for part in table["part"].to_pylist():
-        if part is None or part < 0:
-            raise ValueError(f"part={part}: 0, 1, ... are allowed")
 
 
 def _episode(row: dict[str, Any]) -> CompactEpisode:

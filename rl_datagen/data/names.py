@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 from pydantic import BeforeValidator, Field, ValidationError
 
 from rl_datagen.core.errors import DatasetError
@@ -63,6 +64,21 @@ def check_relative_path(value: object) -> str:
             "no '/' at the beginning, no '..', no backslash and no ':'"
         )
     return str(value)
+
+
+def check_compact_names(table: pa.Table, task: str) -> None:
+    """Checks what a task's rows name: episodes, the task and shards.
+
+    Raises:
+        ValueError: A name is not allowed, or is of another task.
+    """
+    for name in table["episode_id"].to_pylist():
+        check_name(name)
+    if others := set(table["task"].to_pylist()) - {task}:
+        raise ValueError(f"task={shown(next(iter(others)))} is not '{task}', its own")
+    for part in table["part"].to_pylist():
+        if part is None or part < 0:
+            raise ValueError(f"part={part}: 0, 1, ... are allowed")
 
 
 TaskId = Annotated[str, BeforeValidator(check_task_id)]

@@ -14,11 +14,10 @@ from rl_datagen.data.compact import (
     COMPACT_VERSION,
     CompactFile,
     CompactManifest,
-    check_compact_names,
     read_compact_manifest,
 )
 from rl_datagen.data.manifest import MANIFEST_NAME
-from rl_datagen.data.names import shown
+from rl_datagen.data.names import check_compact_names, shown
 from rl_datagen.data.problems import Problem, VerifyReport, check_bytes
 from rl_datagen.data.rules import Ranges, wrong_episodes, wrong_numbers
 from rl_datagen.data.schema import VERSION_KEY
