@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
@@ -13,8 +14,16 @@ def _make_trajectory(index=0, *, length=12, task="libero_goal/3", source="amplif
     def draw(*shape, dtype=np.float64):
         return rng.normal(size=shape).astype(dtype)
 
+    success = changes.get("success", True)
     reward = np.zeros(length, np.float32)
-    reward[-1:] = 1
+    reward[-1:] = success
+    init_state, sim_state, poses, quat = draw(21), draw(length, 21), draw(2, 7), draw(length, 4)
+    init_state[0] = 0
+    sim_state[:, 0] = (10 + np.arange(length)) / 20
+    poses[:, 3:] /= np.linalg.norm(poses[:, 3:], axis=1, keepdims=True)
+    quat /= np.linalg.norm(quat, axis=1, keepdims=True)
+    ee_pos, gripper = draw(length, 3), np.clip(draw(length, 2), -1, 1)
+    turn = Rotation.from_quat(quat).as_rotvec() if length else draw(0, 3)
     values = {
         "episode_id": f"{task.replace('/', '-')}-{source}-{index:05d}",
         "task": task,
@@ -23,14 +32,14 @@ def _make_trajectory(index=0, *, length=12, task="libero_goal/3", source="amplif
         "init_state_index": index % 50,
         "success": True,
         "num_settle_steps": 10,
-        "init_state": draw(21),
-        "fixture_poses": draw(2, 7),
-        "sim_state": draw(length, 21),
+        "init_state": init_state,
+        "fixture_poses": poses,
+        "sim_state": sim_state,
         "action": np.clip(draw(length, 7, dtype=np.float32), -1, 1),
-        "proprio": draw(length, 8, dtype=np.float32),
-        "ee_pos": draw(length, 3),
-        "ee_quat": draw(length, 4),
-        "gripper_qpos": draw(length, 2),
+        "proprio": np.hstack([ee_pos, turn, gripper]).astype(np.float32),
+        "ee_pos": ee_pos,
+        "ee_quat": quat,
+        "gripper_qpos": gripper,
         "joint_pos": draw(length, 7),
         "object_state": draw(length, 5, dtype=np.float32),
         "reward": reward,

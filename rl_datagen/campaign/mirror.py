@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import Storage
+from rl_datagen.data.names import check_relative_path, explained
 
 Index = dict[str, tuple[int, int]]
 """Size in bytes and time of modification (ns) of each file, by its path below the root."""
@@ -30,7 +32,7 @@ class Mirror:
 
     def upload(self) -> None:
         """Copies the files that are new or have changed, and drops those that are gone."""
-        before, now = _parse(self._storage.read_json(self._index)), self._files()
+        before, now = self._read(), self._files()
         for path, stamp in now.items():
             if before.get(path) != stamp:
                 self._storage.upload(self._root / path, path)
@@ -45,9 +47,10 @@ class Mirror:
         text = self._storage.read_text(self._index)
         if text is None or (self._local.exists() and self._local.read_text("utf-8") == text):
             return
+        index = self._read()  # before anything is removed
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
-        for path, (_, modified) in _parse(self._storage.read_json(self._index)).items():
+        for path, (_, modified) in index.items():
             target = self._root / path
             self._storage.download(path, target)
             os.utime(target, ns=(modified, modified))
@@ -55,9 +58,23 @@ class Mirror:
 
     def fetch(self, folder: Path) -> None:
         """Restores the files of one folder, without those of its folders."""
-        for path in _parse(self._storage.read_json(self._index)):
+        for path in self._read():
             if (self._root / path).parent == folder:
                 self._storage.download(path, self._root / path)
+
+    def _read(self) -> Index:
+        """Returns the index, whose paths cannot lead out of the root.
+
+        Raises:
+            UserError: It is damaged, or has such a path.
+        """
+        try:
+            return _parse(self._storage.read_json(self._index))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self._storage.uri_of(self._index)} is refused: {explained(error)}. Nothing was "
+                "restored. Delete it: the trial then begins from its start."
+            ) from None
 
     def _files(self) -> Index:
         paths = [path for folder in self._folders for path in folder.rglob("*") if path.is_file()]
@@ -68,4 +85,7 @@ class Mirror:
 
 
 def _parse(values: Mapping[str, tuple[int, int]] | None) -> Index:
-    return {path: (size, modified) for path, (size, modified) in (values or {}).items()}
+    return {
+        check_relative_path(path): (int(size), int(modified))
+        for path, (size, modified) in (values or {}).items()
+    }

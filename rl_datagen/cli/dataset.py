@@ -32,14 +32,15 @@ def verify(
             help="Also replay so many episodes, drawn over all tasks, and compare the states.",
         ),
     ] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode the images.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Compare every file with the manifest, and every episode with the schema."""
+    """Compare every file with the manifest, and every value with the schema and its rules."""
     from rl_datagen.data.compact import is_compact
     from rl_datagen.data.verify import verify
     from rl_datagen.data.verify_compact import verify_compact
 
-    report = verify_compact(dataset) if is_compact(dataset) else verify(dataset)
+    report = verify_compact(dataset) if is_compact(dataset) else verify(dataset, quick=quick)
     report.check()
     print(
         f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "

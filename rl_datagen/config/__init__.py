@@ -2,7 +2,7 @@
 
 from rl_datagen.config.algo import AlgoConfig, VerdictConfig, WarmStartConfig
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
-from rl_datagen.config.evaluation import EvaluateConfig
+from rl_datagen.config.evaluation import EvaluateConfig, Mixture
 from rl_datagen.config.jobs import AmplifyConfig, CollectionConfig, ImportConfig
 from rl_datagen.config.loader import load_config, parse_override, stored_config
 from rl_datagen.config.paper import PaperConfig
@@ -38,6 +38,7 @@ __all__ = [
     "GaussianConfig",
     "ImportConfig",
     "LerobotConfig",
+    "Mixture",
     "MixturePart",
     "PaperConfig",
     "PolicyConfig",

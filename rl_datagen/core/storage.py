@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
@@ -39,6 +40,15 @@ def atomic_path(path: Path) -> Generator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> str | None:
+    """Returns the name of the file that a temporary file of ``atomic_path`` was to become.
+
+    None: it is none, so it is somebody else's.
+    """
+    found = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}", path.name.removesuffix(path.suffix))
+    return found[1] if found and Path(found[1]).suffix == path.suffix else None
 
 
 @contextmanager

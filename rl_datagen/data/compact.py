@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, Int32, UInt16
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from rl_datagen.config import Backend
 from rl_datagen.core.errors import DatasetError
@@ -43,8 +43,9 @@ from rl_datagen.data.manifest import (
     read_sealed,
     write_manifest,
 )
+from rl_datagen.data.names import Number, TaskId, check_compact_names, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA, VERSION_KEY, describe_field
-from rl_datagen.data.shards import episode_row, open_parquet, write_parquet
+from rl_datagen.data.shards import episode_row, read_parquet, write_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.tasks import get_task
 
@@ -83,6 +84,10 @@ COMPACT_SCHEMA = pa.schema(
 )
 
 
+Part = Annotated[int, Field(ge=0)]
+"""Of a shard; JSON has it as text."""
+
+
 class CompactFile(Entry):
     """One task's episodes.
 
@@ -93,10 +98,16 @@ class CompactFile(Entry):
         origin: Which of the manifest's origins it is of.
     """
 
-    task: str
+    task: TaskId
     file: FileEntry
-    num_attempts: dict[int, int | None]
-    origin: int
+    num_attempts: dict[Part, Number | None]
+    origin: Number
+
+    @model_validator(mode="after")
+    def _is_where_it_belongs(self) -> Self:
+        if self.file.path != f"{self.task}.parquet":
+            raise ValueError(f"the file of {self.task} is '{self.task}.parquet', no other")
+        return self
 
 
 class Origin(Entry):
@@ -124,6 +135,15 @@ class CompactManifest(Entry):
     backend: Backend
     origins: tuple[Origin, ...]
     files: tuple[CompactFile, ...]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        tasks = [each.task for each in self.files]
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("a task is listed twice")
+        if any(each.origin >= len(self.origins) for each in self.files):
+            raise ValueError("a file is of an origin that is not listed")
+        return self
 
     @property
     def content_hash(self) -> str:
@@ -287,15 +307,15 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
             f"'{folder}' is a dataset, not a compact one: it can be read as it is. `rl-datagen "
             f"dataset compact {folder} OUT` makes it compact."
         )
-    if body["schema_version"] != COMPACT_VERSION:
+    if (version := body.get("schema_version")) != COMPACT_VERSION:
         raise DatasetError(
-            f"{path} has the version {body['schema_version']}; this release reads "
-            f"{COMPACT_VERSION}. Read it with the release that wrote it."
+            f"{path} has the version {version}; this release reads {COMPACT_VERSION}. Read it with "
+            "the release that wrote it."
         )
     try:
         return CompactManifest.model_validate(body)
     except ValidationError as error:
-        raise DatasetError(f"{path} is not the manifest of a compact dataset: {error}") from None
+        raise refused(path, error) from None
 
 
 def check_versions(folder: Path, manifest: CompactManifest, installed: Mapping[str, Any]) -> None:
@@ -323,21 +343,24 @@ def read_compact(folder: Path, task: str) -> Iterator[CompactEpisode]:
     files = {each.task: each.file for each in read_compact_manifest(folder).files}
     if task not in files:
         raise DatasetError(f"{folder} has no episodes of {task}. It has {', '.join(files)}.")
-    table = open_parquet(check_file(folder, files[task])).read()
-    if table.schema != COMPACT_SCHEMA:
-        raise DatasetError(f"{folder / files[task].path} has other columns than it should.")
-    for row in table.to_pylist():
+    for row in _read_table(folder, task, files[task]).to_pylist():
         yield _episode(row)
 
 
 def read_names(folder: Path, file: CompactFile) -> list[str]:
-    """Returns the ids of a task's episodes, without reading those.
+    """Returns the ids of a task's episodes; raises as ``read_compact``."""
+    return _read_table(folder, file.task, file.file)["episode_id"].to_pylist()
 
-    Raises:
-        DatasetError: The file is missing or damaged.
-    """
-    table = open_parquet(check_file(folder, file.file)).read(["episode_id"])
-    return table["episode_id"].to_pylist()
+
+def _read_table(folder: Path, task: str, file: FileEntry) -> pa.Table:
+    """Returns a task's rows, whose names are checked: hydrated files are called after them."""
+    path = check_file(folder, file)
+    table = read_parquet(path, COMPACT_SCHEMA)
+    try:
+        check_compact_names(table, task)
+    except ValueError as error:
+        raise refused(path, error) from None
+    return table
 
 
 def _episode(row: dict[str, Any]) -> CompactEpisode:

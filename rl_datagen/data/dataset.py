@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
-from rl_datagen.data.manifest import FileEntry, Shard, check_file, read_manifest
+from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
+from rl_datagen.data.names import check_name, refused, shown
 from rl_datagen.data.schema import EPISODES_SCHEMA
-from rl_datagen.data.shards import open_parquet, to_trajectory
+from rl_datagen.data.shards import open_parquet, read_parquet, reading, to_trajectory
 from rl_datagen.data.trajectory import Trajectory
 
 
@@ -92,7 +93,7 @@ def read_episodes_of(dataset: Path, shards: Iterable[Shard]) -> pa.Table:
     Raises:
         DatasetError: A file is missing or damaged.
     """
-    tables = [_read_table(dataset, shard.episodes) for shard in shards]
+    tables = [_read_episodes(dataset, shard) for shard in shards]
     return pa.concat_tables(tables) if tables else EPISODES_SCHEMA.empty_table()
 
 
@@ -148,7 +149,7 @@ class ShardReader:
     """
 
     def __init__(self, dataset: Path, shard: Shard) -> None:
-        rows = _read_table(dataset, shard.episodes).to_pylist()
+        rows = _read_episodes(dataset, shard).to_pylist()
         self._rows = {row["episode_id"]: row for row in rows}
         self._file: pq.ParquetFile | None = None
         self._dataset, self._steps = dataset, shard.steps
@@ -163,7 +164,8 @@ class ShardReader:
         if self._file is None:
             self._file = open_parquet(check_file(self._dataset, self._steps))
         row = self._rows[episode_id]
-        return to_trajectory(self._file.read_row_group(row["row_group"]), row)
+        with reading(self._dataset / self._steps.path):
+            return to_trajectory(self._file.read_row_group(row["row_group"]), row)
 
 
 def _read_shard(
@@ -175,5 +177,29 @@ def _read_shard(
             yield reader.read(name)
 
 
-def _read_table(dataset: Path, entry: FileEntry) -> pa.Table:
-    return open_parquet(check_file(dataset, entry)).read()
+def _read_episodes(dataset: Path, shard: Shard) -> pa.Table:
+    """Returns a shard's episodes, whose names are checked: files are called after them."""
+    path = check_file(dataset, shard.episodes)
+    table = read_parquet(path, EPISODES_SCHEMA)
+    try:
+        check_places(table, shard)
+    except ValueError as error:
+        raise refused(path, error, next_step(dataset)) from None
+    return table
+
+
+def check_places(table: pa.Table, shard: Shard) -> None:
+    """Checks what rows of the episodes table name: episodes, task, file and row groups.
+
+    Raises:
+        ValueError: A name is not allowed, or is of another shard.
+    """
+    for name in table["episode_id"].to_pylist():
+        check_name(name)
+    for column, expected in (("task", shard.task), ("shard", shard.steps.path)):
+        for found in table[column].unique().to_pylist():
+            if found != expected:
+                raise ValueError(f"{column}={shown(found)} is not '{expected}', its own")
+    groups = table["row_group"].to_pylist()
+    if groups != list(range(len(groups))):
+        raise ValueError(f"row_group={shown(groups)}: 0, 1, ... in this order is allowed")

@@ -13,6 +13,7 @@ from rl_datagen.core.errors import DatasetError, DiskError, first_line
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.images import appearance_of
 from rl_datagen.data.manifest import FileEntry, Shard, describe_file
+from rl_datagen.data.names import check_name
 from rl_datagen.data.schema import EPISODES_SCHEMA, STEPS_SCHEMA
 from rl_datagen.data.shards import episode_row, steps_table, write_parquet
 from rl_datagen.data.trajectory import Trajectory
@@ -188,6 +189,13 @@ def _check_shard(trajectories: Sequence[Trajectory]) -> None:
             "Append them task by task."
         )
     ids = [t.episode_id for t in trajectories]
+    try:
+        for name in ids:
+            check_name(name)
+    except ValueError as error:
+        raise DatasetError(
+            f"An episode cannot be stored: {error}. Give it another id; files are called after it."
+        ) from None
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise DatasetError(
             f"Episode id '{repeated[0]}' occurs {ids.count(repeated[0])} times in one shard. "

@@ -75,14 +75,23 @@ def decode_images(table: pa.Table) -> RenderedEpisode:
 
 def appearance_of(table: pa.Table) -> Appearance:
     """Returns how textures are coloured in rows of an images file."""
-    recorded = (table.schema.metadata or {}).get(APPEARANCE_KEY.encode())
-    return cast("Appearance", recorded.decode() if recorded else UNRECORDED_APPEARANCE)
+    return cast("Appearance", appearance_of_file(table.schema))
+
+
+def appearance_of_file(schema: pa.Schema) -> str:
+    """Returns what an images file says of how textures are coloured, whatever that is."""
+    recorded = (schema.metadata or {}).get(APPEARANCE_KEY.encode())
+    return recorded.decode() if recorded else UNRECORDED_APPEARANCE
 
 
 def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
     """Yields the episode id of each row group of an images file, from its statistics alone."""
     for index in range(file.num_row_groups):
-        yield file.metadata.row_group(index).column(0).statistics.min
+        statistics = file.metadata.row_group(index).column(0).statistics
+        if statistics is not None and statistics.has_min_max:
+            yield statistics.min
+        else:  # another program's, which wrote none
+            yield file.read_row_group(index, columns=["episode_id"])["episode_id"][0].as_py()
 
 
 def write_video(

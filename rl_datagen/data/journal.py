@@ -49,16 +49,16 @@ def read_journal(dataset: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise damaged(path, error) from None
+        raise damaged(path, repr(error)) from None
     whole, _, _ = text.rpartition("\n")  # a writer was killed in the last one, or is at it
     try:
         return [json.loads(line) for line in whole.splitlines()]
-    except ValueError as error:
-        raise damaged(path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, repr(error)) from None
 
 
-def damaged(path: Path, error: Exception) -> DatasetError:
+def damaged(path: Path, reason: str) -> DatasetError:
     """Returns what to say of a damaged journal."""
     return DatasetError(
-        f"{path} is damaged ({error!r}). Delete it: the files that it names are made again."
+        f"{path} is damaged ({reason}). Delete it: the files that it names are made again."
     )

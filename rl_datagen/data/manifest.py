@@ -2,20 +2,23 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from rl_datagen.config import Appearance, Backend
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.storage import sha256, write_json
 from rl_datagen.data.journal import JOURNAL_NAME, damaged, read_journal
+from rl_datagen.data.names import Number, RelativePath, Sha256, TaskId, explained, refused
 from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 from rl_datagen.tasks import get_task
 
 MANIFEST_NAME = "manifest.json"
+_BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 class Entry(BaseModel):
@@ -34,10 +37,10 @@ class FileEntry(Entry):
         sha256: Checksum of its bytes, hexadecimal.
     """
 
-    path: str
-    num_rows: int
-    num_bytes: int
-    sha256: str
+    path: RelativePath
+    num_rows: Number
+    num_bytes: Number
+    sha256: Sha256
 
 
 class Shard(Entry):
@@ -52,12 +55,35 @@ class Shard(Entry):
         num_attempts: Episodes that were run for it, the failed ones included; None: not known.
     """
 
-    task: str
-    num_episodes: int
+    task: TaskId
+    num_episodes: Number
     steps: FileEntry
     episodes: FileEntry
     images: tuple[FileEntry, ...] = ()
-    num_attempts: int | None = None
+    num_attempts: Number | None = None
+
+    @model_validator(mode="after")
+    def _is_where_it_belongs(self) -> Self:
+        name = rf"{re.escape(self.task)}/part-(\d{{5,9}})"
+        found = re.fullmatch(rf"shards/{name}\.parquet", self.steps.path, re.ASCII)
+        part = found[1] if found else "00000"
+        wanted = f"{self.task}/part-{part}"
+        images = [each.path for each in self.images]
+        expected = [
+            (self.steps.path, f"shards/{wanted}.parquet", found is not None),
+            (self.episodes.path, path := f"episodes/{wanted}.parquet", self.episodes.path == path),
+        ]
+        expected += [
+            (each, f"images/{wanted}-00000.parquet", _is_of(each, wanted)) for each in images
+        ]
+        for path, right, holds in expected:
+            if not holds:
+                raise ValueError(
+                    f"'{path}' is no file of {self.task}: such as '{right}' is allowed"
+                )
+        if len(set(images)) < len(images):
+            raise ValueError(f"a file of images of '{self.steps.path}' is listed twice")
+        return self
 
     @property
     def part(self) -> int:
@@ -72,6 +98,15 @@ class Shard(Entry):
         """Returns the shard with one more file of images."""
         images = {each.path: each for each in (*self.images, entry)}
         return self.model_copy(update={"images": tuple(images[path] for path in sorted(images))})
+
+
+class _Line(Entry):
+    """A line of the journal; see ``append_line``."""
+
+    shard: Shard | None = None
+    images: FileEntry | None = None
+    of: RelativePath | None = None
+    appearance: Appearance | None = None
 
 
 class Manifest(Entry):
@@ -91,6 +126,16 @@ class Manifest(Entry):
     provenance: dict[str, Any]
     shards: tuple[Shard, ...] = ()
     appearance: Appearance | None = None
+
+    @model_validator(mode="after")
+    def _lists_each_file_once(self) -> Self:
+        paths = [file.path for file in self.files()]
+        if len(set(paths)) < len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise ValueError(f"'{twice}' is listed twice")
+        if unknown := [each for each in _backends(self.config) if each not in _BACKENDS]:
+            raise ValueError(f"the backend {unknown[0]!r} of config is none of {_BACKENDS}")
+        return self
 
     @property
     def backends(self) -> tuple[Backend, ...]:
@@ -118,6 +163,13 @@ class Manifest(Entry):
     def content_hash(self) -> str:
         """SHA-256 over names and checksums of all files: equal if and only if these are equal."""
         return hash_files(self.files())
+
+
+def _is_of(images: str, shard: str) -> bool:
+    return (
+        re.fullmatch(rf"images/{re.escape(shard)}-[\w.-]{{1,128}}\.parquet", images, re.A)
+        is not None
+    )
 
 
 def part_of(path: str) -> int:
@@ -168,13 +220,13 @@ def read_manifest(dataset: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(body)
     except ValidationError as error:
-        raise DatasetError(f"{path} is not a manifest of this schema: {error}") from None
+        raise refused(path, error, next_step(dataset)) from None
     if not lines:
         return manifest
     try:
         return _fold(manifest, lines)
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(dataset / JOURNAL_NAME, error) from None
+    except (KeyError, ValueError) as error:
+        raise damaged(dataset / JOURNAL_NAME, explained(error)) from None
 
 
 def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
@@ -185,15 +237,16 @@ def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
     """
     shards = {shard.steps.path: shard for shard in manifest.shards}
     appearance = manifest.appearance
-    for line in lines:
-        appearance = line.get("appearance") or appearance
-        if "shard" in line:
-            shard = Shard.model_validate(line["shard"])
-            shards.setdefault(shard.steps.path, shard)
+    for line in map(_Line.model_validate, lines):
+        appearance = line.appearance or appearance
+        if line.shard is not None:
+            shards.setdefault(line.shard.steps.path, line.shard)
+        elif line.images is None or line.of not in shards:
+            raise ValueError(f"images of '{line.of}', which is no shard of the dataset")
         else:
-            entry, of = FileEntry.model_validate(line["images"]), line["of"]
-            shards[of] = shards[of].with_images(entry)
-    return manifest.with_shards(shards.values(), appearance)
+            shards[line.of] = shards[line.of].with_images(line.images)
+    folded = manifest.with_shards(shards.values(), appearance)
+    return Manifest.model_validate(folded.model_dump())  # images belong to their shards
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -205,7 +258,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         sealed = body.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DatasetError(
             f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
             "the dataset and make it again."

@@ -1,5 +1,6 @@
 """Mixtures: a dataset made of others, whose files are linked or copied and not encoded again."""
 
+import math
 import os
 import shutil
 from collections import Counter, defaultdict
@@ -90,8 +91,11 @@ def merge(
 
 
 def _open(path: Path, weight: float | None) -> MergedInput:
-    if weight is not None and weight <= 0:
-        raise DatasetError(f"The weight of {path} is {weight}: give a positive number.")
+    if weight is not None and not (0 < weight < math.inf):  # also not nan
+        raise DatasetError(
+            f"The weight of {path} is {weight}: give a positive number that is finite, such as "
+            f"{path}=2. Nothing was written."
+        )
     rows = read_episodes(path).to_pylist()
     return MergedInput(path, weight, read_manifest(path), rows, len(rows))
 

@@ -1,6 +1,12 @@
-"""Evaluated episodes: a row each, in sum, and on disk."""
+"""Evaluated episodes: a row each, in sum, and on disk.
 
-from collections.abc import Iterable, Sequence
+A file carries the SHA-256 of its rows, so that one which was edited is not taken for a result.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +14,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, first_line
 from rl_datagen.core.intervals import wilson_interval
 from rl_datagen.core.storage import atomic_path, write_json
+from rl_datagen.data.names import check_task_id
+from rl_datagen.data.shards import UNREADABLE
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.tasks import TASKS, get_task
 
-RESULTS = "results.parquet"
+RESULTS, INFO = "results.parquet", "eval_info.json"
+DIGEST_KEY = "rl_datagen.rows_sha256"
+"""Key of ``digest`` in a file's metadata; files of earlier releases lack it."""
+INFO_DIGEST_KEY = "results_sha256"
+"""Key of ``digest`` in ``eval_info.json``, beside lerobot's."""
+NUM_INIT_STATES = 50
+"""That LIBERO ships of each task."""
+_MAX_LENGTH = 1_000_000
+_HOW_TO_REPAIR = (
+    "Delete that file and repeat its `rl-datagen evaluate`, which runs what is missing and writes "
+    "the results again."
+)
 _ORDER = {task.id: place for place, task in enumerate(TASKS)}
 _SCHEMA = pa.schema(
     {
@@ -112,34 +131,127 @@ def by_task(episodes: Iterable[EvaluatedEpisode]) -> dict[str, list[EvaluatedEpi
 
 def write_episodes(path: Path, episodes: Iterable[EvaluatedEpisode]) -> None:
     """Writes rows to a Parquet file, atomically."""
+    rows = list(episodes)
+    schema = _SCHEMA.with_metadata({DIGEST_KEY: digest(rows)})
     with atomic_path(path) as temporary:
-        rows = [asdict(episode) for episode in episodes]
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
+        pq.write_table(pa.Table.from_pylist(list(map(asdict, rows)), schema=schema), temporary)
+
+
+def digest(episodes: Iterable[EvaluatedEpisode]) -> str:
+    """Returns the SHA-256 of rows as JSON, in their order."""
+    rows = [list(asdict(episode).values()) for episode in episodes]
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_episodes(path: Path) -> list[EvaluatedEpisode]:
     """Returns the rows of such a file.
 
     Raises:
-        UserError: There is none, or it is damaged.
+        UserError: There is none, it is damaged or was edited, or a value cannot be.
     """
     try:
-        return [EvaluatedEpisode(**row) for row in pq.read_table(path).to_pylist()]
-    except (OSError, pa.ArrowException, TypeError) as error:
+        table = pq.ParquetFile(path).read()
+        rows = table.to_pylist()
+    except UNREADABLE as error:
         raise UserError(
-            f"{path} cannot be read as evaluated episodes ({type(error).__name__}). Give the "
-            "folder of an evaluation that `rl-datagen evaluate` has made; if the file is damaged, "
-            "delete it and repeat that command, which runs what is missing."
+            f"{path} cannot be read as evaluated episodes ({first_line(error)}). Give the folder "
+            f"of an evaluation that `rl-datagen evaluate` has made. {_HOW_TO_REPAIR}"
         ) from None
+    if not table.schema.equals(_SCHEMA):
+        raise _refused(
+            path, f"it has the columns {_columns(table.schema)}, not {_columns(_SCHEMA)}"
+        )
+    if (wrong := next(_wrong_values(rows), None)) is not None:
+        raise _refused(path, wrong)
+    episodes = [EvaluatedEpisode(**row) for row in rows]
+    sealed = (table.schema.metadata or {}).get(DIGEST_KEY.encode())
+    if sealed is not None and sealed != digest(episodes).encode():
+        raise _refused(path, f"its rows have the SHA-256 {digest(episodes)}, not the sealed one")
+    return episodes
 
 
-def read_results(folder: Path) -> list[EvaluatedEpisode]:
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _refused(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is refused: {reason}. {_HOW_TO_REPAIR}")
+
+
+def _wrong_values(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yields what is wrong with rows."""
+    if not rows:
+        yield "it has no episode"
+    seen: Counter[tuple[str, int]] = Counter()
+    for number, row in enumerate(rows):
+        for key, value in row.items():
+            if value is None and key != "error":
+                yield f"row {number} has no {key}"
+                return
+        try:
+            start = check_task_id(row["task"]), row["init_state_index"]
+        except ValueError as error:
+            yield f"row {number}: {error}"
+            return
+        if not 0 <= start[1] < NUM_INIT_STATES:
+            allowed = f"0 to {NUM_INIT_STATES - 1} is allowed"
+            yield f"init_state_index is {start[1]} in row {number}; {allowed}"
+        if not 0 <= row["length"] <= _MAX_LENGTH:
+            yield f"length is {row['length']} in row {number}; 0 to {_MAX_LENGTH} is allowed"
+        if row["seed"] < 0:
+            yield f"seed is {row['seed']} in row {number}; 0 or more is allowed"
+        if row["success"] and row["error"] is not None:
+            yield f"row {number} is a success and has an error"
+        seen[start] += 1
+        if seen[start] > 1:
+            yield f"{start[0]} has init state {start[1]} twice"
+
+
+def read_results(folder: Path, *, num_episodes: int | None = None) -> list[EvaluatedEpisode]:
     """Returns the episodes of an evaluation's folder.
 
+    Args:
+        folder: Of the evaluation.
+        num_episodes: Of each of its tasks, from the first init states; None: any.
+
     Raises:
-        UserError: It is not complete.
+        UserError: It is not complete, its two files disagree, or one was edited.
     """
-    return read_episodes(folder / RESULTS)
+    path = folder / RESULTS
+    episodes = read_episodes(path)
+    if num_episodes is not None:
+        for task, group in by_task(episodes).items():
+            found = [episode.init_state_index for episode in group]
+            if found != list(range(num_episodes)):
+                raise _refused(
+                    path,
+                    f"{task} has {len(found)} episodes where config.yaml says {num_episodes}, one "
+                    "from each of the first init states",
+                )
+    _check_info(folder, episodes)
+    return episodes
+
+
+def _check_info(folder: Path, episodes: Sequence[EvaluatedEpisode]) -> None:
+    """Compares the rows with ``eval_info.json``, whichever release wrote that."""
+    path = folder / INFO
+    try:
+        info = json.loads(path.read_text("utf-8"))
+        sealed = info.get(INFO_DIGEST_KEY)
+        successes = {
+            f"{each['task_group']}/{each['task_id']}": each["metrics"]["successes"]
+            for each in info["per_task"]
+        }
+        count = info["overall"]["n_episodes"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _refused(path, f"it cannot be read ({first_line(error)})") from None
+    groups = by_task(episodes)
+    if sealed not in (None, digest(e for group in groups.values() for e in group)):
+        raise _refused(folder / RESULTS, f"{INFO} is of other rows, with the SHA-256 {sealed}")
+    if successes != {t: [e.success for e in group] for t, group in groups.items()}:
+        raise _refused(folder / RESULTS, f"its successes are not those in {INFO}")
+    if count != len(episodes):
+        raise _refused(folder / RESULTS, f"it has {len(episodes)} episodes and {INFO} {count}")
 
 
 def summaries(episodes: Sequence[EvaluatedEpisode], confidence: float) -> dict[str, Evaluation]:
@@ -160,7 +272,7 @@ def write_results(
     seconds: float,
     videos: Sequence[Path] = (),
 ) -> None:
-    """Writes ``results.parquet`` and ``eval_info.json``, which has lerobot's keys.
+    """Writes ``results.parquet`` and ``eval_info.json``, which has lerobot's keys and a checksum.
 
     Args:
         folder: Of the evaluation.
@@ -169,8 +281,10 @@ def write_results(
         videos: MP4s of some of them, ``videos/<suite>-<index>-<init state>.mp4``.
     """
     tasks = by_task(episodes)
-    write_episodes(folder / RESULTS, (e for group in tasks.values() for e in group))
-    write_json(folder / "eval_info.json", _eval_info(tasks, seconds, list(map(str, videos))))
+    rows = [episode for group in tasks.values() for episode in group]
+    info = _eval_info(tasks, seconds, list(map(str, videos)))
+    write_episodes(folder / RESULTS, rows)
+    write_json(folder / INFO, info | {INFO_DIGEST_KEY: digest(rows)})
 
 
 def _eval_info(

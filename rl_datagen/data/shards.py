@@ -1,6 +1,7 @@
 """Trajectories as Arrow tables, and tables as Parquet files with one row group per episode."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, first_line
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.schema import SCHEMA_VERSION, STEPS_SCHEMA
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
@@ -131,20 +132,59 @@ def write_parquet(path: Path, schema: pa.Schema, row_groups: Iterable[pa.Table])
     return num_rows
 
 
+UNREADABLE = (OSError, pa.ArrowException, ValueError, OverflowError, MemoryError)
+"""What pyarrow raises on damaged Parquet: also bad UTF-8, and sizes that no memory holds."""
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Says of a file that cannot be read which one it is.
+
+    Raises:
+        DatasetError: In place of what pyarrow raises.
+    """
+    try:
+        yield
+    except DatasetError:
+        raise
+    except UNREADABLE as error:
+        raise DatasetError(
+            f"{path} is not a readable Parquet file: {first_line(error)}. Restore it from a copy, "
+            "or delete the dataset and make it again."
+        ) from None
+
+
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file.
 
     Raises:
         DatasetError: It is no Parquet file.
     """
-    try:
+    with reading(path):
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError(
-            f"{path} is not a readable Parquet file: {reason} Restore it from a copy, or delete "
-            "the dataset and make it again."
-        ) from None
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
+    """Returns a whole Parquet file of this schema.
+
+    Raises:
+        DatasetError: It is damaged, or has other columns.
+    """
+    with reading(path):
+        file = pq.ParquetFile(path)
+        if file.schema_arrow.equals(schema):
+            return file.read()
+    raise DatasetError(
+        f"{path} departs from the schema: the columns {', '.join(departures(file, schema))}. "
+        "`rl-datagen dataset verify` says more."
+    )
+
+
+def departures(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    """Returns the columns that a file lacks, has besides, or has with other types."""
+    actual = list(file.schema_arrow)
+    wrong = [field.name for field in schema if field not in actual]
+    return wrong + [field.name for field in actual if field.name not in schema.names]
 
 
 def row_groups(file: pq.ParquetFile) -> Iterator[pa.Table]:

@@ -1,26 +1,40 @@
 """Finds damage in a compact dataset."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.compact import (
     COMPACT_SCHEMA,
+    COMPACT_VERSION,
     CompactFile,
     CompactManifest,
     read_compact_manifest,
 )
 from rl_datagen.data.manifest import MANIFEST_NAME
-from rl_datagen.data.shards import open_parquet
-from rl_datagen.data.verify import Problem, VerifyReport, check_bytes
+from rl_datagen.data.names import check_compact_names, shown
+from rl_datagen.data.problems import Problem, VerifyReport, check_bytes
+from rl_datagen.data.rules import Ranges, wrong_episodes, wrong_numbers
+from rl_datagen.data.schema import VERSION_KEY
+from rl_datagen.data.shards import UNREADABLE, departures, open_parquet
+
+_BATCH = 64  # episodes in memory at a time
+_RANGES: Ranges = {
+    "part": (0, 999_999_999),
+    "num_steps_to_success": (1, 1_000_000),
+    "actions": (-1, 1),
+    "decisions": (0, 2**31 - 1),
+    "state_sums": (0, 2**16 - 1),
+}
 
 
 def verify_compact(folder: Path) -> VerifyReport:
-    """Compares every file with the manifest, and every episode with the schema and itself.
+    """Compares every file with the manifest, and every value with the schema and the rules.
 
     Raises:
         DatasetError: The folder holds no compact dataset at all.
@@ -50,47 +64,77 @@ def _problems(folder: Path, manifest: CompactManifest, counts: Counter[str]) -> 
     for each in manifest.files:
         damage = list(check_bytes(folder, each.file, listed))
         yield from damage
-        if not damage:
-            for message in _check_episodes(folder, each, seen, counts):
-                yield Problem("episode", each.file.path, f"{each.file.path}: {message}")
+        if damage:
+            continue
+        try:
+            for message in _check_file(folder, each, seen, counts):
+                yield Problem.of_episode(each.file.path, message)
+        except UNREADABLE as error:
+            yield Problem.unreadable(each.file.path, error)
     for path in sorted(folder.rglob("*.parquet")):
         name = path.relative_to(folder).as_posix()
         if not path.name.startswith(".") and name not in listed.values():
             yield Problem("extra", name, f"{name} is not listed in the manifest.")
 
 
-def _check_episodes(
+def _check_file(
     folder: Path, each: CompactFile, seen: Counter[str], counts: Counter[str]
 ) -> Iterator[str]:
-    table = open_parquet(folder / each.file.path).read()
-    if not table.schema.equals(COMPACT_SCHEMA):
-        yield "it departs from the schema of compact datasets."
+    file = open_parquet(folder / each.file.path)
+    version = (file.schema_arrow.metadata or {}).get(VERSION_KEY.encode(), b"none").decode()
+    if not file.schema_arrow.equals(COMPACT_SCHEMA):
+        wrong = ", ".join(departures(file, COMPACT_SCHEMA))
+        yield f"it departs from the schema of compact datasets in the columns {wrong}"
         return
-    if table.num_rows != each.file.num_rows:
-        yield f"it has {table.num_rows} rows, the manifest says {each.file.num_rows}."
-    for row in table.to_pylist():
-        name = row["episode_id"]
-        counts["steps"] += row["length"] or 0
+    if version not in ("none", f"compact-{COMPACT_VERSION}"):
+        yield f"it has the schema version {version}, not compact-{COMPACT_VERSION}"
+        return
+    if (num_rows := file.metadata.num_rows) != each.file.num_rows:
+        yield f"it has {num_rows} rows, the manifest says {each.file.num_rows}"
+    parts: list[int] = []
+    for batch in file.iter_batches(_BATCH):
+        table = pa.Table.from_batches([batch])
+        yield from _check_episodes(table, each.task, seen)
+        counts["steps"] += sum(length or 0 for length in table["length"].to_pylist())
+        parts += [part or 0 for part in table["part"].to_pylist()]
+    if parts != sorted(parts):
+        yield "its episodes are not in the order of their shards"
+    for part, attempts in each.num_attempts.items():
+        if attempts is not None and attempts < parts.count(part):
+            yield f"the manifest says {attempts} attempts for {parts.count(part)} episodes"
+
+
+def _check_episodes(table: pa.Table, task: str, seen: Counter[str]) -> Iterator[str]:
+    try:
+        check_compact_names(table, task)
+    except ValueError as error:
+        yield str(error)
+    names = table["episode_id"].to_pylist()
+    for name in names:
         seen[name] += 1
         if seen[name] == 2:
-            yield f"episode '{name}' is in the dataset twice."
-        for wrong in _check_row(row, each.task):
-            yield f"episode '{name}' {wrong}."
+            yield f"episode {shown(name)} is in the dataset twice"
+    problems = [*wrong_episodes(table, task), *wrong_numbers(table, _RANGES)]
+    if not problems:
+        problems = list(_wrong_arrays(table))
+    for row, sentence in problems:
+        yield f"episode {shown(names[row])} {sentence}"
 
 
-def _check_row(row: dict[str, Any], task: str) -> Iterator[str]:
-    if row["task"] != task:
-        yield f"is of {row['task']}"
-    nullable = ("expert", "init_state_index", "num_steps_to_success")
-    if missing := [key for key, value in row.items() if value is None and key not in nullable]:
-        yield f"has no {missing[0]}"
-        return
-    lengths = {len(row[key]) for key in ("actions", "decisions", "state_sums")}
-    if lengths != {row["length"]}:
-        yield f"says {row['length']} env steps and has {', '.join(map(str, sorted(lengths)))}"
-        return
-    actions = np.array(row["actions"], np.float64)
-    if not (np.abs(actions) <= 1).all():
-        yield "has an action that is not in [-1, 1]"
-    if not np.isfinite(row["init_state"]).all() or not np.isfinite(row["fixture_poses"]).all():
-        yield "starts from a state that is not finite"
+def _wrong_arrays(table: pa.Table) -> Iterator[tuple[int, str]]:
+    """Yields what does not agree within an episode."""
+    columns = ("length", "success", "num_steps_to_success", "states_sha256")
+    for row, (length, success, reached, digest) in enumerate(
+        zip(*(table[name].to_pylist() for name in columns), strict=True)
+    ):
+        arrays = [table[name][row].values for name in ("actions", "decisions", "state_sums")]
+        if (lengths := {len(each) for each in arrays}) != {length}:
+            yield row, f"says {length} env steps and has {', '.join(map(str, sorted(lengths)))}"
+            continue
+        decisions = arrays[1].to_numpy(zero_copy_only=False).astype(np.int64)
+        if decisions[0] or not np.isin(np.diff(decisions), (0, 1)).all():
+            yield row, "has decisions that do not count the policy's calls from 0, without a gap"
+        if success != (reached is not None) or (reached or 1) > length:
+            yield row, f"has num_steps_to_success {reached}, with success={success}"
+        if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            yield row, f"has states_sha256 {shown(digest)}, which is no SHA-256"

@@ -10,8 +10,9 @@ nothing lists, which the next writer replaces.
 
 import json
 import logging
+import re
 import secrets
-from collections.abc import Iterable, KeysView, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from rl_datagen.core.compare import differences
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
+from rl_datagen.core.storage import temporary_of
 from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.files import (
     LOCK_NAME,
@@ -48,6 +50,15 @@ from rl_datagen.data.manifest import (
 from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.tasks.files import task_digests
+
+_TEMPORARIES = {
+    ".": r"manifest\.json|README\.md",
+    "shards": r"part-[\w.-]+\.parquet",
+    "episodes": r"part-[\w.-]+\.parquet",
+    "images": r"part-[\w.-]+\.parquet",
+    "videos": r"[\w.-]+\.mp4",
+}
+"""Files that this program writes, by their folder."""
 
 logger = logging.getLogger(__name__)
 
@@ -262,13 +273,8 @@ class DatasetWriter:
         self.close()
 
     def _open(self, config: Mapping[str, Any] | None, origin: Mapping[str, Any] | None) -> Manifest:
-        for pattern in (
-            ".*.parquet",
-            ".*.json",
-            ".*.mp4",
-        ):  # left by a killed writer; we hold the lock
-            for leftover in self.path.rglob(pattern):
-                leftover.unlink()
+        for leftover in list(leftovers(self.path)):  # of a killed writer; we hold the lock
+            leftover.unlink()
         config = json.loads(json.dumps(config))
         if config is not None and not (self.path / MANIFEST_NAME).exists():
             manifest = Manifest(config=dict(config), provenance=dict(origin or _origin()))
@@ -344,6 +350,15 @@ def _origin() -> dict[str, Any]:
     Only the manifest has the latter: it is not hashed, so the same episodes are the same dataset.
     """
     return {**provenance(), "task_files": task_digests()}
+
+
+def leftovers(dataset: Path) -> Iterator[Path]:
+    """Yields the temporary files that a killed writer left, and no other hidden file."""
+    for folder, mine in _TEMPORARIES.items():
+        pattern = ".*" if folder in (".", "videos") else "**/.*"
+        for path in (dataset / folder).glob(pattern):
+            if re.fullmatch(mine, temporary_of(path) or "") and path.is_file():
+                yield path
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rl_datagen.core.errors import ConfigError, first_line
+from rl_datagen.data.names import check_name
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
@@ -96,6 +97,10 @@ def find_task(path: Path) -> Task:
 
 def _read(data: h5py.Group, name: str, task: Task, scene: Scene | None) -> HumanDemonstration:
     group = data[name]
+    try:
+        check_name(name)  # becomes part of an episode's id
+    except ValueError as error:
+        raise _MalformedError(f"has a name that cannot be used: {error}") from None
     if not isinstance(group, h5py.Group):
         raise _MalformedError("is no group")
     actions = _array(group, "actions").astype(np.float32)

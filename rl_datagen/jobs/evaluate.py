@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +18,9 @@ from rl_datagen.core.errors import SimulatorError, UserError
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import write_video
 from rl_datagen.data.results import (
-    RESULTS,
     EvaluatedEpisode,
     read_episodes,
+    read_results,
     write_episodes,
     write_results,
 )
@@ -203,9 +204,10 @@ def _evaluate(config: EvaluateConfig, stored: "_Stored", progress: Progress) -> 
     )
     begin = time.monotonic()
     execute(job, progress).check()
-    if missing or not (folder / RESULTS).exists():
+    rows = [e for e in _ended(folder) if e.init_state_index < config.num_episodes]
+    if missing or not _is_written(folder, rows):
         videos = [path.relative_to(folder) for path in sorted(folder.glob("videos/*.mp4"))]
-        write_results(folder, _ended(folder), seconds=time.monotonic() - begin, videos=videos)
+        write_results(folder, rows, seconds=time.monotonic() - begin, videos=videos)
     return folder
 
 
@@ -229,7 +231,31 @@ def _tasks(config: EvaluateConfig, stored: "_Stored") -> Sequence[Task]:
 
 
 def _ended(folder: Path) -> list[EvaluatedEpisode]:
-    return [e for path in sorted(folder.glob("episodes/*.parquet")) for e in read_episodes(path)]
+    """Returns the episodes that are stored.
+
+    Raises:
+        UserError: A file of them is damaged, or two have the same.
+    """
+    owners: dict[tuple[str, int], Path] = {}
+    episodes: list[EvaluatedEpisode] = []
+    for path in sorted(folder.glob("episodes/*.parquet")):
+        for episode in read_episodes(path):
+            start = episode.task, episode.init_state_index
+            if owners.setdefault(start, path) != path:
+                raise UserError(
+                    f"{owners[start]} and {path} both have the episode of {start[0]} from init "
+                    f"state {start[1]}. Delete one of them and repeat the same command."
+                )
+            episodes.append(episode)
+    return episodes
+
+
+def _is_written(folder: Path, rows: Sequence[EvaluatedEpisode]) -> bool:
+    """Whether the results are there, whole, and of these episodes."""
+    try:
+        return Counter(read_results(folder)) == Counter(rows)
+    except UserError:
+        return False
 
 
 def _name(task: Task) -> str:

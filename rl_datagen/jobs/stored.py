@@ -13,6 +13,7 @@ from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.yaml_text import parse_yaml
+from rl_datagen.data.names import check_name, check_task_id, explained
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.release import released
 from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS
@@ -83,7 +84,7 @@ class StoredVla(StoredPolicy):
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it was trained on, as far as its folder says."""
-        return parse_data(self.files[DATA]) if DATA in self.files else {}
+        return parse_data(self.files[DATA], DATA) if DATA in self.files else {}
 
     def load(self, device: str = "cpu") -> VlaPolicy:
         """Returns the actor.
@@ -109,8 +110,11 @@ def find_policy(folder: str) -> StoredExpert | StoredVla:
     """
     files = _read_files(released(folder), (CONFIG, WEIGHTS, NORM_STATS, DATA, EMBEDDINGS))
     settings = _settings(files)
+    _check_names(folder, settings)
     if "datasets" in settings:
-        return StoredVla(files)
+        stored = StoredVla(files)
+        _ = stored.data  # refused here and not on a worker
+        return stored
     if "task" in settings:
         return StoredExpert(files, settings["task"])
     raise UserError(
@@ -144,6 +148,7 @@ class Experts:
             return select_tasks(selector)
         if _TASK not in self._folder:
             config = _settings(_read_files(self._folder, [CONFIG]))
+            _check_names(self._folder, config)
             found = [get_task(config["task"])] if "task" in config else []
         else:
             with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly
@@ -168,6 +173,7 @@ class Experts:
             raise UserError(
                 f"{task.id} has no expert: {self._at(task)} lacks {', '.join(missing)}."
             )
+        _check_names(self._at(task), _settings(files))
         return StoredExpert(files, task.id)
 
     def _at(self, task: Task) -> str:
@@ -183,10 +189,36 @@ def _folder(experts: str, output_dir: str) -> str:
     config = _settings(_read_files(experts, [CONFIG]))
     if "campaign" not in config:
         return experts
+    _check_names(experts, config | {"task": None})
     path = f"experts/{_TASK}/{config['name']}"
     if config["campaign"]["storage"]:
         return Storage(experts).uri_of(path)
     return f"{config['output_dir']}/{path}"
+
+
+def _check_names(folder: str, settings: Mapping[str, Any]) -> None:
+    """Refuses settings whose task or name could make another path than that of an expert.
+
+    Raises:
+        UserError: Names the file, the value and what is allowed.
+    """
+    campaign = settings.get("campaign")
+    try:
+        if "datasets" not in settings and settings.get("task") is not None and campaign is None:
+            check_task_id(settings["task"])
+        if "name" in settings or campaign is not None:
+            check_name(settings.get("name"))
+        if campaign is not None and not (
+            isinstance(campaign, dict)
+            and isinstance(campaign.get("storage"), str | None)
+            and isinstance(settings.get("output_dir"), str)
+        ):
+            raise ValueError("campaign.storage and output_dir: texts are allowed")
+    except ValueError as error:
+        raise UserError(
+            f"{folder}/{CONFIG} is refused: {explained(error)}. Nothing was run. Give the folder "
+            "that `rl-datagen` has made, or put that line right."
+        ) from None
 
 
 def _settings(files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rl_datagen.config import RenderConfig
 from rl_datagen.data.dataset import read_rendered
 from rl_datagen.data.images import write_video
 from rl_datagen.data.manifest import read_manifest
+from rl_datagen.data.names import check_name
 from rl_datagen.jobs.render import first_episodes, render_replay
 from rl_datagen.runtime.progress import SILENT, Progress
 
@@ -39,7 +40,7 @@ def write_videos(
     paths: list[Path] = []
     for trajectory, images in read_rendered(dataset, episode_ids=names):
         episode = images or render_replay(trajectory, settings, backends)
-        path = dataset / "videos" / f"{trajectory.episode_id}.mp4"
+        path = dataset / "videos" / f"{check_name(trajectory.episode_id)}.mp4"
         write_video(path, np.concatenate([episode.agentview, episode.wrist], axis=2))
         paths.append(path)
         progress.advance(1, path.name)

@@ -14,7 +14,7 @@ from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_text
 from rl_datagen.core.yaml_text import parse_yaml
-from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_episodes, summarise
+from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_results, summarise
 from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.report.published import AVERAGES
 from rl_datagen.tasks import TASKS, get_task, select_tasks
@@ -95,7 +95,8 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
 
     Raises:
         ConfigError: VLAs of one table differ in more than their data (paper, Sec. III-E).
-        UserError: A folder is no evaluation, does not say what its policy learnt from, or two have
+        UserError: A folder is no evaluation, its results do not verify, it does not say what its
+            policy learnt from, or two have
             episodes of the same task for the same row, or images of different appearance.
     """
     evaluated = [_read(folder) for folder in folders]
@@ -135,7 +136,7 @@ def _read(folder: Path) -> _Evaluated:
             "which runs what is missing."
         )
     tasks = frozenset(task.id for task in select_tasks(config.trained_on))
-    episodes = read_episodes(folder / RESULTS)
+    episodes = read_results(folder, num_episodes=config.num_episodes)
     policy = Path(config.policy)
     appearance = appearance_of_settings(settings)
     return _Evaluated(folder, policy, config.source, tasks, config.confidence, appearance, episodes)

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from pydantic import BaseModel, ConfigDict
 
-from rl_datagen.config import VlaConfig, load_config
+from rl_datagen.config import Mixture, VlaConfig, load_config
 from rl_datagen.core.compare import difference_lines, differences
-from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.errors import ConfigError, UserError, first_line
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
+from rl_datagen.data.names import Number, TaskId, explained
 from rl_datagen.data.trajectory import Source
 from rl_datagen.tasks import select_tasks
 
@@ -99,12 +101,46 @@ def read_data(folder: Path) -> dict[str, Any]:
         once training is over, ``source`` such as ``"human+diffusion_rl"``, ``num_episodes`` by
         source, ``tasks``, and ``image_size`` as stored.
     """
-    return parse_data((folder / DATA).read_bytes())
+    path = folder / DATA
+    try:
+        return parse_data(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {first_line(error)}. Train the VLA again."
+        ) from None
 
 
-def parse_data(content: bytes) -> dict[str, Any]:
-    """Returns what the file of ``read_data`` says."""
-    return json.loads(content)
+class _Data(BaseModel):
+    """What of the file of ``read_data`` has a meaning to others; a later release may add to it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fingerprint: str = ""
+    contents: dict[str, str] = {}
+    source: Mixture | None = None
+    num_episodes: dict[Source, Number] | None = None
+    tasks: tuple[TaskId, ...] | None = None
+
+
+def parse_data(content: bytes, path: str) -> dict[str, Any]:
+    """Returns what the file of ``read_data`` says.
+
+    Args:
+        content: The file's.
+        path: Its name, for errors.
+
+    Raises:
+        UserError: It is damaged, or names a task or source that there is not.
+    """
+    try:
+        values = json.loads(content)
+        _Data.model_validate(values)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is refused: {explained(error)}. Nothing was run. Restore the VLA's folder "
+            "from a copy, or train it again."
+        ) from None
+    return values
 
 
 def check_comparable(folders: Sequence[Path]) -> None:

@@ -1,7 +1,10 @@
 """Tables I and II of constructed evaluations."""
 
 import csv
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -16,9 +19,8 @@ from rl_datagen.tasks import select_tasks
 @pytest.fixture
 def evaluation(tmp_path):
     def make(name, source, trained_on, tasks, successes, num=20, **settings):
-        config = EvaluateConfig(
-            policy="vla", name=name, source=source, trained_on=trained_on, **settings
-        )
+        settings |= {"source": source, "trained_on": trained_on, "num_episodes": num}
+        config = EvaluateConfig(policy="vla", name=name, **settings)
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
@@ -123,3 +125,45 @@ def test_evaluations_of_different_appearance_are_not_compared(evaluation):
     del settings["sim"]["appearance"]  # from before appearances were recorded
     (one / "config.yaml").write_text(yaml.safe_dump(settings))
     make_tables([one, other])
+
+
+def test_results_that_do_not_verify_make_no_table(evaluation):
+    folder = evaluation("a", "human", "all", "libero_goal/0-1", 5, num=8)
+    path, sound = folder / "results.parquet", (folder / "results.parquet").read_bytes()
+    rows = pq.read_table(path).to_pylist()
+    for name, changed in {
+        "twice": [*rows, rows[3]],
+        "all twice": rows * 2,
+        "one gone": rows[1:],
+        "a task shorter": rows[:-1],
+        "none": [],
+        "more successes": [row | {"success": True} for row in rows],
+        "another task's": [row | {"task": "libero_goal/9"} for row in rows[:8]] + rows[8:],
+    }.items():
+        pq.write_table(pa.Table.from_pylist(changed, schema=pq.read_schema(path)), path)
+        with pytest.raises(UserError, match=r"a/.*is refused: .*Delete that file and repeat"):
+            make_tables([folder])
+        bare = pq.read_schema(path).remove_metadata()  # as a release before checksums
+        pq.write_table(pa.Table.from_pylist(changed, schema=bare), path)
+        with pytest.raises(UserError, match=r"a/.*is refused: .*Delete that file and repeat"):
+            make_tables([folder])
+        path.write_bytes(sound)
+        assert make_tables([folder]), name
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings | {"num_episodes": 9}))
+    with pytest.raises(UserError, match=r"libero_goal/0 has 8 episodes where config.yaml says 9"):
+        make_tables([folder])
+
+
+def test_results_of_an_earlier_release_still_make_a_table(evaluation):
+    folder = evaluation("a", "human", "all", "libero_goal/0-1", 5, num=8)
+    path, info = folder / "results.parquet", folder / "eval_info.json"
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    values = json.loads(info.read_text())
+    del values["results_sha256"]
+    info.write_text(json.dumps(values))
+    assert make_tables([folder])[0].rows["human"]["libero_goal"].num_episodes == 16
+    values["per_task"][0]["metrics"]["successes"][7] = True
+    info.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="its successes are not those in"):
+        make_tables([folder])

@@ -1,0 +1,131 @@
+"""Names that are read from files: each is checked at once, so that none leads out of its folder.
+
+Readers use the annotated types in pydantic models, and the functions elsewhere. The functions
+return the name, or raise a ValueError whose text begins with the value and says what is allowed.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, ValidationError
+
+from rl_datagen.core.errors import DatasetError
+from rl_datagen.tasks import TASKS
+
+MAX_NAME = 128
+"""Characters of one part of a path; file systems allow 255 bytes, and names get endings."""
+
+_PART = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
+_HARMLESS = re.compile(r"[^\\:\x00-\x1f]{1,1024}")
+_TASKS = frozenset(task.id for task in TASKS)
+_ALLOWED = (
+    f"letters, digits, '.', '_' and '-' are allowed, at most {MAX_NAME}, and no '.' or '-' at the "
+    "beginning"
+)
+
+
+def check_task_id(value: object) -> str:
+    """Returns the id of one of the 130 tasks.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, str) or value not in _TASKS:
+        raise ValueError(
+            f"{shown(value)} is no task: an id such as 'libero_goal/3' is allowed, of the "
+            f"{len(_TASKS)} that `rl-datagen tasks` lists"
+        )
+    return value
+
+
+def check_name(value: object) -> str:
+    """Returns a name that is one safe part of a path, such as an episode's or an expert's.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, str) or not _PART.fullmatch(value):
+        raise ValueError(f"{shown(value)} is no safe name: {_ALLOWED}")
+    return value
+
+
+def check_relative_path(value: object) -> str:
+    """Returns the path of a file, relative to a folder that it cannot lead out of.
+
+    Raises:
+        ValueError: It is absolute or empty, or has '..', a backslash or a drive.
+    """
+    parts = value.split("/") if isinstance(value, str) else [""]
+    if {"", ".", ".."} & set(parts) or not _HARMLESS.fullmatch(str(value)):
+        raise ValueError(
+            f"{shown(value)} is no path below the folder: names joined by '/' are allowed, with "
+            "no '/' at the beginning, no '..', no backslash and no ':'"
+        )
+    return str(value)
+
+
+def check_compact_names(table: pa.Table, task: str) -> None:
+    """Checks what a task's rows name: episodes, the task and shards.
+
+    Raises:
+        ValueError: A name is not allowed, or is of another task.
+    """
+    for name in table["episode_id"].to_pylist():
+        check_name(name)
+    if others := set(table["task"].to_pylist()) - {task}:
+        raise ValueError(f"task={shown(next(iter(others)))} is not '{task}', its own")
+    for part in table["part"].to_pylist():
+        if part is None or part < 0:
+            raise ValueError(f"part={part}: 0, 1, ... are allowed")
+
+
+TaskId = Annotated[str, BeforeValidator(check_task_id)]
+EpisodeId = Annotated[str, BeforeValidator(check_name)]
+RelativePath = Annotated[str, BeforeValidator(check_relative_path)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("a whole number is needed")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
+"""How many, or the how manieth; never negative."""
+
+
+def shown(value: object) -> str:
+    """Returns a value as an error shows it, on one line and not longer than that."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def refused(path: str | Path, error: Exception, next_step: str = "") -> DatasetError:
+    """Returns what to say of a file with a name or value that is not allowed.
+
+    Args:
+        path: The file.
+        error: Of pydantic or of a function of this module.
+        next_step: What to do; else to restore the file.
+    """
+    step = next_step or "Restore it from a copy, or make it again."
+    return DatasetError(f"{path} is refused: {explained(error)}. Nothing was written. {step}")
+
+
+def explained(error: Exception) -> str:
+    """Returns what is wrong as part of a sentence; of several things the first three."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    items = error.errors(include_url=False)
+    more = f"; and {len(items) - 3} more" if len(items) > 3 else ""
+    return "; ".join(map(_item, items[:3])) + more
+
+
+def _item(item: Any) -> str:
+    where = ".".join(map(str, item["loc"]))
+    message = item["msg"].removeprefix("Value error, ").rstrip(".")
+    value = "" if item["type"] == "value_error" else f" (it has {shown(item['input'])})"
+    return f"{where + ': ' if where else ''}{message}{value}"

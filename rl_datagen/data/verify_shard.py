@@ -1,0 +1,248 @@
+"""Finds faults in one shard of a dataset: in its episodes, their env steps and their images."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rl_datagen.core.errors import first_line
+from rl_datagen.data.dataset import check_places
+from rl_datagen.data.images import appearance_of_file
+from rl_datagen.data.manifest import FileEntry, Shard
+from rl_datagen.data.names import shown
+from rl_datagen.data.problems import Problem
+from rl_datagen.data.rules import wrong_episodes, wrong_steps
+from rl_datagen.data.schema import (
+    EPISODES_SCHEMA,
+    IMAGES_SCHEMA,
+    SCHEMA_VERSION,
+    STEPS_SCHEMA,
+    VERSION_KEY,
+)
+from rl_datagen.data.shards import UNREADABLE, column_array, departures, open_parquet
+from rl_datagen.data.verify_images import wrong_images
+
+Rows = dict[str, dict[str, Any]]
+"""The rows of the episodes table, by episode."""
+_STARTS = ["task", "source", "expert", "seed", "init_state", "fixture_poses"]
+
+
+@dataclass
+class Seen:
+    """What the shards before held.
+
+    Attributes:
+        appearance: Of the images, as the manifest says.
+        decode: Whether to decode images.
+        episodes: How often each episode's env steps occurred.
+        starts: The episode that began so, by digest.
+    """
+
+    appearance: str | None
+    decode: bool
+    episodes: Counter[str] = field(default_factory=Counter[str])
+    starts: dict[bytes, str] = field(default_factory=dict[bytes, str])
+
+
+def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
+    """Yields what is wrong with a shard whose files are those of the manifest.
+
+    Args:
+        dataset: The dataset's folder.
+        shard: The shard.
+        seen: What the shards before held; gets what this one holds.
+    """
+    expected = [(shard.steps, STEPS_SCHEMA), (shard.episodes, EPISODES_SCHEMA)]
+    expected += [(images, IMAGES_SCHEMA) for images in shard.images]
+    problems = [p for entry, schema in expected for p in _check_schema(dataset, entry, schema)]
+    yield from problems
+    if problems:
+        return
+    rows: Rows = {}
+    path = shard.episodes.path
+    try:
+        table = open_parquet(dataset / path).read()
+        yield from _check_episodes(table, shard, seen)
+        rows.update((row["episode_id"], row) for row in table.to_pylist())
+        path = shard.steps.path
+        yield from _check_steps(open_parquet(dataset / path), shard, rows, seen)
+        for entry in shard.images:
+            path = entry.path
+            yield from _check_appearance(open_parquet(dataset / path), path, seen)
+        path = shard.images[0].path if shard.images else path
+        yield from _check_images(dataset, shard, rows, seen.decode)
+    except UNREADABLE as error:
+        yield Problem.unreadable(path, error)
+
+
+def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterator[Problem]:
+    try:
+        file = open_parquet(dataset / entry.path)
+        actual, num_rows = file.schema_arrow, file.metadata.num_rows
+        version = (actual.metadata or {}).get(VERSION_KEY.encode(), b"none").decode()
+    except UNREADABLE as error:
+        yield Problem.unreadable(entry.path, error)
+        return
+    if version != str(SCHEMA_VERSION):
+        message = f"{entry.path} has the schema version {version}, not {SCHEMA_VERSION}."
+        yield Problem("schema", entry.path, message)
+    elif not actual.equals(schema):
+        wrong = ", ".join(departures(file, schema))
+        message = f"{entry.path} departs from the schema in the columns {wrong or 'in its order'}."
+        yield Problem("schema", entry.path, message)
+    elif num_rows != entry.num_rows:
+        message = f"{entry.path} has {num_rows} rows, the manifest says {entry.num_rows}."
+        yield Problem("schema", entry.path, message)
+
+
+def _check_episodes(table: pa.Table, shard: Shard, seen: Seen) -> Iterator[Problem]:
+    path, names = shard.episodes.path, table["episode_id"].to_pylist()
+    if table.num_rows != shard.num_episodes:
+        message = f"it has {table.num_rows} episodes, the manifest says {shard.num_episodes}"
+        yield Problem.of_episode(path, message)
+    if shard.num_attempts is not None and shard.num_attempts < shard.num_episodes:
+        message = f"the manifest says {shard.num_attempts} attempts for {shard.num_episodes}"
+        yield Problem.of_episode(path, f"{message} episodes")
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Problem.of_episode(path, f"episode {shown(name)} has {count} rows")
+    try:
+        check_places(table, shard)
+    except ValueError as error:
+        yield Problem.of_episode(path, str(error))
+    for row, sentence in wrong_episodes(table, shard.task):
+        yield Problem.of_episode(path, f"episode {shown(names[row])} {sentence}")
+    for name, row in zip(names, table.select(_STARTS).to_pylist(), strict=True):
+        start = hashlib.sha256(repr(row).encode()).digest()
+        first = seen.starts.setdefault(start, name)
+        if first != name:
+            message = f"episode {shown(name)} repeats {shown(first)}: same init state and seed"
+            yield Problem.of_episode(path, message)
+
+
+def _check_steps(file: pq.ParquetFile, shard: Shard, rows: Rows, seen: Seen) -> Iterator[Problem]:
+    path, ids = shard.steps.path, set[str]()
+    lengths = {row["row_group"]: row for row in rows.values()}
+    for index in range(file.num_row_groups):
+        num_rows, listed = file.metadata.row_group(index).num_rows, lengths.get(index)
+        if listed is not None and listed["length"] != num_rows:  # before it takes memory
+            name = listed["episode_id"]
+            message = f"{_no_steps(listed)}: row group {index} has {num_rows} rows"
+            yield Problem.of_episode(path, f"episode {shown(name)} {message}")
+            ids.add(name)
+            continue
+        try:
+            table = file.read_row_group(index)
+        except UNREADABLE as error:
+            name = listed["episode_id"] if listed else f"of row group {index}"
+            message = f"episode {shown(name)} cannot be read: {first_line(error)}"
+            yield Problem.of_episode(path, message)
+            ids.add(name)
+            continue
+        name, message = _name_of(table, index)
+        if message:
+            yield Problem.of_episode(path, message)
+            continue
+        ids.add(name)
+        seen.episodes[name] += 1
+        if seen.episodes[name] == 2:
+            yield Problem.of_episode(path, f"episode {shown(name)} is in the dataset twice")
+        for sentence in _wrong_group(table, index, rows.get(name), shard):
+            yield Problem.of_episode(path, f"episode {shown(name)} {sentence}")
+    if file.num_row_groups != shard.num_episodes:
+        message = f"it holds {file.num_row_groups} episodes, the manifest says {shard.num_episodes}"
+        yield Problem.of_episode(path, message)
+    for unknown in rows.keys() - ids:
+        message = f"episode {shown(unknown)} of {shard.episodes.path} has no env steps"
+        yield Problem.of_episode(path, message)
+
+
+def _name_of(table: pa.Table, index: int) -> tuple[str, str]:
+    """Returns the episode of a row group, and what is wrong with that."""
+    names = table["episode_id"].unique().to_pylist()
+    if not names or names[0] is None:
+        return "", f"row group {index} has no episode_id"
+    return names[0], f"row group {index} holds more than one episode" if names[1:] else ""
+
+
+def _wrong_group(
+    table: pa.Table, index: int, row: Mapping[str, Any] | None, shard: Shard
+) -> Iterator[str]:
+    if row is None:
+        yield f"has no row in {shard.episodes.path}"
+        return
+    if row["row_group"] != index or row["task"] != shard.task:
+        yield f"is not where {shard.episodes.path} says it is"
+        return
+    constant = [row[key] for key in ("length", "success", "init_state", "num_settle_steps")]
+    if None in constant:
+        return  # said of its row
+    if not _counts(table, row["length"]):
+        yield _no_steps(row)
+        return
+    yield from wrong_steps(table, row)
+
+
+def _no_steps(row: Mapping[str, Any]) -> str:
+    return f"does not have the steps 0 to {(row['length'] or 0) - 1}, each once"
+
+
+def _counts(table: pa.Table, length: int) -> bool:
+    return not table["step"].null_count and np.array_equal(
+        column_array(table, "step"), np.arange(length)
+    )
+
+
+def _check_appearance(file: pq.ParquetFile, path: str, seen: Seen) -> Iterator[Problem]:
+    found = appearance_of_file(file.schema_arrow)
+    if found != seen.appearance:
+        message = f"the images have the appearance {shown(found)}, the manifest says "
+        yield Problem.of_episode(path, f"{message}{shown(seen.appearance)}")
+    if not file.num_row_groups:
+        yield Problem.of_episode(path, "it has no image")
+
+
+def _check_images(dataset: Path, shard: Shard, rows: Rows, decode: bool) -> Iterator[Problem]:
+    rendered: set[str] = set()
+    looks: set[tuple[Any, ...]] = set()
+    for entry in shard.images:
+        try:
+            file = open_parquet(dataset / entry.path)
+            for index in range(file.num_row_groups):
+                for message in _wrong_rendered(file, index, shard, rows, rendered, looks, decode):
+                    yield Problem.of_episode(entry.path, message)
+        except UNREADABLE as error:
+            yield Problem.unreadable(entry.path, error)
+
+
+def _wrong_rendered(
+    file: pq.ParquetFile,
+    index: int,
+    shard: Shard,
+    rows: Rows,
+    rendered: set[str],
+    looks: set[tuple[Any, ...]],
+    decode: bool,
+) -> Iterator[str]:
+    table = file.read_row_group(index, columns=["episode_id", "step"])
+    name, message = _name_of(table, index)
+    if message:
+        yield message
+        return
+    row = rows.get(name)
+    if row is None:
+        yield f"episode {shown(name)} is not in {shard.steps.path}"
+    elif name in rendered:
+        yield f"episode {shown(name)} has its images twice"
+    elif row["length"] is None or not _counts(table, row["length"]):
+        yield f"episode {shown(name)} does not have images of each of its steps"
+    else:
+        for sentence in wrong_images(file.read_row_group(index), looks, decode=decode):
+            yield f"episode {shown(name)} {sentence}"
+    rendered.add(name)
