@@ -51,7 +51,6 @@ EPISODE_RANGES: Ranges = {
 }
 NULLABLE = {"expert", "init_state_index", "num_steps_to_success"}
 _VERSIONS = ("mujoco_version", "robosuite_version", "libero_version")
-_LEARNT: tuple[Source, ...] = ("gaussian_rl", "diffusion_rl")
 _UNIT = 1e-3  # how far from 1 the norm of a recorded quaternion may be
 _FIXTURE_UNIT = 1e-2  # LIBERO's XML rounds them
 _CLOSE = 1e-4  # between a number and its float32 copy: m and rad
@@ -171,10 +170,6 @@ def wrong_episodes(table: pa.Table, task_id: str) -> Iterator[tuple[int, str]]:
         return
     yield from wrong_numbers(table, EPISODE_RANGES)
     yield from _wrong_starts(table)
-    acted = zip(table["expert"].to_pylist(), table["source"].to_pylist(), strict=True)
-    for row, (expert, source) in enumerate(acted):
-        if expert is not None and source not in _LEARNT:
-            yield row, f"is of the source {source} and has an expert"
 
 
 def _wrong_starts(table: pa.Table) -> Iterator[tuple[int, str]]:

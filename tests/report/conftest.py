@@ -32,6 +32,9 @@ def _make_episode(source, seed, *, length=150, tremor=2e-4, task="libero_object/
     reward = np.zeros(length, np.float32)
     reward[-1] = 1
     zeros = np.zeros((length, 8))
+    upright = np.tile([0.0, 0.0, 0.0, 1.0], (length, 1))
+    state = np.zeros((length, 8))
+    state[:, 0] = (10 + np.arange(length)) / 20  # s
     return Trajectory(
         episode_id=f"{task.replace('/', '-')}-{source}-{seed:05d}",
         task=task,
@@ -41,12 +44,12 @@ def _make_episode(source, seed, *, length=150, tremor=2e-4, task="libero_object/
         success=True,
         num_settle_steps=10,
         init_state=zeros[0],
-        fixture_poses=zeros[:1, :7],
-        sim_state=zeros,
+        fixture_poses=np.array([[0.0, 0, 0, 1, 0, 0, 0]]),
+        sim_state=state,
         action=action,
-        proprio=zeros.astype(np.float32),
+        proprio=np.hstack([path, zeros[:, :5]]).astype(np.float32),
         ee_pos=path,
-        ee_quat=zeros[:, :4],
+        ee_quat=upright,
         gripper_qpos=zeros[:, :2],
         joint_pos=zeros[:, :7],
         object_state=zeros.astype(np.float32),
