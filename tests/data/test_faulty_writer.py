@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import tracemalloc
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -125,6 +126,17 @@ def test_the_quick_look_leaves_out_decoding_alone(faulty):
     reseal(faulty, IMAGES)
     assert verify(faulty, quick=True).ok
     assert not verify(faulty).ok
+
+
+def test_a_length_that_cannot_be_takes_no_memory(faulty):
+    tables = [pq.ParquetFile(faulty / ROWS).read()]
+    ROW_FAULTS["length huge"][0](tables)
+    write_parquet(faulty / ROWS, tables[0].schema, tables)
+    reseal(faulty, ROWS)
+    tracemalloc.start()  # NumPy tells it what it takes
+    assert not verify(faulty).ok
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
 
 
 def damage(content, generator):
