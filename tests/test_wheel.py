@@ -86,7 +86,7 @@ def programs(wheel, tmp_path_factory) -> Path:
 
 
 def test_the_wheel_has_every_overlay(wheel):
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if "configs" in name}
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if "/configs/" in name}
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
     assert packed == {f"rl_datagen/{name}" for name in files}
 

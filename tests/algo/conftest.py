@@ -26,11 +26,13 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toy_ray():
-    """A local Ray that knows the toy environment."""
+    """A local Ray that knows the toy environment; tests of other modules end each other's."""
     import ray
     from ray import cloudpickle, tune
+
+    ray.shutdown()
 
     cloudpickle.register_pickle_by_value(toy)  # workers cannot import tests
     ray.init(

@@ -79,13 +79,14 @@ def test_who_waits_on_a_cluster_says_so_every_minute(nodes, monkeypatch, caplog)
     watch = RoomWatch([{"GPU": 1}], "x=1")
     for now[0] in range(0, 250):
         watch.look()
-    assert len(caplog.records) == 4
+    # A record counts once, however many of pytest's handlers other tests have left listening.
+    assert len(set(map(id, caplog.records))) == 4
     assert "waits for room on the cluster: 1 GPU is needed" in caplog.text
     nodes({"GPU": 1})
     now[0] = 400.0
     assert watch.look()
     assert watch.said is None
-    assert len(caplog.records) == 4
+    assert len(set(map(id, caplog.records))) == 4
 
 
 def test_actors_ask_for_what_their_settings_say():
