@@ -20,7 +20,7 @@ from rl_datagen.core.storage import write_json
 
 logger = logging.getLogger(__name__)
 
-CURVE = "learning_curve.json"
+LEARNING_CURVE = "learning_curve.json"
 _STATE, _PARTIAL = "state.pt", "partial"
 _NUM_KEPT = 2  # the one before is there if the newest is damaged
 _DTYPES = ("f4", "f8", "i4", "i8", "u1", "u4", "u8", "b1")
@@ -43,7 +43,7 @@ def save_checkpoint(algo: Any, folder: Path, curve: list[dict[str, Any]]) -> Non
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     torch.save(algo.get_state(), partial / _STATE)
-    write_json(partial / CURVE, curve)
+    write_json(partial / LEARNING_CURVE, curve)
     target = folder / f"{algo.iteration:05d}"
     shutil.rmtree(target, ignore_errors=True)  # a damaged one, if any
     partial.rename(target)
@@ -63,7 +63,7 @@ def restore_checkpoint(algo: Any, folder: Path) -> list[dict[str, Any]]:
             with torch.serialization.safe_globals(_ARRAYS), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of another pickle than PyTorch writes
                 state = torch.load(path / _STATE, weights_only=True)
-            curve = json.loads((path / CURVE).read_text("utf-8"))
+            curve = json.loads((path / LEARNING_CURVE).read_text("utf-8"))
             iteration = state["training_iteration"]
         except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.PickleError) as error:
             logger.warning(

@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS
 
 from rl_datagen.algo.bc import Report, make_chunks
-from rl_datagen.algo.checkpoint import CURVE, restore_checkpoint, save_checkpoint
+from rl_datagen.algo.checkpoint import LEARNING_CURVE, restore_checkpoint, save_checkpoint
 from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
 from rl_datagen.algo.selection import Score, best_row, finished
@@ -25,7 +25,6 @@ from rl_datagen.runtime.device import torch_device
 
 logger = logging.getLogger(__name__)
 
-LEARNING_CURVE = CURVE
 LAST = "last"
 BEST = "best"
 _CHECKPOINTS = "checkpoints"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rl_datagen.tasks import get_task
+from rl_datagen.tasks import NUM_INIT_STATES, get_task
 
 app = typer.Typer(help="Watch trained experts, and pack them for others.", no_args_is_help=True)
 
@@ -30,7 +30,10 @@ def play(
     init_state: Annotated[
         int | None,
         typer.Option(
-            min=0, max=49, help="One of LIBERO's init states, not a new one.", show_default=False
+            min=0,
+            max=NUM_INIT_STATES - 1,
+            help="One of LIBERO's init states, not a new one.",
+            show_default=False,
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Of each image, pixels.")] = 256,

@@ -19,6 +19,7 @@ from rl_datagen.config.types import (
     Seed,
     TaskSelector,
 )
+from rl_datagen.tasks import NUM_INIT_STATES
 
 SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl")
 
@@ -58,7 +59,7 @@ class EvaluateConfig(Section):
     task: TaskSelector | None = None
     """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list; null: an
     expert's own, or all."""
-    num_episodes: Annotated[int, Field(ge=1, le=50)] = 50
+    num_episodes: Annotated[int, Field(ge=1, le=NUM_INIT_STATES)] = 50
     """Episodes of each task, from its shipped init states 0, 1, ..."""
     seed: Seed = 0
     """The policy's randomness derives from it."""

@@ -17,7 +17,7 @@ from rl_datagen.config.types import (
     TaskSelector,
 )
 from rl_datagen.config.vla import SmallVlaConfig
-from rl_datagen.tasks import select_tasks
+from rl_datagen.tasks import NUM_INIT_STATES, select_tasks
 
 
 class HumanSection(Section):
@@ -46,7 +46,7 @@ class VlaSection(Section):
 class BenchmarkSection(Section):
     """The evaluations of the VLAs; ``evaluation`` is that of the experts."""
 
-    num_episodes: Annotated[int, Field(ge=1, le=50)] = 50
+    num_episodes: Annotated[int, Field(ge=1, le=NUM_INIT_STATES)] = 50
     """Episodes of each task, from its shipped init states 0, 1, ..."""
     num_simulators: PositiveInt = 10
     """Episodes of one task that run side by side in a worker."""

@@ -23,6 +23,7 @@ from rl_datagen.config.types import (
     Seed,
     TaskId,
 )
+from rl_datagen.tasks import NUM_INIT_STATES
 
 ATTEMPTS_PER_SHARD = 100_000
 """Each shard counts its attempts from its number times this, so that none depends on another."""
@@ -69,7 +70,7 @@ class DemosConfig(Section):
     part of them: a task of several parts takes more to learn."""
     max_attempts_per_episode: PositiveInt = 15
     """Give up after ``num_episodes`` times this many attempts."""
-    num_shipped_init_states: Annotated[int, Field(ge=0, le=50)] = 50
+    num_shipped_init_states: Annotated[int, Field(ge=0, le=NUM_INIT_STATES)] = 50
     """LIBERO's own init states that attempts may start from, once each and in turn with newly drawn
     ones: the first this many. 0 keeps all of them for evaluation."""
     num_steps_after_success: Count = 25
@@ -85,7 +86,7 @@ class DemosConfig(Section):
 class EvaluationConfig(Section):
     """The deterministic sampler on held-back init states."""
 
-    num_episodes: Annotated[int, Field(ge=1, le=50)] = 20
+    num_episodes: Annotated[int, Field(ge=1, le=NUM_INIT_STATES)] = 20
     """Episodes, each from its own shipped init state; no demonstration starts from one of these."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Level of the Wilson interval."""

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
-from rl_datagen.data.names import check_name, refused, shown
+from rl_datagen.data.names import check_name, quoted, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA
 from rl_datagen.data.shards import open_parquet, read_parquet, reading, to_trajectory
 from rl_datagen.data.trajectory import Trajectory
@@ -199,7 +199,7 @@ def check_places(table: pa.Table, shard: Shard) -> None:
     for column, expected in (("task", shard.task), ("shard", shard.steps.path)):
         for found in table[column].unique().to_pylist():
             if found != expected:
-                raise ValueError(f"{column}={shown(found)} is not '{expected}', its own")
+                raise ValueError(f"{column}={quoted(found)} is not '{expected}', its own")
     groups = table["row_group"].to_pylist()
     if groups != list(range(len(groups))):
-        raise ValueError(f"row_group={shown(groups)}: 0, 1, ... in this order is allowed")
+        raise ValueError(f"row_group={quoted(groups)}: 0, 1, ... in this order is allowed")

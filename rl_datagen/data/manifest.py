@@ -18,6 +18,7 @@ from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 from rl_datagen.tasks import get_task
 
 MANIFEST_NAME = "manifest.json"
+_IMAGES_END = re.compile(r"[\w.-]{1,128}\.parquet", re.ASCII)  # of a name, after its shard's
 _BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
@@ -166,10 +167,9 @@ class Manifest(Entry):
 
 
 def _is_of(images: str, shard: str) -> bool:
-    return (
-        re.fullmatch(rf"images/{re.escape(shard)}-[\w.-]{{1,128}}\.parquet", images, re.A)
-        is not None
-    )
+    prefix = f"images/{shard}-"  # apart, since a pattern for each shard would have to be compiled
+    end = images.removeprefix(prefix)
+    return images.startswith(prefix) and _IMAGES_END.fullmatch(end) is not None
 
 
 def part_of(path: str) -> int:
@@ -236,7 +236,7 @@ def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
     manifest was written and before the journal was deleted.
     """
     shards = {shard.steps.path: shard for shard in manifest.shards}
-    appearance = manifest.appearance
+    appearance, changed = manifest.appearance, set[str]()
     for line in map(_Line.model_validate, lines):
         appearance = line.appearance or appearance
         if line.shard is not None:
@@ -245,8 +245,10 @@ def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
             raise ValueError(f"images of '{line.of}', which is no shard of the dataset")
         else:
             shards[line.of] = shards[line.of].with_images(line.images)
-    folded = manifest.with_shards(shards.values(), appearance)
-    return Manifest.model_validate(folded.model_dump())  # images belong to their shards
+            changed.add(line.of)
+    for path in changed:
+        Shard.model_validate(shards[path].model_dump())  # images belong to their shard
+    return manifest.with_shards(shards.values(), appearance)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def check_task_id(value: object) -> str:
     """
     if not isinstance(value, str) or value not in _TASKS:
         raise ValueError(
-            f"{shown(value)} is no task: an id such as 'libero_goal/3' is allowed, of the "
+            f"{quoted(value)} is no task: an id such as 'libero_goal/3' is allowed, of the "
             f"{len(_TASKS)} that `rl-datagen tasks` lists"
         )
     return value
@@ -47,7 +47,7 @@ def check_name(value: object) -> str:
         ValueError: It is none.
     """
     if not isinstance(value, str) or not _PART.fullmatch(value):
-        raise ValueError(f"{shown(value)} is no safe name: {_ALLOWED}")
+        raise ValueError(f"{quoted(value)} is no safe name: {_ALLOWED}")
     return value
 
 
@@ -60,7 +60,7 @@ def check_relative_path(value: object) -> str:
     parts = value.split("/") if isinstance(value, str) else [""]
     if {"", ".", ".."} & set(parts) or not _HARMLESS.fullmatch(str(value)):
         raise ValueError(
-            f"{shown(value)} is no path below the folder: names joined by '/' are allowed, with "
+            f"{quoted(value)} is no path below the folder: names joined by '/' are allowed, with "
             "no '/' at the beginning, no '..', no backslash and no ':'"
         )
     return str(value)
@@ -75,7 +75,7 @@ def check_compact_names(table: pa.Table, task: str) -> None:
     for name in table["episode_id"].to_pylist():
         check_name(name)
     if others := set(table["task"].to_pylist()) - {task}:
-        raise ValueError(f"task={shown(next(iter(others)))} is not '{task}', its own")
+        raise ValueError(f"task={quoted(next(iter(others)))} is not '{task}', its own")
     for part in table["part"].to_pylist():
         if part is None or part < 0:
             raise ValueError(f"part={part}: 0, 1, ... are allowed")
@@ -97,7 +97,7 @@ Number = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
 """How many, or the how manieth; never negative."""
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """Returns a value as an error shows it, on one line and not longer than that."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
@@ -127,5 +127,5 @@ def explained(error: Exception) -> str:
 def _item(item: Any) -> str:
     where = ".".join(map(str, item["loc"]))
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
-    value = "" if item["type"] == "value_error" else f" (it has {shown(item['input'])})"
+    value = "" if item["type"] == "value_error" else f" (it has {quoted(item['input'])})"
     return f"{where + ': ' if where else ''}{message}{value}"

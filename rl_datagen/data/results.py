@@ -20,15 +20,13 @@ from rl_datagen.core.storage import atomic_path, write_json
 from rl_datagen.data.names import check_task_id
 from rl_datagen.data.shards import UNREADABLE
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.tasks import TASKS, get_task
+from rl_datagen.tasks import NUM_INIT_STATES, TASKS, get_task
 
 RESULTS, INFO = "results.parquet", "eval_info.json"
 DIGEST_KEY = "rl_datagen.rows_sha256"
 """Key of ``digest`` in a file's metadata; files of earlier releases lack it."""
 INFO_DIGEST_KEY = "results_sha256"
 """Key of ``digest`` in ``eval_info.json``, beside lerobot's."""
-NUM_INIT_STATES = 50
-"""That LIBERO ships of each task."""
 _MAX_LENGTH = 1_000_000
 _HOW_TO_REPAIR = (
     "Delete that file and repeat its `rl-datagen evaluate`, which runs what is missing and writes "

@@ -11,15 +11,13 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 
-from rl_datagen.data.names import check_name, shown
+from rl_datagen.data.names import check_name, quoted
 from rl_datagen.data.schema import SCHEMA_VERSION
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, NOOP_THRESHOLD, Source, find_noops
-from rl_datagen.tasks import get_task
+from rl_datagen.tasks import NUM_INIT_STATES, get_task
 
 STATE_LIMIT = 1e6
 """Beyond what any position (m), angle (rad) or velocity of a scene is, even one that flew off."""
-NUM_INIT_STATES = 50
-"""That LIBERO ships of each task."""
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -67,7 +65,7 @@ def wrong_steps(table: pa.Table, row: Mapping[str, Any]) -> Iterator[str]:
     expected = {"task": task.id, "suite": task.suite, "instruction": task.instruction}
     for name, value in {**expected, "source": row["source"]}.items():
         if others := [each for each in table[name].unique().to_pylist() if each != value]:
-            yield f"has {name} {shown(others[0])} at an env step, not {shown(value)}"
+            yield f"has {name} {quoted(others[0])} at an env step, not {quoted(value)}"
     values, problems = _numbers(table, STEP_RANGES, "env step")
     yield from problems
     if not problems:
@@ -128,17 +126,23 @@ def _wrong_ends(values: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> Ite
 
 
 def _wrong_actions(values: Mapping[str, np.ndarray]) -> Iterator[str]:
-    decision, action = values["decision"].astype(np.int64), values["action"]
-    if (step := _first(~np.isin(np.diff(decision, prepend=-1), (0, 1)))) is not None or decision[0]:
+    decision, action = values["decision"], values["action"]
+    if (step := miscounted(decision)) is not None:
         yield (
-            f"has decision {decision[step or 0]} at env step {step or 0}: they count the policy's "
-            "calls from 0, without a gap"
+            f"has decision {decision[step]} at env step {step}: they count the policy's calls "
+            "from 0, without a gap"
         )
     noop = find_noops(action)
     norm = np.linalg.norm(action[:, :6].astype(np.float64), axis=1)
     on_the_edge = np.abs(norm - NOOP_THRESHOLD) < 1e-3 * NOOP_THRESHOLD  # machines round otherwise
     if (step := _first(values["is_noop"] != noop)) is not None and not on_the_edge.any():
         yield f"has is_noop {bool(values['is_noop'][step])} at env step {step}, not {noop[step]}"
+
+
+def miscounted(decision: np.ndarray) -> int | None:
+    """Returns the first env step whose decision does not count the policy's calls, if any."""
+    wrong = ~np.isin(np.diff(decision.astype(np.int64), prepend=-1), (0, 1))
+    return 0 if decision[0] else _first(wrong)
 
 
 def wrong_episodes(table: pa.Table, task_id: str) -> Iterator[tuple[int, str]]:
@@ -165,7 +169,7 @@ def wrong_episodes(table: pa.Table, task_id: str) -> Iterator[tuple[int, str]]:
     for name, holds in rules.items():
         if name in table.schema.names:
             for row in _rows_where(table, name, lambda value, holds=holds: not holds(value)):
-                yield row, f"has {name} {shown(table[name][row].as_py())}, which cannot be"
+                yield row, f"has {name} {quoted(table[name][row].as_py())}, which cannot be"
     if not table.num_rows:
         return
     yield from wrong_numbers(table, EPISODE_RANGES)

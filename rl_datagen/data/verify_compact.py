@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from rl_datagen.core.errors import DatasetError
@@ -17,9 +16,9 @@ from rl_datagen.data.compact import (
     read_compact_manifest,
 )
 from rl_datagen.data.manifest import MANIFEST_NAME
-from rl_datagen.data.names import check_compact_names, shown
+from rl_datagen.data.names import check_compact_names, quoted
 from rl_datagen.data.problems import Problem, VerifyReport, check_bytes
-from rl_datagen.data.rules import Ranges, wrong_episodes, wrong_numbers
+from rl_datagen.data.rules import Ranges, miscounted, wrong_episodes, wrong_numbers
 from rl_datagen.data.schema import VERSION_KEY
 from rl_datagen.data.shards import UNREADABLE, departures, open_parquet
 
@@ -113,12 +112,12 @@ def _check_episodes(table: pa.Table, task: str, seen: Counter[str]) -> Iterator[
     for name in names:
         seen[name] += 1
         if seen[name] == 2:
-            yield f"episode {shown(name)} is in the dataset twice"
+            yield f"episode {quoted(name)} is in the dataset twice"
     problems = [*wrong_episodes(table, task), *wrong_numbers(table, _RANGES)]
     if not problems:
         problems = list(_wrong_arrays(table))
     for row, sentence in problems:
-        yield f"episode {shown(names[row])} {sentence}"
+        yield f"episode {quoted(names[row])} {sentence}"
 
 
 def _wrong_arrays(table: pa.Table) -> Iterator[tuple[int, str]]:
@@ -131,10 +130,9 @@ def _wrong_arrays(table: pa.Table) -> Iterator[tuple[int, str]]:
         if (lengths := {len(each) for each in arrays}) != {length}:
             yield row, f"says {length} env steps and has {', '.join(map(str, sorted(lengths)))}"
             continue
-        decisions = arrays[1].to_numpy(zero_copy_only=False).astype(np.int64)
-        if decisions[0] or not np.isin(np.diff(decisions), (0, 1)).all():
+        if miscounted(arrays[1].to_numpy(zero_copy_only=False)) is not None:
             yield row, "has decisions that do not count the policy's calls from 0, without a gap"
         if success != (reached is not None) or (reached or 1) > length:
             yield row, f"has num_steps_to_success {reached}, with success={success}"
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-            yield row, f"has states_sha256 {shown(digest)}, which is no SHA-256"
+            yield row, f"has states_sha256 {quoted(digest)}, which is no SHA-256"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from PIL import Image
 
 from rl_datagen.core.errors import first_line
-from rl_datagen.data.names import shown
+from rl_datagen.data.names import quoted
 from rl_datagen.data.schema import CAMERAS
 
 MIN_SIZE, MAX_SIZE = 16, 1024
@@ -41,7 +41,7 @@ def _wrong_image(data: bytes | None, looks: set[Look], decode: bool) -> str:
     if not data:
         return "is no image: it is null or empty"
     if not any(data.startswith(magic) for magic in _MAGIC):
-        return f"is no PNG or JPEG: it begins with {shown(data[:8])}"
+        return f"is no PNG or JPEG: it begins with {quoted(data[:8])}"
     try:
         look, mode = _look(data, decode)
     except (*_UNDECODABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

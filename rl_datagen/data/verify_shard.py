@@ -15,7 +15,7 @@ from rl_datagen.core.errors import first_line
 from rl_datagen.data.dataset import check_places
 from rl_datagen.data.images import appearance_of_file
 from rl_datagen.data.manifest import FileEntry, Shard
-from rl_datagen.data.names import shown
+from rl_datagen.data.names import quoted
 from rl_datagen.data.problems import Problem
 from rl_datagen.data.rules import wrong_episodes, wrong_steps
 from rl_datagen.data.schema import (
@@ -111,18 +111,18 @@ def _check_episodes(table: pa.Table, shard: Shard, seen: Seen) -> Iterator[Probl
         yield Problem.of_episode(path, f"{message} episodes")
     for name, count in Counter(names).items():
         if count > 1:
-            yield Problem.of_episode(path, f"episode {shown(name)} has {count} rows")
+            yield Problem.of_episode(path, f"episode {quoted(name)} has {count} rows")
     try:
         check_places(table, shard)
     except ValueError as error:
         yield Problem.of_episode(path, str(error))
     for row, sentence in wrong_episodes(table, shard.task):
-        yield Problem.of_episode(path, f"episode {shown(names[row])} {sentence}")
+        yield Problem.of_episode(path, f"episode {quoted(names[row])} {sentence}")
     for name, row in zip(names, table.select(_STARTS).to_pylist(), strict=True):
         start = hashlib.sha256(repr(row).encode()).digest()
         first = seen.starts.setdefault(start, name)
         if first != name:
-            message = f"episode {shown(name)} repeats {shown(first)}: same init state and seed"
+            message = f"episode {quoted(name)} repeats {quoted(first)}: same init state and seed"
             yield Problem.of_episode(path, message)
 
 
@@ -134,14 +134,14 @@ def _check_steps(file: pq.ParquetFile, shard: Shard, rows: Rows, seen: Seen) -> 
         if listed is not None and listed["length"] != num_rows:  # before it takes memory
             name = listed["episode_id"]
             message = f"{_no_steps(listed)}: row group {index} has {num_rows} rows"
-            yield Problem.of_episode(path, f"episode {shown(name)} {message}")
+            yield Problem.of_episode(path, f"episode {quoted(name)} {message}")
             ids.add(name)
             continue
         try:
             table = file.read_row_group(index)
         except UNREADABLE as error:
             name = listed["episode_id"] if listed else f"of row group {index}"
-            message = f"episode {shown(name)} cannot be read: {first_line(error)}"
+            message = f"episode {quoted(name)} cannot be read: {first_line(error)}"
             yield Problem.of_episode(path, message)
             ids.add(name)
             continue
@@ -152,14 +152,14 @@ def _check_steps(file: pq.ParquetFile, shard: Shard, rows: Rows, seen: Seen) -> 
         ids.add(name)
         seen.episodes[name] += 1
         if seen.episodes[name] == 2:
-            yield Problem.of_episode(path, f"episode {shown(name)} is in the dataset twice")
+            yield Problem.of_episode(path, f"episode {quoted(name)} is in the dataset twice")
         for sentence in _wrong_group(table, index, rows.get(name), shard):
-            yield Problem.of_episode(path, f"episode {shown(name)} {sentence}")
+            yield Problem.of_episode(path, f"episode {quoted(name)} {sentence}")
     if file.num_row_groups != shard.num_episodes:
         message = f"it holds {file.num_row_groups} episodes, the manifest says {shard.num_episodes}"
         yield Problem.of_episode(path, message)
     for unknown in rows.keys() - ids:
-        message = f"episode {shown(unknown)} of {shard.episodes.path} has no env steps"
+        message = f"episode {quoted(unknown)} of {shard.episodes.path} has no env steps"
         yield Problem.of_episode(path, message)
 
 
@@ -202,8 +202,8 @@ def _counts(table: pa.Table, length: int) -> bool:
 def _check_appearance(file: pq.ParquetFile, path: str, seen: Seen) -> Iterator[Problem]:
     found = appearance_of_file(file.schema_arrow)
     if found != seen.appearance:
-        message = f"the images have the appearance {shown(found)}, the manifest says "
-        yield Problem.of_episode(path, f"{message}{shown(seen.appearance)}")
+        message = f"the images have the appearance {quoted(found)}, the manifest says "
+        yield Problem.of_episode(path, f"{message}{quoted(seen.appearance)}")
     if not file.num_row_groups:
         yield Problem.of_episode(path, "it has no image")
 
@@ -237,12 +237,12 @@ def _wrong_rendered(
         return
     row = rows.get(name)
     if row is None:
-        yield f"episode {shown(name)} is not in {shard.steps.path}"
+        yield f"episode {quoted(name)} is not in {shard.steps.path}"
     elif name in rendered:
-        yield f"episode {shown(name)} has its images twice"
+        yield f"episode {quoted(name)} has its images twice"
     elif row["length"] is None or not _counts(table, row["length"]):
-        yield f"episode {shown(name)} does not have images of each of its steps"
+        yield f"episode {quoted(name)} does not have images of each of its steps"
     else:
         for sentence in wrong_images(file.read_row_group(index), looks, decode=decode):
-            yield f"episode {shown(name)} {sentence}"
+            yield f"episode {quoted(name)} {sentence}"
     rendered.add(name)

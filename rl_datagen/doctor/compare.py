@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-REFERENCE = Path(__file__).with_name("reference.json")
+from rl_datagen.tasks import NUM_INIT_STATES
 
-NUM_INIT_STATES = 50
-"""Stored with each LIBERO task."""
+REFERENCE = Path(__file__).with_name("reference.json")
 
 # m or rad: far above what rounding of another CPU makes of 30 env steps
 _MAX_QPOS_DIFFERENCE = 1e-6

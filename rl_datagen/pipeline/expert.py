@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from rl_datagen.algo.bc import warm_start
-from rl_datagen.algo.fine_tune import BEST, LEARNING_CURVE, fine_tune
+from rl_datagen.algo.checkpoint import LEARNING_CURVE
+from rl_datagen.algo.fine_tune import BEST, fine_tune
 from rl_datagen.config import Config
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.dataset import read_trajectories

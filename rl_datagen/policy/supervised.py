@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from rl_datagen.config import SmallVlaConfig, WarmStartConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import atomic_path
 
@@ -19,38 +20,8 @@ Row = dict[str, Any]
 _REPORT_INTERVAL = 50  # updates
 
 
-class SupervisedSettings(Protocol):
-    """Hyper-parameters of supervised learning."""
-
-    @property
-    def num_updates(self) -> int:
-        """Gradient steps."""
-        ...
-
-    @property
-    def lr(self) -> float:
-        """Peak learning rate."""
-        ...
-
-    @property
-    def num_lr_warmup_updates(self) -> int:
-        """Gradient steps of linear warm-up."""
-        ...
-
-    @property
-    def weight_decay(self) -> float:
-        """AdamW's."""
-        ...
-
-    @property
-    def ema_decay(self) -> float:
-        """Largest decay of the average of the weights."""
-        ...
-
-    @property
-    def grad_clip(self) -> float:
-        """Largest gradient norm."""
-        ...
+SupervisedSettings = WarmStartConfig | SmallVlaConfig
+"""What has the hyper-parameters of supervised learning."""
 
 
 def lr_factor(update: int, settings: SupervisedSettings) -> float:

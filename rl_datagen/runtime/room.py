@@ -6,7 +6,6 @@ to grow, so there it is said about every minute.
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import ray
 
 from rl_datagen.config import AlgoConfig
 from rl_datagen.core.errors import MachineError
+from rl_datagen.runtime.background import every_second
 
 logger = logging.getLogger(__name__)
 
@@ -82,19 +82,8 @@ def room_for(bundles: Sequence[Bundle], settings: str) -> Iterator[None]:
         MachineError: There will never be room.
     """
     check_room(bundles, settings)
-    watch, over = RoomWatch(bundles, settings), threading.Event()
-
-    def follow() -> None:
-        while not over.wait(1):
-            watch.look()
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
+    with every_second(RoomWatch(bundles, settings).look):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 class RoomWatch:

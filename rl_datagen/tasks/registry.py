@@ -8,6 +8,9 @@ import yaml
 
 from rl_datagen.core.errors import ConfigError, did_you_mean, shown
 
+NUM_INIT_STATES = 50
+"""That LIBERO ships of each task."""
+
 
 @dataclass(frozen=True, order=True)
 class Task:

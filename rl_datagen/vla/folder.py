@@ -18,14 +18,11 @@ from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.names import Number, TaskId, explained
 from rl_datagen.data.trajectory import Source
+from rl_datagen.policy.weights import CONFIG
 from rl_datagen.tasks import select_tasks
 
-CONFIG, PROVENANCE, DATA, METRICS = "config.yaml", "provenance.json", "data.json", "metrics.json"
-WEIGHTS, NORM_STATS, EMBEDDINGS = (
-    "weights.safetensors",
-    "norm_stats.json",
-    "embeddings.safetensors",
-)
+PROVENANCE, DATA, METRICS = "provenance.json", "data.json", "metrics.json"
+EMBEDDINGS = "embeddings.safetensors"
 CHECKPOINT = "checkpoint"
 """What lerobot calls ``pretrained_model``, in the folder of a VLA that it trained."""
 _SOURCES: tuple[Source, ...] = get_args(Source)

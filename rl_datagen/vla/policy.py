@@ -13,16 +13,9 @@ from rl_datagen.config import SmallVlaConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
-from rl_datagen.policy.weights import load_weights
+from rl_datagen.policy.weights import NORM_STATS, WEIGHTS, load_weights
 from rl_datagen.sim import Simulator
-from rl_datagen.vla.folder import (
-    CHECKPOINT,
-    EMBEDDINGS,
-    NORM_STATS,
-    WEIGHTS,
-    read_config,
-    read_data,
-)
+from rl_datagen.vla.folder import CHECKPOINT, EMBEDDINGS, read_config, read_data
 from rl_datagen.vla.language import Embeddings, embed, load_embeddings
 from rl_datagen.vla.network import SmallVla, resize
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.merge import merge
 from rl_datagen.policy.supervised import Row
-from rl_datagen.policy.weights import save_weights
+from rl_datagen.policy.weights import NORM_STATS, WEIGHTS, save_weights
+from rl_datagen.runtime.background import every_second
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.room import room_for
@@ -120,7 +120,7 @@ def _train_small(
     if not (folder / files.EMBEDDINGS).exists():
         embeddings = embed(frames.instructions, model.language_encoder)
         save_embeddings(folder / files.EMBEDDINGS, embeddings)
-    frames.stats().save(folder / files.NORM_STATS)
+    frames.stats().save(folder / NORM_STATS)
     looks = {name: frames.info[name] for name in ("image_size", "appearance")}
     files.record(folder, looks)
 
@@ -137,7 +137,7 @@ def _train_small(
     learner = make_learner(network, model, Place())
     learner.load(work / _CHECKPOINT)
     learner.finish()
-    save_weights(network, folder / files.WEIGHTS)
+    save_weights(network, folder / WEIGHTS)
     return {**learner.curve[-1], "num_parameters": _size(network), "curve": learner.curve}
 
 
@@ -190,23 +190,17 @@ def _fit_with_ray(config: VlaConfig, folder: Path, report: Report) -> None:
 def _followed(path: Path, report: Report) -> Generator[None]:
     """Reports the rows that another process appends to a file, about every second."""
     path.write_text("")
-    over = threading.Event()
+    with path.open() as file:
 
-    def follow() -> None:
-        with path.open() as file:
-            last = False
-            while not last:
-                last = over.wait(1)
-                for line in file:
-                    report(json.loads(line))
+        def read() -> None:
+            for line in file:
+                report(json.loads(line))
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        try:
+            with every_second(read):
+                yield
+        finally:
+            read()  # the last rows
 
 
 def _worker(settings: dict[str, Any]) -> None:
