@@ -14,6 +14,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from rl_datagen import __version__
+from rl_datagen.cli.ablate import ablate
 from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.collect import collect
@@ -35,7 +36,7 @@ from rl_datagen.tasks import SUITES, get_task, select_tasks
 
 _ORDER = (
     *("doctor", "tasks", "quickstart", "expert", "config", "demos", "train", "campaign"),
-    *("collect", "dataset", "export", "quality", "vla", "evaluate", "tables", "paper"),
+    *("collect", "dataset", "export", "quality", "vla", "evaluate", "tables", "ablate", "paper"),
 )
 
 
@@ -175,7 +176,18 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
         )
 
 
-for _command in (doctor, tasks, quickstart, train, collect, quality, evaluate, tables, paper):
+for _command in (
+    doctor,
+    tasks,
+    quickstart,
+    train,
+    collect,
+    quality,
+    evaluate,
+    tables,
+    ablate,
+    paper,
+):
     app.command()(_command)
 for _name, _group in {
     "expert": expert_app,

@@ -1,5 +1,6 @@
 """Frozen, typed settings and their loader."""
 
+from rl_datagen.config.ablation import DEFAULT_ARM, AblationConfig
 from rl_datagen.config.algo import AlgoConfig, VerdictConfig, WarmStartConfig
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
 from rl_datagen.config.evaluation import EvaluateConfig, Mixture
@@ -22,6 +23,8 @@ from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, Vl
 
 __all__ = [
     "ATTEMPTS_PER_SHARD",
+    "DEFAULT_ARM",
+    "AblationConfig",
     "AlgoConfig",
     "AmplifyConfig",
     "Appearance",

@@ -66,6 +66,26 @@ def stored_config(text: str | bytes, name: str, model: type[Model]) -> Model:
         raise ConfigError(f"'{name}' cannot be used: {_explain(error, model)}") from None
 
 
+def with_overlay(config: Model, overlay: str | None) -> Model:
+    """Returns a configuration with one more overlay on top.
+
+    Args:
+        config: As it is without.
+        overlay: By name or by the path of a YAML file; None changes nothing.
+
+    Raises:
+        ConfigError: As for ``load_config``.
+    """
+    if overlay is None:
+        return config
+    values, model = config.model_dump(), type(config)
+    _merge(values, _read(overlay))
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"With '{overlay}': {_explain(error, model)}") from None
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """Returns ``{"algo": {"lr": 1e-4}}`` for ``"algo.lr=1e-4"``; the value is YAML.
 

@@ -1,0 +1,27 @@
+"""``rl-datagen ablate``: learning with one choice changed at a time."""
+
+from typing import Annotated
+
+from rich.console import Console
+
+from rl_datagen.cli.arguments import settings
+from rl_datagen.config import AblationConfig, load_config
+
+
+def ablate(
+    overrides: Annotated[list[str] | None, settings("num_seeds=3")] = None,
+) -> None:
+    """Learn with one choice changed at a time, over tasks and seeds; one table, one figure.
+
+    Starts from the overlay `ablation`. A second call goes on where the first one stopped, also with
+    more arms, tasks and seeds.
+    """
+    config = load_config(overrides or [], base="ablation", model=AblationConfig)
+    from rl_datagen.cli.progress import show_progress
+    from rl_datagen.study.ablation import run_ablation
+
+    with show_progress() as progress:
+        folder = run_ablation(config, progress)
+    Console(soft_wrap=True).print(
+        f"table    {folder / 'ablation.md'}\nfigure   {folder / 'ablation.png'}", highlight=False
+    )
