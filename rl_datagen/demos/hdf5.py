@@ -87,7 +87,7 @@ def unreadable(path: Path, error: Exception) -> str:
             "finished; nothing is wrong with the file."
         )
     if isinstance(error, FileNotFoundError | PermissionError):
-        return f"{path} cannot be opened: {os.strerror(error.errno)}."
+        return f"{path} cannot be opened: {os.strerror(error.errno or 0)}."
     return f"{path} is damaged or no HDF5 file: {first_line(error)}."
 
 
