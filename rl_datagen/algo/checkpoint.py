@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy._core import multiarray  # pyright: ignore[reportPrivateUsage]
 
+from rl_datagen.core.disk import disk_errors
 from rl_datagen.core.storage import write_json
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,20 @@ def save_checkpoint(algo: Any, folder: Path, curve: list[dict[str, Any]]) -> Non
         algo: RLlib's algorithm.
         folder: Of the checkpoints.
         curve: The learning curve so far.
+
+    Raises:
+        DiskError: The disk is full or cannot be written.
     """
+    with disk_errors(folder):
+        _save(algo, folder, curve)
+
+
+def _save(algo: Any, folder: Path, curve: list[dict[str, Any]]) -> None:
     partial = folder / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    torch.save(algo.get_state(), partial / _STATE)
+    with (partial / _STATE).open("wb") as file:  # PyTorch's own writer hides what a disk says
+        torch.save(algo.get_state(), file)
     write_json(partial / LEARNING_CURVE, curve)
     target = folder / f"{algo.iteration:05d}"
     shutil.rmtree(target, ignore_errors=True)  # a damaged one, if any

@@ -18,6 +18,7 @@ from rl_datagen.campaign.status import (
     short,
     success,
 )
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.templates import template_environment
 from rl_datagen.tasks import get_task
@@ -39,7 +40,7 @@ def write_board(folder: str, *, every: float = 30) -> str:
     campaign = read_campaign(folder)
     storage = Storage(campaign.folder, PATIENCE_S)
     storage.write_text("board/index.html", render_board(campaign, every=every))
-    return f"{storage.uri}/board/index.html"
+    return f"{without_credentials(storage.uri)}/board/index.html"
 
 
 def render_board(campaign: Campaign, *, every: float = 30) -> str:
@@ -54,6 +55,7 @@ def render_board(campaign: Campaign, *, every: float = 30) -> str:
         percent=partial(percent, confidence=campaign.confidence),
         clock=lambda moment: time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment)),
         money=money,
+        plain=without_credentials,
         short=short,
         duration=duration,
         success=success,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rl_datagen.campaign.state import TrialState, read_state
 from rl_datagen.campaign.status import STATES, Campaign
 from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.errors import UserError, did_you_mean
-from rl_datagen.core.paths import is_uri
+from rl_datagen.core.paths import is_uri, without_credentials
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import TASKS, Task
 
@@ -108,11 +107,7 @@ def _links(known: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     if mlflow and not mlflow.startswith("http"):
         mlflow = f"mlflow ui --backend-store-uri {mlflow}"
     found = {"Ray dashboard": dashboard, "MLflow": mlflow}
-    return tuple((title, _without_password(link)) for title, link in found.items() if link)
-
-
-def _without_password(address: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", address)
+    return tuple((title, without_credentials(link)) for title, link in found.items() if link)
 
 
 def _text(storage: Storage, path: str) -> str | None:

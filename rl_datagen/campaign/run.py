@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,14 +21,16 @@ from rl_datagen.campaign.state import DONE, TrialState, read_state, read_states,
 from rl_datagen.campaign.trial import TASK, Stages, expert_folder, train_task
 from rl_datagen.config import CampaignConfig, stored_config
 from rl_datagen.core.compare import difference_lines
-from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.disk import check_space
+from rl_datagen.core.errors import ConfigError, DiskError, UserError
 from rl_datagen.core.lock import lock
-from rl_datagen.core.paths import is_uri
+from rl_datagen.core.paths import is_uri, without_credentials
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import RoomWatch, actors, check_room, settings_of_actors
 from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
+from rl_datagen.runtime.workdir import LEAST_SPACE
 from rl_datagen.tasks import Task, get_task
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ def run_campaign(
         f"`rl-datagen campaign status {config.name}`, or choose another name (name=...)."
     )
     with lock(config.folder / ".lock", busy):
+        check_space(config.folder, LEAST_SPACE)
         return _drive(config, retry_failed, stages)
 
 
@@ -122,9 +126,8 @@ def _claim(storage: Storage, config: CampaignConfig) -> None:
             )
     else:
         storage.write_json("provenance.json", provenance())
-    storage.write_text(
-        "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    )
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    storage.write_text("config.yaml", without_credentials(text))
 
 
 def _identity(config: CampaignConfig) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def _run(
         known = {"mlflow_run": runs.get(task.id) or state.mlflow_run}
         iterations = {"num_iterations": config.algo.num_iterations}
         write_state(storage, replace(state, **pending, **known, **iterations))
-    facts = {"mlflow_uri": tracker.uri, "dashboard": _dashboard()}
+    facts = {"mlflow_uri": without_credentials(tracker.uri), "dashboard": _dashboard()}
     storage.write_json("campaign.json", facts)
 
     def expert(parameters: dict[str, Any]) -> None:
@@ -242,7 +245,8 @@ class _Witness(tune.Callback):
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        """A trial died and is started again."""
+        """A trial died and is started again, unless a disk is full: no other try fares better."""
+        _end_if_disk_is_full(trial)
         state = read_state(self._storage, get_task(trial.config[TASK]))
         error = (state and state.error) or _cause(trial)
         logger.warning("died, is started again task=%s error=%s", trial.config[TASK], error)
@@ -251,6 +255,7 @@ class _Witness(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """A trial has died for the last time."""
+        _end_if_disk_is_full(trial)
         task = get_task(trial.config[TASK])
         state = read_state(self._storage, task) or TrialState(task.id)
         now = time.time()
@@ -302,8 +307,20 @@ class _Waiting(tune.Callback):
 
 
 def _cause(trial: TuneTrial) -> str:
-    lines = str(trial.get_error() or "its process died").strip().splitlines()
-    return lines[-1].strip()
+    return (_error_text(trial).strip().splitlines() or ["its process died"])[-1].strip()
+
+
+def _error_text(trial: TuneTrial) -> str:
+    """Returns what Tune has noted on this machine; the copy in the storage may lack room."""
+    path = trial.error_file
+    return Path(path).read_text("utf-8") if path and Path(path).exists() else ""
+
+
+def _end_if_disk_is_full(trial: TuneTrial) -> None:
+    """Raises DiskError if a trial has died of a disk, which ends the campaign."""
+    found = re.search(rf"\b{DiskError.__name__}: (.*)", _error_text(trial))
+    if found:
+        raise DiskError(found[1])
 
 
 def _parameters(config: CampaignConfig) -> dict[str, Any]:

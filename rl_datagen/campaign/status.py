@@ -10,6 +10,7 @@ from typing import Any
 
 from rl_datagen.campaign.state import DONE, Successes, TrialState
 from rl_datagen.core.intervals import SuccessRate
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.tasks import SUITES
 
 STATES = ("finished", "running", "pending", "failed", "stopped")
@@ -131,7 +132,7 @@ class Campaign:
         trials = [{**asdict(t), "seconds_left": self.seconds_left(t)} for t in self.trials]
         return {
             "name": self.name,
-            "folder": self.folder,
+            "folder": without_credentials(self.folder),
             "time": self.time,
             "waiting": self.waiting,
             "total": self._summary_json(self.total),

@@ -12,8 +12,10 @@ from ray import tune
 from rl_datagen.campaign.mirror import Mirror
 from rl_datagen.campaign.state import DONE, TrialState, read_state, write_state
 from rl_datagen.config import CampaignConfig
+from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.storage import Storage
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.run import Run, run_stages
@@ -74,7 +76,7 @@ class Trial(Silent):
         known = read_state(self.storage, task) or TrialState(task.id)
         self.done = known.state in DONE
         again = known.state == "running"  # nobody has said how it ended
-        self._begin = time.time() - known.seconds
+        self._begin = time.monotonic() - known.seconds  # the wall clock may jump
         self.state = replace(
             known,
             state="running",
@@ -104,7 +106,7 @@ class Trial(Silent):
             state="stopped" if stopped else "finished",
             stage=None,
             finished=time.time(),
-            expert=self.storage.uri_of(expert) if self._mirror else here,
+            expert=without_credentials(self.storage.uri_of(expert)) if self._mirror else here,
         )
         self._report(_final(self.state))
 
@@ -133,7 +135,7 @@ class Trial(Silent):
         self._report({**row, "seconds": self.state.seconds})
 
     def _over_budget(self, row: dict[str, Any]) -> bool:
-        budget, hours = self.config.campaign, (time.time() - self._begin) / 3600
+        budget, hours = self.config.campaign, (time.monotonic() - self._begin) / 3600
         steps = row["num_env_steps_lifetime"]
         return bool(
             (budget.max_env_steps and steps >= budget.max_env_steps)
@@ -145,8 +147,8 @@ class Trial(Silent):
             self._mirror.upload()
 
     def _update(self, **changes: Any) -> None:
-        now = time.time()
-        self.state = replace(self.state, **changes, updated=now, seconds=now - self._begin)
+        seconds = time.monotonic() - self._begin
+        self.state = replace(self.state, **changes, updated=time.time(), seconds=seconds)
         write_state(self.storage, self.state)
 
 
@@ -156,7 +158,7 @@ def train_task(
     """Makes the expert of ``parameters["task"]``; Tune's trainable.
 
     What the user has to put right fails the task at once; anything else is raised, so that Tune
-    starts the trial again.
+    starts the trial again, or the campaign ends because its disk is full.
     """
     setup_logging()
     trial = Trial(get_task(parameters[TASK]), config, root, tune.report)
@@ -164,11 +166,13 @@ def train_task(
         return
     try:
         trial(stages or _training())
-    except UserError as error:
-        trial.fail(error, final=True)
     except Exception as error:
-        trial.fail(error, final=False)
-        raise
+        if said := disk_error(error):  # nothing can be recorded; the driver ends the campaign
+            raise said from error
+        final = isinstance(error, UserError)
+        trial.fail(error, final=final)
+        if not final:
+            raise
 
 
 def _training() -> Stages:

@@ -4,7 +4,9 @@ import faulthandler
 import json
 import logging
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +31,10 @@ from rl_datagen.cli.paper import paper
 from rl_datagen.cli.quality import quality
 from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
+from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.signals import catch_signals, received_signal
 from rl_datagen.tasks import SUITES, get_task, select_tasks
 
@@ -62,6 +66,7 @@ def main() -> None:
     Exit code 2 and one paragraph for what the user can put right, 128 + n and a line for signal n.
     """
     setup_logging()
+    sys.excepthook = _print_traceback
     if sys.__stderr__ and not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
     catch_signals()
@@ -69,6 +74,11 @@ def main() -> None:
         app()
     except UserError as error:
         _say("Error: ", str(error))
+        sys.exit(2)
+    except Exception as error:
+        if (said := disk_error(error)) is None:
+            raise
+        _say("Error: ", str(said))
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit):
         number = received_signal()
@@ -82,8 +92,16 @@ _STOPPED = "What is finished is stored; the same command goes on with the rest."
 
 
 def _say(what: str, sentence: str) -> None:
-    text = Text(what, style="bold red").append(sentence, style="default not bold")
+    text = Text(what, style="bold red")
+    text.append(without_credentials(sentence), style="default not bold")
     Console(stderr=True, soft_wrap=True).print(text)
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, where: TracebackType | None
+) -> None:
+    """As Python does, but for the credentials that an error's text may have."""
+    sys.stderr.write(without_credentials("".join(traceback.format_exception(kind, error, where))))
 
 
 @app.callback(invoke_without_command=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rl_datagen.cli.arguments import AsJson, settings
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.paths import without_credentials
 
 app = typer.Typer(help="Experts for many tasks, under Ray Tune.", no_args_is_help=True)
 
@@ -40,7 +41,7 @@ def run(
     states = run_campaign(config, retry_failed=retry_failed)
     counts = Counter(state.state if state else "pending" for state in states.values())
     Console(soft_wrap=True).print(
-        f"campaign {config.storage}\n"
+        f"campaign {without_credentials(config.storage)}\n"
         f"trials   {', '.join(f'{number} {state}' for state, number in counts.most_common())}",
         highlight=False,
     )

@@ -18,6 +18,7 @@ from rl_datagen.campaign.status import (
     success,
 )
 from rl_datagen.core.intervals import SuccessRate
+from rl_datagen.core.paths import without_credentials
 
 _WIDTH = 80  # where the output is no terminal
 
@@ -28,7 +29,9 @@ def print_status(campaign: Campaign) -> None:
     if not console.is_terminal:
         console.width = _WIDTH
     total = campaign.total
-    console.print(Text(f"campaign {campaign.name}  {campaign.folder}"), soft_wrap=True)
+    console.print(
+        Text(f"campaign {campaign.name}  {without_credentials(campaign.folder)}"), soft_wrap=True
+    )
     console.print(_suites(campaign))
     cost = "" if total.cost is None else f", cost about {money(total.cost)}"
     left = f", about {duration(total.seconds_left)} left" if total.seconds_left else ""

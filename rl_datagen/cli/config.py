@@ -10,7 +10,8 @@ import yaml
 from rl_datagen.cli.arguments import settings
 from rl_datagen.config import Config, load_config
 from rl_datagen.config.overlays import no_overlay, overlays, summary
-from rl_datagen.core.errors import ConfigError, UserError, first_line
+from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.storage import write_text
 
 app = typer.Typer(help="Settings, and the overlays that come along.", no_args_is_help=True)
@@ -21,7 +22,8 @@ Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
 @app.command()
 def show(settings: Settings = None) -> None:
     """Print the resolved configuration as YAML."""
-    print(yaml.safe_dump(load_config(settings or []).model_dump(mode="json"), sort_keys=False))
+    values = load_config(settings or []).model_dump(mode="json")
+    print(without_credentials(yaml.safe_dump(values, sort_keys=False)))
 
 
 @app.command()
@@ -54,10 +56,5 @@ def copy(
             f"'{path}' exists already. Nothing was written. Choose another folder, or delete "
             f"{path} first to replace it."
         )
-    try:
-        write_text(path, known[name].read_text("utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"'{path}' was not written: {first_line(error)}. Choose a folder that can be written."
-        ) from None
+    write_text(path, known[name].read_text("utf-8"))
     print(f"overlay  {path}")

@@ -48,7 +48,7 @@ class SimConfig(Section):
     render_backend: RenderBackend = "culled"
     """``culled``: under software GL, only the triangles that show are drawn, which gives the same
     images sooner; ``stock``: MuJoCo's own renderer, as on every GPU."""
-    num_settle_steps: Count = 10
+    num_settle_steps: Annotated[int, Field(ge=0, le=1000)] = 10
     """Env steps of doing nothing after a reset, before the episode begins."""
     max_episode_steps: PositiveInt | None = None
     """Time limit in env steps; null takes the suite's (220 to 520)."""

@@ -17,7 +17,7 @@ class DatasetError(UserError):
     """A dataset on disk that is damaged, foreign or incomplete."""
 
 
-class DiskError(DatasetError):
+class DiskError(UserError):
     """A disk that is full or cannot be written: nothing can be stored any more."""
 
 

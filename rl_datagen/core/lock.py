@@ -4,7 +4,8 @@ import fcntl
 from pathlib import Path
 from typing import TextIO
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.disk import reason
+from rl_datagen.core.errors import DiskError, UserError
 
 
 def lock(path: Path, message: str, error: type[UserError] = UserError) -> TextIO:
@@ -19,9 +20,16 @@ def lock(path: Path, message: str, error: type[UserError] = UserError) -> TextIO
 
     Raises:
         UserError: Another process holds it.
+        DiskError: The folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")  # what its holder has written in it stays
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")  # what its holder has written in it stays
+    except OSError as problem:
+        raise DiskError(
+            f"The folder {path.parent} cannot be written: {reason(problem)}. Nothing was begun. "
+            "Make room, or choose a folder that can be written, such as by output_dir=..."
+        ) from problem
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

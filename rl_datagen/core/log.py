@@ -7,17 +7,25 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rl_datagen.core.disk import disk_errors
+from rl_datagen.core.paths import without_credentials
+
 
 def setup_logging(level: int = logging.INFO) -> None:
     """Sends this package's log lines to standard error and quiets chatty libraries."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("rl_datagen")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
     for name in ("robosuite_logs", "ray.rllib", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_credentials(super().format(record))
 
 
 @contextmanager
@@ -27,11 +35,13 @@ def stderr_to(path: Path) -> Generator[None]:
     Ray's core prints lines there that concern its own interior and that no log level silences
     without announcing itself.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with path.open("ab") as file:
+        with file:
             os.dup2(file.fileno(), 2)
         yield
     finally:

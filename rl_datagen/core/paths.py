@@ -12,6 +12,25 @@ def is_uri(path: str) -> bool:
     return "://" in path
 
 
+_USER = re.compile(
+    r"(?<=://)(?:[^\s/?#]*@"  # user:password@
+    r"|[^\s/?#@]*:(?!\d+[/?#])[^\s@]*/[^\s@]*@)"  # the same, with a / in a key that is not quoted
+)
+_SECRET = re.compile(
+    r"([?&;][\w.-]*(?:key|token|secret|passw|signature|sig|credential|auth)[\w.-]*=)[^\s&;#'\"]+",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """Returns a text with no user, password, key or token in its URLs, so that it may be shown.
+
+    Args:
+        text: A URL of any scheme, or a text that may hold some, such as a log line.
+    """
+    return _SECRET.sub(r"\1***", _USER.sub("", text))
+
+
 def expand_home(path: str) -> str:
     """Returns a path with ``~`` and ``~user`` replaced, and any other as it is.
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.disk import disk_errors, disk_fault, reason
+from rl_datagen.core.errors import DiskError, UserError, first_line
 from rl_datagen.core.paths import check_storage, expand_home, is_uri
 
 logger = logging.getLogger(__name__)
@@ -27,19 +28,25 @@ def atomic_path(path: Path) -> Generator[Path]:
     """Yields a temporary path beside ``path`` that is renamed onto it on success.
 
     A process killed in between leaves a hidden temporary file, never half a file under ``path``.
+
+    Raises:
+        DiskError: The disk is full or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def temporary_of(path: Path) -> str | None:
@@ -58,7 +65,8 @@ def atomic_folder(path: Path) -> Generator[Path]:
     A process killed in between leaves a hidden folder ``.<name>.*``, never half of ``path``.
 
     Raises:
-        UserError: ``path`` exists, or the disk is full or cannot be written.
+        UserError: ``path`` exists.
+        DiskError: The disk is full or cannot be written.
     """
     if os.path.lexists(path):
         raise UserError(
@@ -72,9 +80,11 @@ def atomic_folder(path: Path) -> Generator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         temporary.rename(path)
-    except OSError as error:
-        raise UserError(
-            f"'{path}' was not written: {first_line(error)}. Nothing is left of it. Make room, or "
+    except Exception as error:
+        if disk_fault(error) is None and not isinstance(error, OSError):
+            raise
+        raise DiskError(
+            f"'{path}' was not written: {reason(error)}. Nothing is left of it. Make room, or "
             "choose a folder that can be written."
         ) from error
     finally:
@@ -108,7 +118,8 @@ def _umask() -> int:
 class Storage:
     """Files below a local folder or a URI (``file://``, ``s3://``, ``gs://``).
 
-    Each call tries again, and says so, while the storage is unavailable. A file is replaced whole.
+    Each call tries again, and says so, while the storage is unavailable; one that is full or may
+    not be written is not, and is a ``DiskError`` at once. A file is replaced whole.
 
     Args:
         uri: The folder.
@@ -150,10 +161,10 @@ class Storage:
         try:
             self.write_json(".check", None)
             self.remove(".check")
-        except OSError as error:
+        except (OSError, DiskError) as error:
             raise UserError(
-                f"campaign.storage={self.uri} cannot be written: {first_line(error)}. Check the "
-                "address, the network and the credentials, or leave the setting out."
+                f"campaign.storage={self.uri} cannot be written: {reason(error)}. Check the "
+                "address, the room, the network and the credentials, or leave the setting out."
             ) from error
 
     def read_json(self, path: str) -> Any:
@@ -229,10 +240,15 @@ class Storage:
         target = f"{folder}/.{name}.{os.getpid()}" if disk else full
         if disk:
             self._fs.create_dir(folder, recursive=True)
-        with self._fs.open_output_stream(target) as file:
-            copy(file)
-        if disk:
-            self._fs.move(target, full)
+        try:
+            with self._fs.open_output_stream(target) as file:
+                copy(file)
+            if disk:
+                self._fs.move(target, full)
+        except OSError:
+            if disk:
+                Path(target).unlink(missing_ok=True)
+            raise
 
     def _try(self, action: Callable[[], Result]) -> Result:
         retrying = tenacity.Retrying(
@@ -242,7 +258,8 @@ class Storage:
             before_sleep=self._say,
             reraise=True,
         )
-        return retrying(action)
+        with disk_errors(self.uri):
+            return retrying(action)
 
     def _say(self, attempt: tenacity.RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
@@ -257,4 +274,6 @@ class Storage:
 def _unavailable(error: BaseException) -> bool:
     """Whether waiting may help."""
     hopeless = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+    if disk_fault(error) is not None:
+        return False
     return isinstance(error, OSError) and not isinstance(error, hopeless)

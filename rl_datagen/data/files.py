@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from rl_datagen.config import Appearance
-from rl_datagen.core.errors import DatasetError, DiskError, first_line
+from rl_datagen.core.disk import reason
+from rl_datagen.core.errors import DatasetError, DiskError
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.images import appearance_of
 from rl_datagen.data.manifest import FileEntry, Shard, describe_file
@@ -174,9 +175,9 @@ def writing(path: Path) -> Generator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, DiskError) as error:
         raise DiskError(
-            f"The dataset {path} cannot be written: {first_line(error)}. What its manifest lists "
+            f"The dataset {path} cannot be written: {reason(error)}. What its manifest lists "
             "is whole. Make room, or choose a folder that can be written; the same command then "
             "goes on."
         ) from error

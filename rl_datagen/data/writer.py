@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from rl_datagen.config import Appearance
 from rl_datagen.core.compare import differences
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.disk import reason
+from rl_datagen.core.errors import DatasetError, DiskError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import temporary_of
@@ -256,8 +257,8 @@ class DatasetWriter:
                 self._journal.close()
                 self._journal = None
                 self._fold(self.manifest)
-        except OSError as error:
-            logger.warning("manifest not written dataset=%s error=%s", self.path, error)
+        except (OSError, DiskError) as error:
+            logger.warning("manifest not written dataset=%s error=%s", self.path, reason(error))
         finally:
             self._lock.close()
 

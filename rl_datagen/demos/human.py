@@ -5,10 +5,11 @@ one per task, is Apache-2.0. Its files are read as data; none of its code is imp
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ class HumanDemonstration:
         num_settle_steps: Env steps of doing nothing before the first action.
         name: Tells the demonstrations of a task apart, such as ``"bundled"`` or ``"demo_3"``.
         fixture_poses: As in ``InitialState``; None: the recording lacks them.
+        num_hold_steps: Env steps of holding still after the last action in which the goal may
+            still be reached: recordings that were cut at success miss it by a step or two.
     """
 
     task: Task
@@ -42,6 +45,7 @@ class HumanDemonstration:
     num_settle_steps: int
     name: str = "bundled"
     fixture_poses: Float64[np.ndarray, "Nf 7"] | None = None
+    num_hold_steps: int = 0
 
     @property
     def episode_id(self) -> str:
@@ -71,14 +75,18 @@ class HumanDemonstration:
 
         Many hold it for a moment, on the way, and for good only once the hand has let go.
         """
-        simulator = scene.simulator()
-        simulator.reset(self.place(scene), self.num_settle_steps)
-        return np.array([simulator.step(action.astype(np.float64)) for action in self.actions])
+        return np.array(list(self._play(scene, self.place(scene))))
 
     def _reaches_goal(self, scene: Scene, initial: InitialState) -> bool:
+        return any(self._play(scene, initial))
+
+    def _play(self, scene: Scene, initial: InitialState) -> Iterator[bool]:
+        """Yields whether the goal holds, after each action and each step of holding still."""
         simulator = scene.simulator()
         simulator.reset(initial, self.num_settle_steps)
-        return any(simulator.step(action.astype(np.float64)) for action in self.actions)
+        held = repeat(_hold(self.actions), self.num_hold_steps)
+        for action in chain(self.actions, held):
+            yield simulator.step(action.astype(np.float64))
 
 
 def load_human_demonstration(task: Task) -> HumanDemonstration:
@@ -118,7 +126,7 @@ def replay(
     plan = PlannedEpisode(demonstration.episode_id, demonstration.place(scene), seed)
     limits = {
         "num_settle_steps": demonstration.num_settle_steps,
-        "max_episode_steps": len(demonstration.actions),
+        "max_episode_steps": len(demonstration.actions) + demonstration.num_hold_steps,
     }
     policy, sim = ReplayPolicy(demonstration.actions), sim.model_copy(update=limits)
     return next(rollout(policy, scene, [plan], source="human", sim=sim, num_simulators=1))
@@ -148,7 +156,12 @@ class ReplayPolicy:
         self._step[episode] += 1
         if step < len(self._actions):
             return self._actions[step]
-        return np.append(np.zeros(6, np.float32), self._actions[-1, 6])
+        return _hold(self._actions)
+
+
+def _hold(actions: Float32[np.ndarray, "T 7"]) -> Float32[np.ndarray, " 7"]:
+    """Returns the action that holds still, with the gripper as it was."""
+    return np.append(np.zeros(6, np.float32), actions[-1, 6])
 
 
 @cache

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_datagen.core.errors import ConfigError, UserError
-from rl_datagen.demos.hdf5 import find_task, read_hdf5
+from rl_datagen.demos.hdf5 import SUFFIXES, find_task, read_hdf5, unreadable
 from rl_datagen.demos.human import HumanDemonstration, load_human_demonstration
 from rl_datagen.sim import Scene
 from rl_datagen.tasks import Task, select_tasks
@@ -47,17 +47,29 @@ def find_sources(selector: str, source: str) -> tuple[list[DemonstrationSource],
         return [DemonstrationSource(task, None) for task in selected], []
     if not Path(source).exists():
         raise UserError(f"'{source}' does not exist. Give '{BUNDLED}', a file or a folder.")
-    files = [Path(source)] if Path(source).is_file() else sorted(Path(source).rglob("*.hdf5"))
     found: dict[Task, Path] = {}
     problems: list[str] = []
-    for file in files:
+    for file in _files(Path(source)):
         try:
             task = find_task(file)
         except ConfigError as error:
             problems.append(str(error))
         except OSError as error:
-            problems.append(f"{file} is damaged or no HDF5 file: {error}.")
+            problems.append(unreadable(file, error))
         else:
             if found.setdefault(task, file) != file:
                 problems.append(f"{file} is of {task}, as is {found[task]}, which comes first.")
     return [DemonstrationSource(task, found[task]) for task in selected if task in found], problems
+
+
+def _files(source: Path) -> list[Path]:
+    """Returns the HDF5 files; hidden ones are the file system's (``._x.hdf5``) or an editor's."""
+    if source.is_file():
+        return [source]
+    return sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+    )

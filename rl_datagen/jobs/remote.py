@@ -18,7 +18,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from rl_datagen.config.evaluation import ServerConfig
-from rl_datagen.core.errors import MachineError, UserError, first_line, how_to_install
+from rl_datagen.core.errors import MachineError, UserError, first_line, how_to_install, shown
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.export.lerobot_layout import mirrored
 from rl_datagen.rollout import Observation
@@ -89,17 +90,19 @@ class RemotePolicy:
     """
 
     def __init__(self, url: str, settings: ServerConfig) -> None:
-        self._url, self._settings = url, settings
+        self._url, self._settings = without_credentials(url), settings  # for messages
         self._instructions: dict[int, str] = {}
         self.action_steps, self.image_size = settings.action_steps, settings.render_size
         if find_spec("websockets") is None:
-            raise MachineError(f"{url} needs the package websockets. {how_to_install('remote')}")
+            raise MachineError(
+                f"{self._url} needs the package websockets. {how_to_install('remote')}"
+            )
         try:
             self._connection = _Connection(url, settings.timeout_s)
-            self.metadata: Any = self._receive()
-        except (OSError, ValueError, TimeoutError) as error:
+            self.metadata: Any = self._hello()
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
             raise RemotePolicyError(
-                f"No policy server answers at {url}: {first_line(error)}. Start it (openpi: `uv "
+                f"No policy server answers at {self._url}: {_said(error)}. Start it (openpi: `uv "
                 "run scripts/serve_policy.py --env LIBERO`), or correct the address."
             ) from error
 
@@ -137,18 +140,25 @@ class RemotePolicy:
         """Ends the connection."""
         self._connection.close()
 
+    def _hello(self) -> Any:
+        try:
+            return self._receive()
+        except BaseException:
+            self.close()
+            raise
+
     def _infer(self, observation: dict[str, Any]) -> Float[np.ndarray, "Ts 7"]:
         try:
             self._connection.send(pack(observation))
-            actions = np.asarray(self._receive()["actions"], np.float32)
+            actions = _actions(self._receive())
         except (OSError, EOFError, TimeoutError) as error:
             raise RemotePolicyError(
-                f"The policy server at {self._url} went away: {first_line(error)}."
+                f"The policy server at {self._url} went away: {_said(error)}."
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise RemotePolicyError(
                 f"The policy server at {self._url} gave an answer without usable actions: "
-                f"{first_line(error)}."
+                f"{_said(error)}."
             ) from error
         if actions.ndim != 2 or actions.shape[1] != 7 or len(actions) < self.action_steps:
             raise RemotePolicyError(
@@ -165,6 +175,20 @@ class RemotePolicy:
             last = message.strip().splitlines()[-1:] or ["an empty text"]
             raise ValueError(f"the server failed with {last[0]}")
         return unpack(message)
+
+
+def _actions(answer: Any) -> Float[np.ndarray, "..."]:
+    if not isinstance(answer, dict):
+        raise ValueError(f"it is {shown(answer)}, and a map with 'actions' [steps, 7] is due")
+    if "actions" not in answer:
+        sent = ", ".join(f"{shown(key, 40)} {list(np.shape(answer[key]))}" for key in answer)
+        raise ValueError(f"it has {shown(sent, 300) or 'nothing'}, and 'actions' [steps, 7] is due")
+    return np.asarray(answer["actions"], np.float32)
+
+
+def _said(error: Exception) -> str:
+    """Returns an error's first line, which may quote the address."""
+    return without_credentials(first_line(error))
 
 
 class _Connection:
@@ -197,7 +221,7 @@ class _Connection:
         try:
             return self._socket.recv(timeout=timeout)
         except self._closed as error:
-            raise EOFError(first_line(error)) from error
+            raise EOFError(f"it closed the connection ({first_line(error)})") from error
 
     def close(self) -> None:
         """Says goodbye."""

@@ -126,8 +126,8 @@ class SupervisedLearner:
             "recent": self._recent,
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # PyTorch's own writer hides what a disk says
 
     def load(self, path: Path) -> None:
         """Goes on from what ``save`` wrote."""

@@ -12,7 +12,7 @@ import ray
 import tenacity
 from ray.exceptions import RayError
 
-from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.errors import DiskError, UserError, first_line
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.signals import renew_signals
 from rl_datagen.runtime.room import RoomWatch, check_room
@@ -51,6 +51,8 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         _knock(address)
         with stderr_to(log):
             _init(address, options)
+    except DiskError:
+        raise
     except Exception as error:  # Ray's own are bare ones, such as a start that took too long
         raise UserError(
             f"Ray could not be reached at RAY_ADDRESS={address}: {first_line(error)}. "

@@ -57,7 +57,9 @@ class Tracker:
     """What happens to the runs of an experiment, in MLflow.
 
     While the server is down nothing waits for it and nothing is lost: what could not be logged is
-    logged when it answers again, or by a later call.
+    logged when it answers again, or by a later call. Other people can change what is tracked: an
+    experiment that was deleted is restored, one that is gone for good is made anew, and a run that
+    was deleted stays so.
 
     Args:
         uri: MLflow's tracking URI.
@@ -76,15 +78,13 @@ class Tracker:
         self._runs: dict[str, str] = {}
         self._waiting: deque[Callable[[], None]] = deque()
         self._next_try, self._down = 0.0, False
+        self._opened: dict[str, Mapping[str, Any]] = {}  # parameters, by name
+        self._refused: set[str] = set()
 
     def open(self, names: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[str, str]:
         """Opens a run for each name, the old one if there is one; returns the runs' ids."""
-
-        def create() -> None:
-            for name in names:
-                self._open(name, parameters)
-
-        self._do(create)
+        self._opened |= dict.fromkeys(names, parameters)
+        self._do(lambda: self._open(names))
         return dict(self._runs)
 
     def log(self, name: str, row: Mapping[str, Any]) -> None:
@@ -96,19 +96,19 @@ class Tracker:
             from mlflow.entities import Metric
 
             values = [Metric(key, float(value), stamp, step) for key, value in metrics.items()]
-            self._client.log_batch(self._runs[name], metrics=values)
+            self._client.log_batch(self._run(name), metrics=values)
 
         self._do(send)
 
     def status(self, name: str, status: str) -> None:
         """Sets a run's status, in MLflow's words."""
-        self._do(lambda: self._client.update_run(self._runs[name], status=status))
+        self._do(lambda: self._client.update_run(self._run(name), status=status))
 
     def end(self, name: str, state: str, artifacts: Callable[[], Path] | None) -> None:
         """Closes a run, with the files of the folder that ``artifacts`` returns."""
 
         def close() -> None:
-            run = self._runs[name]
+            run = self._run(name)
             self._client.set_tag(run, "state", state)
             for path in sorted(artifacts().glob("*")) if artifacts else ():
                 if path.is_file() and path.suffix != ".log":
@@ -124,18 +124,52 @@ class Tracker:
             return
         while self._waiting:
             try:
-                self._connect()
-                with _quiet():
-                    self._waiting[0]()
+                self._attempt(self._waiting[0])
             except Exception as error:  # whatever it is, training is worth more than its log
                 if not self._answers():
-                    self._warn("MLflow cannot be used, training goes on", error)
+                    if not self._down:
+                        self._warn("MLflow cannot be used, training goes on", error)
                     self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
                     self._down = True
                     return
-                self._warn("MLflow has refused something, the rest goes on", error)
+                self._refuse(error)
             self._waiting.popleft()
             self._down = False
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Does something, once more if the experiment had been deleted."""
+        self._connect()
+        with _quiet():
+            try:
+                action()
+            except Exception:
+                if not self._recover():
+                    raise
+                action()
+
+    def _recover(self) -> bool:
+        """Restores or replaces the experiment if it was deleted; returns whether it was."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            stage = self._client.get_experiment(self._experiment_id).lifecycle_stage
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            stage = "gone"
+        if stage == "active":
+            return False
+        self._client, self._runs = None, {}
+        self._connect()
+        self._open([name for name in self._opened if name not in self._runs])
+        return True
+
+    def _refuse(self, error: Exception) -> None:
+        """Says once what was not logged and why; such as of a run that somebody deleted."""
+        said = first_line(error)
+        if said not in self._refused:
+            self._refused.add(said)
+            self._warn("MLflow has refused something, the rest goes on", error)
 
     def _answers(self) -> bool:
         """Whether it is this action alone that fails, such as for a run that somebody deleted."""
@@ -145,8 +179,7 @@ class Tracker:
             return False
 
     def _warn(self, what: str, error: Exception) -> None:
-        if not self._down:
-            logger.warning("%s uri=%s error=%s", what, self.uri, first_line(error))
+        logger.warning("%s uri=%s error=%s", what, self.uri, first_line(error))
 
     def _do(self, action: Callable[[], None]) -> None:
         self._waiting.append(action)
@@ -163,26 +196,60 @@ class Tracker:
         with _quiet():
             from mlflow import MlflowClient
 
-            client = MlflowClient(self.uri)
-            found = client.get_experiment_by_name(self._experiment)
-            self._experiment_id = (
-                found.experiment_id
-                if found
-                else client.create_experiment(self._experiment, self._artifacts)
-            )
-            runs = client.search_runs([self._experiment_id], max_results=1000)
-            self._runs |= {run.data.tags[_NAME]: run.info.run_id for run in runs}
+            client: Any = MlflowClient(self.uri)
+            self._experiment_id = self._find_experiment(client)
+            self._runs |= dict(_named_runs(client, self._experiment_id))
             self._client = client
 
-    def _open(self, name: str, parameters: Mapping[str, Any]) -> None:
-        if name in self._runs:
+    def _find_experiment(self, client: Any) -> str:
+        """Returns the experiment's id; makes it, or restores it, if it is not there."""
+        found = client.get_experiment_by_name(self._experiment)
+        if found is None:
+            return client.create_experiment(self._experiment, self._artifacts)
+        if found.lifecycle_stage != "active":
+            client.restore_experiment(found.experiment_id)
+            logger.warning(
+                "the experiment had been deleted in MLflow and was restored; delete it again when "
+                "nothing logs to it any more uri=%s experiment=%s",
+                self.uri,
+                self._experiment,
+            )
+        return found.experiment_id
+
+    def _run(self, name: str) -> str:
+        """Returns a run's id.
+
+        Raises:
+            LookupError: It could not be opened.
+        """
+        if name not in self._runs:
+            raise LookupError(f"there is no run '{name}'")
+        return self._runs[name]
+
+    def _open(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self._runs:
+                self._create(name)
             self._client.update_run(self._runs[name], status="SCHEDULED")
-            return
+
+    def _create(self, name: str) -> None:
         run = self._client.create_run(self._experiment_id, tags={_NAME: name}, run_name=name)
         self._runs[name] = run.info.run_id
-        for key, value in parameters.items():
+        for key, value in self._opened[name].items():
             self._client.log_param(run.info.run_id, key, value)
-        self._client.update_run(run.info.run_id, status="SCHEDULED")
+
+
+def _named_runs(client: Any, experiment_id: str) -> Iterator[tuple[str, str]]:
+    """Yields name and id of each run of ours; somebody may have added others, or removed a tag."""
+    token = None
+    while True:
+        runs = client.search_runs([experiment_id], max_results=1000, page_token=token)
+        for run in runs:
+            if _NAME in run.data.tags:
+                yield run.data.tags[_NAME], run.info.run_id
+        token = runs.token
+        if not token:
+            return
 
 
 @contextmanager

@@ -7,11 +7,16 @@ from typing import Any, TextIO
 import yaml
 
 from rl_datagen.core.compare import difference_lines
+from rl_datagen.core.disk import check_space
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.lock import lock
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.core.yaml_text import parse_yaml
+
+LEAST_SPACE = 100_000_000
+"""Bytes without which no job is begun: an expert takes 12 to 20 MB, Ray's logs and images more."""
 
 
 def bind(
@@ -39,7 +44,8 @@ def bind(
     else:
         write_json(folder / "provenance.json", provenance())
         write_text(path, yaml.safe_dump(dict(identity), sort_keys=False))
-    write_text(folder / "config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+    text = yaml.safe_dump(dict(settings), sort_keys=False)
+    write_text(folder / "config.yaml", without_credentials(text))
 
 
 def lock_folder(folder: Path) -> TextIO:
@@ -47,9 +53,16 @@ def lock_folder(folder: Path) -> TextIO:
 
     Raises:
         UserError: Another process works there.
+        DiskError: The disk cannot be written, or has no room for any job.
     """
-    return lock(
+    held = lock(
         folder.with_name(f".{folder.name}.lock"),
         f"Another process is at work in {folder}. Wait until it has finished, or choose another "
         "name (name=...).",
     )
+    try:
+        check_space(folder.parent, LEAST_SPACE)
+    except BaseException:
+        held.close()
+        raise
+    return held

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from rl_datagen.config import Mixture, VlaConfig, load_config
 from rl_datagen.core.compare import difference_lines, differences
 from rl_datagen.core.errors import ConfigError, UserError, first_line
+from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.data.dataset import read_episodes
@@ -43,7 +44,8 @@ def claim(config: VlaConfig) -> Path:
     if not (folder / CONFIG).exists():
         write_json(folder / PROVENANCE, provenance())
         write_json(folder / DATA, {"fingerprint": config.fingerprint, "contents": contents})
-        write_text(folder / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_text(folder / CONFIG, without_credentials(text))
         return folder
     found = difference_lines(read_config(folder).identity, config.identity)
     recorded = read_data(folder)["contents"]

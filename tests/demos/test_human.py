@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,18 @@ def test_a_demonstration_finds_the_fixture_poses_its_recording_lacks():
     assert len(episode) <= len(demonstration.actions)
     assert not np.array_equal(episode.fixture_poses, scene.shipped_state(0).fixture_poses)
     np.testing.assert_array_equal(episode.action, demonstration.actions[: len(episode)])
+
+
+@pytest.mark.sim
+def test_a_recording_that_was_cut_at_its_success_holds_still_until_it_succeeds():
+    scene = load_scene(get_task("libero_object/0"))
+    human = load_human_demonstration(scene.task)
+    whole = replay(human, scene, SimConfig())
+    cut = replace(human, actions=human.actions[: len(whole) - 1])
+    assert not replay(cut, scene, SimConfig()).success
+    held = replace(cut, num_hold_steps=20)
+    episode = replay(held, scene, SimConfig())
+    assert episode.success
+    assert len(cut.actions) < len(episode) <= len(cut.actions) + 20
+    assert held.success(scene)[len(episode) - 1]
+    assert len(held.success(scene)) == len(cut.actions) + 20

@@ -1,7 +1,7 @@
 """A policy server in a process of its own, written from openpi's protocol and not from our client.
 
-``python policy_server.py FOLDER [--chunk 10] [--fail] [--die-after 4]`` prints its port. It opens
-the gripper, and writes each observation it gets to ``FOLDER/<number>.npz``.
+``python policy_server.py FOLDER [--chunk 10] [--fail] [--die-after 4] ...`` prints its port. It
+opens the gripper, and writes each observation it gets to ``FOLDER/<number>.npz``.
 """
 
 import argparse
@@ -35,11 +35,16 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--chunk", type=int, default=10)
     parser.add_argument("--fail", action="store_true")
+    parser.add_argument("--close", action="store_true", help="before the first message")
+    parser.add_argument("--key", default="actions")
+    parser.add_argument("--bare", action="store_true", help="the array alone, not in a map")
     parser.add_argument("--die-after", type=int)
     arguments = parser.parse_args()
     numbers = itertools.count()
 
     def handle(socket):
+        if arguments.close:
+            return
         socket.send(msgpack.packb({"robot": "panda"}))
         for message in socket:
             if arguments.fail:
@@ -52,7 +57,8 @@ def main():
             np.savez(arguments.folder / f"{number}.npz", **observation)
             actions = np.zeros((arguments.chunk, 7))
             actions[:, 6] = -1
-            answer = {"actions": actions, "server_timing": {"infer_ms": 1.0}}
+            answer = {arguments.key: actions, "server_timing": {"infer_ms": 1.0}}
+            answer = actions if arguments.bare else answer
             socket.send(msgpack.packb(answer, default=encode))
 
     with serve(handle, "127.0.0.1", 0, compression=None, max_size=None) as server:

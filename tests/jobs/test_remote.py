@@ -85,6 +85,11 @@ def test_nobody_answers():
     [
         (("--chunk", "3"), r"shape \(3, 7\), and 5 x 7 are to be executed"),
         (("--fail",), "the server failed with RuntimeError: out of memory"),
+        (
+            ("--key", "action"),
+            r"it has action \[10, 7\], server_timing \[\], and 'actions' \[steps, 7\] is due",
+        ),
+        (("--bare",), r"it is array.* and a map with 'actions' \[steps, 7\] is due"),
     ],
 )
 def test_answers_of_no_use(serve, observation, options, message):
@@ -94,6 +99,31 @@ def test_answers_of_no_use(serve, observation, options, message):
     with pytest.raises(RemotePolicyError, match=message):
         policy.act(observation, [0, 1])
     policy.close()
+
+
+def test_a_server_that_closes_before_it_has_said_anything(serve):
+    server = serve("--close")
+    with pytest.raises(
+        RemotePolicyError, match=r"No policy server answers at .*it closed the conn"
+    ):
+        RemotePolicy(server.url, ServerConfig())
+
+
+@pytest.mark.parametrize("options", [("--close",), ("--fail",), ("--key", "x"), ("--chunk", "1")])
+def test_no_password_of_an_address_is_told(serve, observation, options):
+    url = serve(*options).url.replace("ws://", "ws://bob:s3cret@")
+
+    def ask():
+        policy = RemotePolicy(f"{url}/?api_key=t0ken", ServerConfig())
+        policy.start(0, FakeSimulator, 0)
+        policy.start(1, FakeSimulator, 0)
+        policy.act(observation, [0, 1])
+
+    with pytest.raises(RemotePolicyError) as caught:
+        ask()
+    assert "ws://127.0.0.1" in str(caught.value)
+    for secret in ("bob", "s3cret", "t0ken"):
+        assert secret not in str(caught.value)
 
 
 def test_a_server_that_goes_away(serve, observation):
