@@ -2,12 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from rl_datagen.core.errors import UserError
+from pydantic import TypeAdapter
+
 from rl_datagen.core.storage import Storage
-from rl_datagen.data.names import check_relative_path, explained
+from rl_datagen.core.stored import Count
+from rl_datagen.data.names import RelativePath
 
 Index = dict[str, tuple[int, int]]
 """Size in bytes and time of modification (ns) of each file, by its path below the root."""
@@ -44,8 +46,8 @@ class Mirror:
 
     def download(self) -> None:
         """Restores the copy, unless this machine made it: then its files are as new or newer."""
-        text = self._storage.read_text(self._index)
-        if text is None or (self._local.exists() and self._local.read_text("utf-8") == text):
+        content = self._storage.read_bytes(self._index, _AGAIN)
+        if content is None or (self._local.is_file() and self._local.read_bytes() == content):
             return
         index = self._read()  # before anything is removed
         for folder in self._folders:
@@ -68,13 +70,7 @@ class Mirror:
         Raises:
             UserError: It is damaged, or has such a path.
         """
-        try:
-            return _parse(self._storage.read_json(self._index))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self._storage.uri_of(self._index)} is refused: {explained(error)}. Nothing was "
-                "restored. Delete it: the trial then begins from its start."
-            ) from None
+        return self._storage.read_json(self._index, _FORM, _AGAIN) or {}
 
     def _files(self) -> Index:
         paths = [path for folder in self._folders for path in folder.rglob("*") if path.is_file()]
@@ -84,8 +80,5 @@ class Mirror:
         }
 
 
-def _parse(values: Mapping[str, tuple[int, int]] | None) -> Index:
-    return {
-        check_relative_path(path): (int(size), int(modified))
-        for path, (size, modified) in (values or {}).items()
-    }
+_AGAIN = "Nothing was restored. Delete it: the trial then begins from its start."
+_FORM = TypeAdapter(dict[RelativePath, tuple[Count, Count]])

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
 
 
 class UserError(ValueError):
@@ -94,3 +97,29 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     matches = difflib.get_close_matches(word[:200], list(known), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def quoted(value: object) -> str:
+    """Returns a value as an error shows it, on one line and not longer than that."""
+    try:
+        text = ascii(value)
+    except ValueError:  # as in ``shown``
+        return shown(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def explained(error: Exception) -> str:
+    """Returns what is wrong as part of a sentence; of several things the first three."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    items = error.errors(include_url=False)
+    more = f"; and {len(items) - 3} more" if len(items) > 3 else ""
+    return "; ".join(map(_item, items[:3])) + more
+
+
+def _item(item: Any) -> str:
+    where = shown(".".join(map(str, item["loc"])))
+    message = shown(item["msg"].removeprefix("Value error, ").rstrip("."), 400)
+    plain = item["type"] in ("value_error", "json_invalid", "missing")
+    value = "" if plain else f" (it has {quoted(item['input'])})"
+    return f"{where + ': ' if where else ''}{message}{value}"

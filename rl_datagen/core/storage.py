@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tenacity
+from pydantic import TypeAdapter
 
 from rl_datagen.core.errors import UserError, first_line
 from rl_datagen.core.paths import check_storage, expand_home, is_uri
+from rl_datagen.core.stored import Value, damaged, parse_stored
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -49,6 +51,17 @@ def temporary_of(path: Path) -> str | None:
     """
     found = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}", path.name.removesuffix(path.suffix))
     return found[1] if found and Path(found[1]).suffix == path.suffix else None
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what a killed process left of files that it was writing to a folder or below.
+
+    Args:
+        folder: Nobody else may be writing to it.
+    """
+    for path in folder.rglob(".*"):
+        if temporary_of(path) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -148,30 +161,52 @@ class Storage:
             UserError: The storage cannot be reached, or not be written.
         """
         try:
-            self.write_json(".check", None)
-            self.remove(".check")
+            self.write_json(".check.json", None)
+            self.remove(".check.json")
         except OSError as error:
             raise UserError(
                 f"campaign.storage={self.uri} cannot be written: {first_line(error)}. Check the "
                 "address, the network and the credentials, or leave the setting out."
             ) from error
 
-    def read_json(self, path: str) -> Any:
-        """Returns what a JSON file holds, or None if there is no such file."""
-        text = self.read_text(path)
-        return None if text is None else json.loads(text)
+    def read_json(self, path: str, form: TypeAdapter[Value], advice: str) -> Value | None:
+        """Returns what a JSON file holds, or None if there is no such file.
 
-    def read_text(self, path: str) -> str | None:
-        """Returns a text file, or None if there is no such file."""
+        Args:
+            path: The file.
+            form: What it may hold.
+            advice: What to do about damage, as whole sentences.
 
-        def read() -> str | None:
+        Raises:
+            UserError: It is damaged.
+        """
+        content = self.read_bytes(path, advice)
+        if content is None:
+            return None
+        return parse_stored(content, self.uri_of(path), form, advice)
+
+    def read_bytes(self, path: str, advice: str) -> bytes | None:
+        """Returns a file's content, or None if there is no such file.
+
+        Raises:
+            UserError: Something else is there than a file that may be read.
+        """
+
+        def read() -> bytes | None:
             try:
                 with self._fs.open_input_stream(self._full(path)) as file:
-                    return file.read().decode("utf-8")
+                    return file.read()
             except FileNotFoundError:
                 return None
+            except OSError:
+                if self._on_disk and Path(self._full(path)).is_dir():
+                    raise IsADirectoryError("it is a folder") from None
+                raise
 
-        return self._try(read)
+        try:
+            return self._try(read)
+        except _HOPELESS as error:
+            raise damaged(self.uri_of(path), first_line(error), advice) from None
 
     def write_json(self, path: str, value: Any) -> None:
         """Writes ``value`` as indented JSON."""
@@ -218,21 +253,22 @@ class Storage:
 
         self._try(delete)
 
+    @property
+    def _on_disk(self) -> bool:
+        return self._fs.type_name == "local"
+
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
 
     def _write(self, path: str, copy: Callable[[Any], None]) -> None:
         """An object appears whole; on a disk, a rename makes it so."""
         full = self._full(path)
-        folder, _, name = full.rpartition("/")
-        disk = self._fs.type_name == "local"
-        target = f"{folder}/.{name}.{os.getpid()}" if disk else full
-        if disk:
-            self._fs.create_dir(folder, recursive=True)
-        with self._fs.open_output_stream(target) as file:
+        if self._on_disk:
+            with atomic_path(Path(full)) as temporary, temporary.open("wb") as file:
+                copy(file)
+            return
+        with self._fs.open_output_stream(full) as file:
             copy(file)
-        if disk:
-            self._fs.move(target, full)
 
     def _try(self, action: Callable[[], Result]) -> Result:
         retrying = tenacity.Retrying(
@@ -256,5 +292,7 @@ class Storage:
 
 def _unavailable(error: BaseException) -> bool:
     """Whether waiting may help."""
-    hopeless = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
-    return isinstance(error, OSError) and not isinstance(error, hopeless)
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, *_HOPELESS))
+
+
+_HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError)

@@ -10,10 +10,10 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from rl_datagen.config import Appearance, Backend
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, explained
 from rl_datagen.core.storage import sha256, write_json
 from rl_datagen.data.journal import JOURNAL_NAME, damaged, read_journal
-from rl_datagen.data.names import Number, RelativePath, Sha256, TaskId, explained, refused
+from rl_datagen.data.names import Number, RelativePath, Sha256, TaskId, refused
 from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 from rl_datagen.tasks import get_task
 

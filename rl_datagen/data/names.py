@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, explained, quoted
 from rl_datagen.tasks import TASKS
 
 MAX_NAME = 128
@@ -97,12 +97,6 @@ Number = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
 """How many, or the how manieth; never negative."""
 
 
-def quoted(value: object) -> str:
-    """Returns a value as an error shows it, on one line and not longer than that."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
-
-
 def refused(path: str | Path, error: Exception, next_step: str = "") -> DatasetError:
     """Returns what to say of a file with a name or value that is not allowed.
 
@@ -113,19 +107,3 @@ def refused(path: str | Path, error: Exception, next_step: str = "") -> DatasetE
     """
     step = next_step or "Restore it from a copy, or make it again."
     return DatasetError(f"{path} is refused: {explained(error)}. Nothing was written. {step}")
-
-
-def explained(error: Exception) -> str:
-    """Returns what is wrong as part of a sentence; of several things the first three."""
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    items = error.errors(include_url=False)
-    more = f"; and {len(items) - 3} more" if len(items) > 3 else ""
-    return "; ".join(map(_item, items[:3])) + more
-
-
-def _item(item: Any) -> str:
-    where = ".".join(map(str, item["loc"]))
-    message = item["msg"].removeprefix("Value error, ").rstrip(".")
-    value = "" if item["type"] == "value_error" else f" (it has {quoted(item['input'])})"
-    return f"{where + ': ' if where else ''}{message}{value}"

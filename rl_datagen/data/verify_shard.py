@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import first_line
+from rl_datagen.core.errors import first_line, quoted
 from rl_datagen.data.dataset import check_places
 from rl_datagen.data.images import appearance_of_file
 from rl_datagen.data.manifest import FileEntry, Shard
-from rl_datagen.data.names import quoted
 from rl_datagen.data.problems import Problem
 from rl_datagen.data.rules import wrong_episodes, wrong_steps
 from rl_datagen.data.schema import (
