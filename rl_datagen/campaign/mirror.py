@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from rl_datagen.core.storage import Storage
-from rl_datagen.core.stored import Count
+from rl_datagen.core.errors import first_line
+from rl_datagen.core.storage import HOPELESS, Storage
+from rl_datagen.core.stored import Count, damaged
 from rl_datagen.data.names import RelativePath
 
 Index = dict[str, tuple[int, int]]
@@ -54,7 +55,7 @@ class Mirror:
             shutil.rmtree(folder, ignore_errors=True)
         for path, (_, modified) in index.items():
             target = self._root / path
-            self._storage.download(path, target)
+            self._restore(path)
             os.utime(target, ns=(modified, modified))
         self._storage.download(self._index, self._local)
 
@@ -62,7 +63,14 @@ class Mirror:
         """Restores the files of one folder, without those of its folders."""
         for path in self._read():
             if (self._root / path).parent == folder:
-                self._storage.download(path, self._root / path)
+                self._restore(path)
+
+    def _restore(self, path: str) -> None:
+        try:
+            self._storage.download(path, self._root / path)
+        except (FileNotFoundError, *HOPELESS) as error:
+            uri = self._storage.uri_of(path)
+            raise damaged(uri, f"{self._index} lists it, and {first_line(error)}", _AGAIN) from None
 
     def _read(self) -> Index:
         """Returns the index, whose paths cannot lead out of the root.
@@ -80,5 +88,5 @@ class Mirror:
         }
 
 
-_AGAIN = "Nothing was restored. Delete it: the trial then begins from its start."
+_AGAIN = "Nothing was restored. Delete the index: the trial then begins from its start."
 _FORM = TypeAdapter(dict[RelativePath, tuple[Count, Count]])

@@ -16,12 +16,15 @@ from typing import Any, TypeVar
 import tenacity
 from pydantic import TypeAdapter
 
-from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.core.errors import DiskError, UserError, first_line, shown
 from rl_datagen.core.paths import check_storage, expand_home, is_uri
 from rl_datagen.core.stored import Value, damaged, parse_stored
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError)
+"""Errors of storages that no patience helps."""
 
 
 @contextmanager
@@ -96,9 +99,20 @@ def atomic_folder(path: Path) -> Generator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes ``text`` to ``path`` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Writes ``text`` to ``path`` atomically.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DiskError(
+            f"'{path}' cannot be written: {error.strerror or first_line(error)}. What is finished "
+            "is stored. Make room, or choose a folder that can be written; the same command then "
+            "goes on."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -142,9 +156,9 @@ class Storage:
             found: Any = filesystem.from_uri(path)
         except (ValueError, OSError) as error:
             raise UserError(
-                f"The storage {uri} (campaign.storage, or a folder) cannot be used: "
-                f"{first_line(error)}. It may be a folder, or a URI that begins with file://, "
-                "s3:// or gs://."
+                f"The storage {shown(uri)} (campaign.storage, or a folder) cannot be used: "
+                f"{shown(first_line(error))}. It may be a folder, or a URI that begins with "
+                "file://, s3:// or gs://."
             ) from None
         self._fs: Any = found[0]
         self._root: str = found[1]
@@ -165,8 +179,9 @@ class Storage:
             self.remove(".check.json")
         except OSError as error:
             raise UserError(
-                f"campaign.storage={self.uri} cannot be written: {first_line(error)}. Check the "
-                "address, the network and the credentials, or leave the setting out."
+                f"campaign.storage={shown(self.uri)} cannot be written: "
+                f"{shown(first_line(error))}. Check the address, the network and the "
+                "credentials, or leave the setting out."
             ) from error
 
     def read_json(self, path: str, form: TypeAdapter[Value], advice: str) -> Value | None:
@@ -194,18 +209,14 @@ class Storage:
 
         def read() -> bytes | None:
             try:
-                with self._fs.open_input_stream(self._full(path)) as file:
+                with self._open(path) as file:
                     return file.read()
             except FileNotFoundError:
                 return None
-            except OSError:
-                if self._on_disk and Path(self._full(path)).is_dir():
-                    raise IsADirectoryError("it is a folder") from None
-                raise
 
         try:
             return self._try(read)
-        except _HOPELESS as error:
+        except HOPELESS as error:
             raise damaged(self.uri_of(path), first_line(error), advice) from None
 
     def write_json(self, path: str, value: Any) -> None:
@@ -235,7 +246,7 @@ class Storage:
         def copy() -> None:
             with (
                 atomic_path(target) as temporary,
-                self._fs.open_input_stream(self._full(path)) as source,
+                self._open(path) as source,
                 temporary.open("wb") as file,
             ):
                 shutil.copyfileobj(source, file, 1 << 20)
@@ -259,6 +270,16 @@ class Storage:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+    def _open(self, path: str) -> Any:
+        try:
+            return self._fs.open_input_stream(self._full(path))
+        except FileNotFoundError:
+            raise
+        except OSError:  # Arrow's has no number
+            if self._on_disk and Path(self._full(path)).is_dir():
+                raise IsADirectoryError("it is a folder") from None
+            raise
 
     def _write(self, path: str, copy: Callable[[Any], None]) -> None:
         """An object appears whole; on a disk, a rename makes it so."""
@@ -292,7 +313,4 @@ class Storage:
 
 def _unavailable(error: BaseException) -> bool:
     """Whether waiting may help."""
-    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, *_HOPELESS))
-
-
-_HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError)
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, *HOPELESS))

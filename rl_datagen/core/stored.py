@@ -60,8 +60,9 @@ def read_stored_yaml(path: Path, advice: str) -> dict[str, Any]:
     Raises:
         UserError: As ``read_stored``.
     """
+    content = read_bytes(path, advice)
     try:
-        return OBJECT.validate_python(parse_yaml(read_bytes(path, advice), str(path)))
+        return OBJECT.validate_python(parse_yaml(content, str(path)))
     except ValidationError as error:
         raise damaged(str(path), explained(error), advice) from None
     except UserError as error:
@@ -95,7 +96,7 @@ def read_bytes(path: Path, advice: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise damaged(str(path), first_line(error), advice) from None
+        raise damaged(str(path), error.strerror or first_line(error), advice) from None
 
 
 def damaged(name: str, reason: str, advice: str) -> UserError:

@@ -14,11 +14,12 @@ from pydantic import BeforeValidator, Field
 from rl_datagen.core.errors import DatasetError, explained, quoted
 from rl_datagen.tasks import TASKS
 
+_MAX_BYTES = 255  # of one part of a path, for file systems
 MAX_NAME = 128
 """Characters of one part of a path; file systems allow 255 bytes, and names get endings."""
 
 _PART = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
-_HARMLESS = re.compile(r"[^\\:\x00-\x1f]{1,1024}")
+_HARMLESS = re.compile(r"[^\\:\x00-\x1f\ud800-\udfff]{1,1024}")
 _TASKS = frozenset(task.id for task in TASKS)
 _ALLOWED = (
     f"letters, digits, '.', '_' and '-' are allowed, at most {MAX_NAME}, and no '.' or '-' at the "
@@ -58,7 +59,11 @@ def check_relative_path(value: object) -> str:
         ValueError: It is absolute or empty, or has '..', a backslash or a drive.
     """
     parts = value.split("/") if isinstance(value, str) else [""]
-    if {"", ".", ".."} & set(parts) or not _HARMLESS.fullmatch(str(value)):
+    if (
+        {"", ".", ".."} & set(parts)
+        or not _HARMLESS.fullmatch(str(value))
+        or max(len(part.encode()) for part in parts) > _MAX_BYTES
+    ):
         raise ValueError(
             f"{quoted(value)} is no path below the folder: names joined by '/' are allowed, with "
             "no '/' at the beginning, no '..', no backslash and no ':'"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rl_datagen.core.errors import DatasetError, quoted
+from rl_datagen.core.errors import DatasetError, quoted, shown
 from rl_datagen.data.compact import (
     COMPACT_SCHEMA,
     COMPACT_VERSION,
@@ -86,7 +86,7 @@ def _check_file(
         yield f"it departs from the schema of compact datasets in the columns {wrong}"
         return
     if version not in ("none", f"compact-{COMPACT_VERSION}"):
-        yield f"it has the schema version {version}, not compact-{COMPACT_VERSION}"
+        yield f"it has the schema version {shown(version)}, not compact-{COMPACT_VERSION}"
         return
     if (num_rows := file.metadata.num_rows) != each.file.num_rows:
         yield f"it has {num_rows} rows, the manifest says {each.file.num_rows}"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import first_line, quoted
+from rl_datagen.core.errors import first_line, quoted, shown
 from rl_datagen.data.dataset import check_places
 from rl_datagen.data.images import appearance_of_file
 from rl_datagen.data.manifest import FileEntry, Shard
@@ -89,7 +89,7 @@ def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterato
         yield Problem.unreadable(entry.path, error)
         return
     if version != str(SCHEMA_VERSION):
-        message = f"{entry.path} has the schema version {version}, not {SCHEMA_VERSION}."
+        message = f"{entry.path} has the schema version {shown(version)}, not {SCHEMA_VERSION}."
         yield Problem("schema", entry.path, message)
     elif not actual.equals(schema):
         wrong = ", ".join(departures(file, schema))

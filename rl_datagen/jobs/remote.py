@@ -27,6 +27,9 @@ from rl_datagen.sim import Simulator
 _NUMBERS = "biuf"
 """Kinds of arrays that may cross the wire; objects never do."""
 
+_NO_ANSWER = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MemoryError)
+"""What decoding and looking at an answer of any content may raise."""
+
 
 class RemotePolicyError(UserError):
     """The policy server cannot be reached, went away, or gave an answer that is of no use."""
@@ -97,7 +100,7 @@ class RemotePolicy:
         try:
             self._connection = _Connection(url, settings.timeout_s)
             self.metadata: Any = self._receive()
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, *_NO_ANSWER) as error:
             raise RemotePolicyError(
                 f"No policy server answers at {url}: {first_line(error)}. Start it (openpi: `uv "
                 "run scripts/serve_policy.py --env LIBERO`), or correct the address."
@@ -145,7 +148,7 @@ class RemotePolicy:
             raise RemotePolicyError(
                 f"The policy server at {self._url} went away: {first_line(error)}."
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except _NO_ANSWER as error:
             raise RemotePolicyError(
                 f"The policy server at {self._url} gave an answer without usable actions: "
                 f"{first_line(error)}."

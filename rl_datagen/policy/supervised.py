@@ -127,10 +127,11 @@ class SupervisedLearner:
 
     def save(self, path: Path) -> None:
         """Writes everything that ``load`` needs; the state before stays beside it."""
+        for each in (path, _before(path)):
+            if each.is_dir():  # nothing of ours
+                shutil.rmtree(each)
         if self._is_whole:
             path.replace(_before(path))
-        elif path.is_dir():  # nothing of ours
-            shutil.rmtree(path)
         save_state(path, self._state())
         self._is_whole = True
 
