@@ -28,7 +28,7 @@ from rl_datagen.cli.paper import paper
 from rl_datagen.cli.quality import quality
 from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, refused_by_disk
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.signals import catch_signals, received_signal
 from rl_datagen.tasks import SUITES, get_task, select_tasks
@@ -68,6 +68,11 @@ def main() -> None:
         app()
     except UserError as error:
         _say("Error: ", str(error))
+        sys.exit(2)
+    except OSError as error:
+        if (refused := refused_by_disk(error)) is None:
+            raise
+        _say("Error: ", str(refused))
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit):
         number = received_signal()

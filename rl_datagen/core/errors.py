@@ -1,6 +1,8 @@
 """The errors a user can cause or meet, each with a message that says what to do next."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -73,6 +75,22 @@ def first_line(error: BaseException) -> str:
     """Returns what an error says first, without a full stop; its type if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def refused_by_disk(error: OSError) -> UserError | None:
+    """Returns what to say of an error that a path or a disk is the cause of, not this program."""
+    if error.errno not in _OF_DISK or error.filename is None:
+        return None
+    return UserError(
+        f"'{shown(os.fsdecode(error.filename))}' cannot be used: {error.strerror}. What is "
+        "finished is stored. Give another path, or put this one right; the same command goes on."
+    )
+
+
+_OF_DISK = {
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST),
+}
 
 
 def shown(value: object, limit: int = 120) -> str:

@@ -86,7 +86,10 @@ class Markers:
         for later, needed in self.after.items():
             if later == stage or gone.intersection(needed):
                 gone.add(later)
-                self.file(later).unlink(missing_ok=True)
+                path = self.file(later)
+                if path.is_dir():
+                    raise damaged(str(path), "it is a folder", "Delete it, and call again.")
+                path.unlink(missing_ok=True)
 
 
 def run_stages(

@@ -1,6 +1,7 @@
 """Texts that people, files and servers may give: settings, selectors, paths, names, answers."""
 
 import queue
+import re
 import threading
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from rl_datagen.config import (
     stored_config,
 )
 from rl_datagen.config.evaluation import ServerConfig
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, refused_by_disk
 from rl_datagen.core.paths import expand_folder, expand_local
 from rl_datagen.core.storage import Storage
 from rl_datagen.data import names
@@ -205,7 +206,8 @@ class Paths(Text):
 
     def _local(self, text):
         found = refusing(expand_local, text)
-        expect("://" not in found and "$" not in found, f"{text!r} is taken as {found!r}")
+        variable = re.search(r"\$(\w|\{[^}]*\})", found)
+        expect("://" not in found and not variable, f"{text!r} is taken as {found!r}")
 
 
 def refusing(function, text):
@@ -306,8 +308,11 @@ class Commands(Text):
 
         def act():
             result = typer.testing.CliRunner().invoke(app, arguments)
-            if result.exception and not isinstance(result.exception, SystemExit):
-                raise result.exception
+            error = result.exception
+            if isinstance(error, OSError):
+                raise refused_by_disk(error) or error
+            if error and not isinstance(error, SystemExit):
+                raise error
             expect(result.exit_code in (0, 2), f"{arguments}: exit code {result.exit_code}")
             if result.exit_code:
                 raise typer.Exit(2)
