@@ -73,8 +73,9 @@ def _compose(text: str | bytes) -> yaml.Node | None:
     composes before anything is counted.
     """
     depth, values = 0, 0
+    untyped: Any = yaml
     try:
-        for event in yaml.parse(text, _Parser):
+        for event in untyped.parse(text, _Parser):
             opens = isinstance(event, yaml.CollectionStartEvent)
             depth += opens - isinstance(event, yaml.CollectionEndEvent)
             values += opens or isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
@@ -86,7 +87,7 @@ def _compose(text: str | bytes) -> yaml.Node | None:
     except yaml.YAMLError:
         if values > _MANY:
             raise
-    return yaml.compose(text, _Loader)  # whose errors say more of where they are
+    return untyped.compose(text, _Loader)  # whose errors say more of where they are
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:

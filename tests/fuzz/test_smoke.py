@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tests.fuzz import damage
 from tests.fuzz.__main__ import KINDS
 from tests.fuzz.folders import CampaignState, Expert, Results, State, UnfinishedVla
 from tests.fuzz.judge import WrongError, judge, sound
@@ -25,7 +26,8 @@ def test_what_is_not_damaged_is_gone_on_from(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     maker = kind(tmp_path / "fuzz")
     for act in maker.acts:
-        assert judge(lambda act=act: act(maker.sound)) == ("clean", True, "")
+        damage.copy(maker.sound, maker.work)
+        assert judge(lambda act=act: act(maker.work)) == ("clean", True, "")
 
 
 def test_a_judge_tells_four_verdicts_apart(monkeypatch):
