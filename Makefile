@@ -11,7 +11,7 @@ TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_check
 	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
 	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
-.PHONY: help install gl quickstart format check test e2e test-faults test-autoscaling check-formats bench clean
+.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling check-formats bench clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -81,6 +81,9 @@ check-formats: install $(CLIENTS:%=.venv-%/.installed)  ## our exports, read by 
 
 test-faults: install  ## kills the processes of campaigns, which go on
 	$(BIN)/pytest -m faults
+
+fuzz: install  ## random inputs for every reader, ten minutes; FUZZ_SECONDS and FUZZ_SEED change it
+	$(BIN)/python -m tests.fuzz
 
 test-autoscaling: install  ## nodes that come and go with pending trials, on this machine
 	$(BIN)/pytest -m autoscaling --log-cli-level=INFO

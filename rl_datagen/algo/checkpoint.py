@@ -4,24 +4,27 @@ RLlib's own checkpoints are pickles: whoever may write to a storage could run co
 that goes on from it. These hold the same state, as tensors and plain values.
 """
 
-import json
 import logging
-import pickle
 import shutil
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 from numpy._core import multiarray  # pyright: ignore[reportPrivateUsage]
+from pydantic import Field
 
 from rl_datagen.core.disk import disk_errors
-from rl_datagen.core.storage import write_json
+from rl_datagen.core.errors import first_line
+from rl_datagen.core.statistics import Verdict
+from rl_datagen.core.storage import sha256, write_json
+from rl_datagen.core.stored import Count, Open, Rate, list_form, read_stored
+from rl_datagen.policy.state import load_state, save_state
 
 logger = logging.getLogger(__name__)
 
 LEARNING_CURVE = "learning_curve.json"
+_Length = Annotated[float, Field(ge=0, le=1e6)]
+_SEAL = "learning_curve_sha256"
 _STATE, _PARTIAL = "state.pt", "partial"
 _NUM_KEPT = 2  # the one before is there if the newest is damaged
 _DTYPES = ("f4", "f8", "i4", "i8", "u1", "u4", "u8", "b1")
@@ -30,6 +33,24 @@ _ARRAYS: list[Any] = [
     *(type(np.dtype(name)) for name in _DTYPES),
 ]
 """What NumPy's arrays of numbers are made of; everything else PyTorch refuses to load."""
+
+
+class _Row(Open):
+    """What of an iteration's row has a meaning to who goes on; what was not evaluated lacks it."""
+
+    iteration: Count
+    num_env_steps_lifetime: Count
+    success_rate: Rate
+    episode_len_mean: _Length
+    evaluation_verdict: Verdict = "undecided"
+    evaluation_success_rate: Rate = 0
+    evaluation_num_episodes: Count = 0
+    evaluation_success_len_mean: _Length | None = None
+    evaluation_jerk: Annotated[float, Field(ge=0)] | None = None
+
+
+CURVE = list_form(_Row)
+"""The form of a learning curve."""
 
 
 def save_checkpoint(algo: Any, folder: Path, curve: list[dict[str, Any]]) -> None:
@@ -51,9 +72,9 @@ def _save(algo: Any, folder: Path, curve: list[dict[str, Any]]) -> None:
     partial = folder / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    with (partial / _STATE).open("wb") as file:  # PyTorch's own writer hides what a disk says
-        torch.save(algo.get_state(), file)
     write_json(partial / LEARNING_CURVE, curve)
+    sealed = {_SEAL: sha256(partial / LEARNING_CURVE)}
+    save_state(partial / _STATE, {**algo.get_state(), **sealed})
     target = folder / f"{algo.iteration:05d}"
     shutil.rmtree(target, ignore_errors=True)  # a damaged one, if any
     partial.rename(target)
@@ -70,17 +91,17 @@ def restore_checkpoint(algo: Any, folder: Path) -> list[dict[str, Any]]:
     """
     for path in reversed(_found(folder)):
         try:
-            with torch.serialization.safe_globals(_ARRAYS), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of another pickle than PyTorch writes
-                state = torch.load(path / _STATE, weights_only=True)
-            curve = json.loads((path / LEARNING_CURVE).read_text("utf-8"))
-            iteration = state["training_iteration"]
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.PickleError) as error:
+            state = load_state(path / _STATE, allowed=_ARRAYS)
+            curve = read_stored(path / LEARNING_CURVE, CURVE, "")
+            iteration, actual = state["training_iteration"], sha256(path / LEARNING_CURVE)
+            if state.pop(_SEAL, actual) != actual:  # checkpoints of earlier releases lack it
+                raise ValueError(f"{LEARNING_CURVE} has another checksum")
+        except (ValueError, KeyError, TypeError) as error:
             logger.warning(
                 "damaged or not this release's, going on from the one before or the warm start "
                 "checkpoint=%s error=%s",
                 path,
-                type(error).__name__,
+                first_line(error),
             )
             continue
         algo.set_state(state)

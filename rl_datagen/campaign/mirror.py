@@ -2,12 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from rl_datagen.core.errors import UserError
-from rl_datagen.core.storage import Storage
-from rl_datagen.data.names import check_relative_path, explained
+from pydantic import TypeAdapter
+
+from rl_datagen.core.errors import first_line
+from rl_datagen.core.storage import HOPELESS, Storage
+from rl_datagen.core.stored import Count, damaged
+from rl_datagen.data.names import RelativePath
 
 Index = dict[str, tuple[int, int]]
 """Size in bytes and time of modification (ns) of each file, by its path below the root."""
@@ -44,15 +47,15 @@ class Mirror:
 
     def download(self) -> None:
         """Restores the copy, unless this machine made it: then its files are as new or newer."""
-        text = self._storage.read_text(self._index)
-        if text is None or (self._local.exists() and self._local.read_text("utf-8") == text):
+        content = self._storage.read_bytes(self._index, _AGAIN)
+        if content is None or (self._local.is_file() and self._local.read_bytes() == content):
             return
         index = self._read()  # before anything is removed
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         for path, (_, modified) in index.items():
             target = self._root / path
-            self._storage.download(path, target)
+            self._restore(path)
             os.utime(target, ns=(modified, modified))
         self._storage.download(self._index, self._local)
 
@@ -60,7 +63,14 @@ class Mirror:
         """Restores the files of one folder, without those of its folders."""
         for path in self._read():
             if (self._root / path).parent == folder:
-                self._storage.download(path, self._root / path)
+                self._restore(path)
+
+    def _restore(self, path: str) -> None:
+        try:
+            self._storage.download(path, self._root / path)
+        except (FileNotFoundError, *HOPELESS) as error:
+            uri = self._storage.uri_of(path)
+            raise damaged(uri, f"{self._index} lists it, and {first_line(error)}", _AGAIN) from None
 
     def _read(self) -> Index:
         """Returns the index, whose paths cannot lead out of the root.
@@ -68,13 +78,7 @@ class Mirror:
         Raises:
             UserError: It is damaged, or has such a path.
         """
-        try:
-            return _parse(self._storage.read_json(self._index))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self._storage.uri_of(self._index)} is refused: {explained(error)}. Nothing was "
-                "restored. Delete it: the trial then begins from its start."
-            ) from None
+        return self._storage.read_json(self._index, _FORM, _AGAIN) or {}
 
     def _files(self) -> Index:
         paths = [path for folder in self._folders for path in folder.rglob("*") if path.is_file()]
@@ -84,8 +88,5 @@ class Mirror:
         }
 
 
-def _parse(values: Mapping[str, tuple[int, int]] | None) -> Index:
-    return {
-        check_relative_path(path): (int(size), int(modified))
-        for path, (size, modified) in (values or {}).items()
-    }
+_AGAIN = "Nothing was restored. Delete the index: the trial then begins from its start."
+_FORM = TypeAdapter(dict[RelativePath, tuple[Count, Count]])

@@ -1,16 +1,20 @@
 """Finds a campaign by name, folder or URI, and reads it."""
 
-import json
 import os
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from rl_datagen.campaign.state import TrialState, read_state
-from rl_datagen.campaign.status import STATES, Campaign
+from rl_datagen.campaign.status import Campaign
 from rl_datagen.config import CampaignConfig, stored_config
-from rl_datagen.core.errors import UserError, did_you_mean
+from rl_datagen.core.errors import UserError, did_you_mean, first_line
 from rl_datagen.core.paths import is_uri, without_credentials
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.stored import damaged
 from rl_datagen.tasks import TASKS, Task
 
 PATIENCE_S = 20.0
@@ -73,30 +77,23 @@ def _find(name: str) -> str:
 
 
 def _config(storage: Storage) -> CampaignConfig | None:
-    text = _text(storage, "config.yaml")
-    try:
-        return stored_config(text, "config.yaml", CampaignConfig) if text else None
-    except ValueError as error:
-        raise _damaged(storage, "config.yaml", error) from error
+    """Returns the settings; None if somebody has put states together without."""
+    with _reachable(storage, "config.yaml"):
+        text = storage.read_bytes("config.yaml", _AGAIN)
+    if text is None:
+        return None
+    return stored_config(text, storage.uri_of("config.yaml"), CampaignConfig, _AGAIN)
 
 
 def _trial(storage: Storage, task: Task) -> TrialState | None:
-    try:
-        trial = read_state(storage, task)
-        if trial and (trial.task, trial.state in STATES) != (task.id, True):
-            raise ValueError(f"task={trial.task!r} state={trial.state!r}")
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise _damaged(storage, f"trials/{task.suite}-{task.index}.json", error) from error
-    return trial
+    with _reachable(storage, f"trials/{task.suite}-{task.index}.json"):
+        return read_state(storage, task)
 
 
 def _facts(storage: Storage) -> dict[str, str | None]:
     """Returns what the driver has left: MLflow's address, the dashboard's, what it waits for."""
-    text = _text(storage, "campaign.json")
-    try:
-        return dict(json.loads(text)) if text else {}
-    except (ValueError, TypeError) as error:
-        raise _damaged(storage, "campaign.json", error) from error
+    with _reachable(storage, "campaign.json"):
+        return storage.read_json("campaign.json", _FACTS, _AGAIN) or {}
 
 
 def _links(known: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
@@ -110,17 +107,14 @@ def _links(known: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     return tuple((title, without_credentials(link)) for title, link in found.items() if link)
 
 
-def _text(storage: Storage, path: str) -> str | None:
+@contextmanager
+def _reachable(storage: Storage, path: str) -> Generator[None]:
     try:
-        return storage.read_text(path)
-    except (OSError, ValueError) as error:
-        raise _damaged(storage, path, error) from error
+        yield
+    except OSError as error:
+        advice = "Check the address and the network."
+        raise damaged(storage.uri_of(path), first_line(error), advice) from error
 
 
-def _damaged(storage: Storage, path: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())
-    return UserError(
-        f"{storage.uri}/{path} cannot be read: {reason}. Its campaign replaces such files whole, "
-        "so something else has damaged this one: restore it, or delete it and continue the "
-        "campaign with `rl-datagen campaign run`, which writes it again."
-    )
+_AGAIN = "Restore it from a copy, or delete it: `rl-datagen campaign run` writes it again."
+_FACTS: TypeAdapter[dict[str, str | None]] = TypeAdapter(dict[str, str | None])

@@ -26,7 +26,8 @@ from rl_datagen.core.errors import ConfigError, DiskError, UserError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.paths import is_uri, without_credentials
 from rl_datagen.core.provenance import provenance
-from rl_datagen.core.storage import Storage
+from rl_datagen.core.storage import Storage, remove_temporaries
+from rl_datagen.core.stored import damaged
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import RoomWatch, actors, check_room, settings_of_actors
 from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
@@ -76,8 +77,9 @@ def _drive(
 ) -> Mapping[str, TrialState | None]:
     Storage(config.storage, patience_s=_SECONDS_TO_REACH_STORAGE).check()
     storage = Storage(config.storage)
-    _claim(storage, config)
     states = read_states(storage, config.tasks)
+    _claim(storage, config, begun=any(states.values()))
+    remove_temporaries(config.folder)
     left = [task for task in config.tasks if _is_left(states[task.id], retry_failed)]
     logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
     if left:
@@ -112,11 +114,14 @@ def _settings(config: CampaignConfig) -> str:
     return ", ".join(filter(None, [*own, settings_of_actors(config.algo)])) or "a trial"
 
 
-def _claim(storage: Storage, config: CampaignConfig) -> None:
+def _claim(storage: Storage, config: CampaignConfig, *, begun: bool) -> None:
     """Writes configuration and provenance, or checks that the campaign has the same."""
-    text = storage.read_text("config.yaml")
+    path, advice = storage.uri_of("config.yaml"), "Restore it from a copy, or choose another name."
+    text = storage.read_bytes("config.yaml", advice)
+    if text is None and begun:
+        raise damaged(path, "it is missing, and there are states of trials", advice)
     if text is not None:
-        there = stored_config(text, f"{config.storage}/config.yaml", CampaignConfig)
+        there = stored_config(text, path, CampaignConfig, advice)
         if lines := difference_lines(_identity(there), _identity(config)):
             raise ConfigError(
                 f"The campaign in {config.storage} has another configuration: {'; '.join(lines)}. "

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypedDict
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from pydantic import TypeAdapter
 
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.stored import Count, Rate, Seconds, damaged
+from rl_datagen.data.names import TaskId
 from rl_datagen.tasks import Task, get_task
 
 States = Literal["pending", "running", "finished", "failed", "stopped"]
@@ -14,11 +18,16 @@ DONE: tuple[States, ...] = ("finished", "stopped")
 """States of trials that have their expert; nothing runs them again."""
 
 
-class Successes(TypedDict):
+@dataclass(frozen=True)
+class Successes:
     """Result of an evaluation."""
 
-    num_successes: int
-    num_episodes: int
+    num_successes: Count
+    num_episodes: Count
+
+    def __post_init__(self) -> None:
+        if self.num_successes > self.num_episodes:
+            raise ValueError("there are more successes than episodes")
 
 
 @dataclass(frozen=True)
@@ -49,25 +58,25 @@ class TrialState:
         mlflow_run: Id of its run in MLflow.
     """
 
-    task: str
+    task: TaskId
     state: States = "pending"
     stage: str | None = None
-    started: float | None = None
-    updated: float = 0.0
-    finished: float | None = None
-    num_iterations: int = 0
-    iteration: int = 0
-    env_steps: int = 0
-    env_steps_per_second: float | None = None
-    seconds: float = 0.0
-    retries: int = 0
+    started: Seconds | None = None
+    updated: Seconds = 0.0
+    finished: Seconds | None = None
+    num_iterations: Count = 0
+    iteration: Count = 0
+    env_steps: Count = 0
+    env_steps_per_second: Seconds | None = None
+    seconds: Seconds = 0.0
+    retries: Count = 0
     error: str | None = None
     success_before: Successes | None = None
     success_after: Successes | None = None
-    evaluated: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    sampled: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    length_before: float | None = None
-    length_after: float | None = None
+    evaluated: list[tuple[Count, Rate]] = field(default_factory=list[tuple[int, float]])
+    sampled: list[tuple[Count, Rate]] = field(default_factory=list[tuple[int, float]])
+    length_before: Seconds | None = None
+    length_after: Seconds | None = None
     expert: str | None = None
     mlflow_run: str | None = None
 
@@ -78,9 +87,16 @@ def write_state(storage: Storage, state: TrialState) -> None:
 
 
 def read_state(storage: Storage, task: Task) -> TrialState | None:
-    """Returns how far this task is, or None if the campaign has not heard of it."""
-    values = storage.read_json(_path(task))
-    return None if values is None else _parse(values)
+    """Returns how far this task is, or None if the campaign has not heard of it.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    advice = "Restore it from a copy, or delete it: `rl-datagen campaign run` then goes on with it."
+    state = storage.read_json(_path(task), _FORM, advice)
+    if state is not None and state.task != task.id:
+        raise damaged(storage.uri_of(_path(task)), f"it is of {state.task}", advice)
+    return state
 
 
 def read_states(storage: Storage, tasks: Sequence[Task]) -> dict[str, TrialState | None]:
@@ -94,6 +110,4 @@ def _path(task: Task) -> str:
     return f"{FOLDER}/{task.suite}-{task.index}.json"
 
 
-def _parse(values: dict[str, Any]) -> TrialState:
-    known = {item.name for item in fields(TrialState)}
-    return TrialState(**{key: value for key, value in values.items() if key in known})
+_FORM = TypeAdapter(TrialState)

@@ -226,11 +226,11 @@ def duration(seconds: float | None) -> str:
 
 
 def _pool(name: str, parts: Iterable[Successes | None]) -> SuccessRate | None:
-    known = [part for part in parts if part and part["num_episodes"]]
+    known = [part for part in parts if part and part.num_episodes]
     if not known:
         return None
-    successes = sum(part["num_successes"] for part in known)
-    return SuccessRate(name, successes, sum(part["num_episodes"] for part in known))
+    successes = sum(part.num_successes for part in known)
+    return SuccessRate(name, successes, sum(part.num_episodes for part in known))
 
 
 def _suite(trial: TrialState) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from ray import tune
 
 from rl_datagen.campaign.mirror import Mirror
-from rl_datagen.campaign.state import DONE, TrialState, read_state, write_state
+from rl_datagen.campaign.state import DONE, Successes, TrialState, read_state, write_state
 from rl_datagen.config import CampaignConfig
 from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError
@@ -96,7 +96,7 @@ class Trial(Silent):
         for name, function in stages.items():
             self._update(stage=name)
             run_stages(self.run, {name: function})
-            summary = self.run.markers.summary(name)
+            summary = self.run.markers.summary(name, *_needed(name))
             stopped = stopped or summary.get("stopped", False)
             self._sync()
             self._update(**_evaluated(name, summary))
@@ -197,20 +197,25 @@ def _curve(
     return kept if value is None else [*kept, (number, value)]
 
 
+def _needed(stage: str) -> tuple[str, ...]:
+    evaluated = stage.startswith("evaluate_")
+    return ("num_successes", "num_episodes", "episode_len_mean") if evaluated else ()
+
+
 def _evaluated(stage: str, summary: Summary) -> dict[str, Any]:
-    if not stage.startswith("evaluate_"):
+    if not _needed(stage):
         return {}
     moment = stage.removeprefix("evaluate_")
-    counts = {key: summary[key] for key in ("num_successes", "num_episodes")}
+    counts = Successes(summary["num_successes"], summary["num_episodes"])
     return {f"success_{moment}": counts, f"length_{moment}": summary["episode_len_mean"]}
 
 
 def _final(state: TrialState) -> dict[str, Any]:
     """What Tune and the tracker are told at the end."""
     rates = {
-        f"success_rate_{moment}": result["num_successes"] / result["num_episodes"]
+        f"success_rate_{moment}": result.num_successes / result.num_episodes
         for moment, result in (("before", state.success_before), ("after", state.success_after))
-        if result
+        if result and result.num_episodes
     }
     return {**rates, "iteration": state.iteration, "seconds": state.seconds}
 

@@ -32,7 +32,7 @@ from rl_datagen.cli.quality import quality
 from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.core.disk import disk_error
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, refused_path
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.signals import catch_signals, received_signal
@@ -76,7 +76,7 @@ def main() -> None:
         _say("Error: ", str(error))
         sys.exit(2)
     except Exception as error:
-        if (said := disk_error(error)) is None:
+        if (said := disk_error(error) or refused_path(error)) is None:
             raise
         _say("Error: ", str(said))
         sys.exit(2)

@@ -1,6 +1,5 @@
 """``rl-datagen vla``: policies for many tasks, trained on datasets."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ def train(settings: Settings = None) -> None:
     config = load_config(settings or [], model=VlaConfig)
     # Imports torch: bad settings and --help should not wait for that.
     from rl_datagen.cli.progress import show_progress
-    from rl_datagen.vla.folder import METRICS, read_data
+    from rl_datagen.vla.folder import read_data, read_metrics
     from rl_datagen.vla.train import train as run
 
     with show_progress() as progress:
@@ -39,9 +38,9 @@ def train(settings: Settings = None) -> None:
             done = int(row["iteration"])
 
         folder = run(config, report=report)
-        metrics = json.loads((folder / METRICS).read_text("utf-8"))
+        metrics = read_metrics(folder)
         progress.finish("vla", f"loss={metrics.get('loss', float('nan')):.4g}", metrics["seconds"])
-    data = read_data(folder)
+    data = read_data(folder, "num_episodes", "tasks")
     episodes = ", ".join(f"{count} {source}" for source, count in data["num_episodes"].items())
     Console(soft_wrap=True).print(
         f"vla      {folder}\ndata     {episodes} episodes of {len(data['tasks'])} tasks",

@@ -49,13 +49,14 @@ def load_config(
         raise ConfigError(_explain(error, model)) from None
 
 
-def stored_config(text: str | bytes, name: str, model: type[Model]) -> Model:
+def stored_config(text: str | bytes, name: str, model: type[Model], advice: str) -> Model:
     """Returns the configuration that an earlier call has stored as YAML.
 
     Args:
         text: The YAML.
         name: Where it is from, for the message.
         model: What it configures.
+        advice: What to do if it cannot be used, as whole sentences.
 
     Raises:
         ConfigError: It is damaged, or has settings that this version does not know or allow.
@@ -63,7 +64,10 @@ def stored_config(text: str | bytes, name: str, model: type[Model]) -> Model:
     try:
         return model.model_validate(parse_yaml(text, f"'{name}'"))
     except ValidationError as error:
-        raise ConfigError(f"'{name}' cannot be used: {_explain(error, model)}") from None
+        reason = _explain(error, model)
+        raise ConfigError(f"'{name}' cannot be used: {reason} {advice}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{error} {advice}") from None
 
 
 def with_overlay(config: Model, overlay: str | None) -> Model:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
+from rl_datagen.core.errors import quoted, shown
+
 
 def differences(
     a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = ""
@@ -25,7 +27,7 @@ def difference_lines(
 ) -> list[str]:
     """Returns what a message says of each setting that differs, save those that are free to."""
     return [
-        f"{name} is {a!r} there and {b!r} here"
+        f"{shown(name)} is {quoted(a)} there and {quoted(b)} here"
         for name, a, b in differences(there, here)
         if name not in free
     ]

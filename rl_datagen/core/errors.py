@@ -1,8 +1,13 @@
 """The errors a user can cause or meet, each with a message that says what to do next."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
 
 
 class UserError(ValueError):
@@ -72,6 +77,19 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+def refused_path(error: BaseException) -> UserError | None:
+    """Returns what to say of an error that a path is the cause of, not this program."""
+    if not isinstance(error, OSError) or error.errno not in _OF_PATH or error.filename is None:
+        return None
+    return UserError(
+        f"'{shown(os.fsdecode(error.filename))}' cannot be used: {error.strerror}. What is "
+        "finished is stored. Give another path, or put this one right; the same command goes on."
+    )
+
+
+_OF_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
+
+
 def shown(value: object, limit: int = 120) -> str:
     """Returns a value on one line of a message: no control characters, and no longer than this."""
     try:
@@ -94,3 +112,29 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     matches = difflib.get_close_matches(word[:200], list(known), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def quoted(value: object) -> str:
+    """Returns a value as an error shows it, on one line and not longer than that."""
+    try:
+        text = ascii(value)
+    except ValueError:  # as in ``shown``
+        return shown(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def explained(error: Exception) -> str:
+    """Returns what is wrong as part of a sentence; of several things the first three."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    items = error.errors(include_url=False)
+    more = f"; and {len(items) - 3} more" if len(items) > 3 else ""
+    return "; ".join(map(_item, items[:3])) + more
+
+
+def _item(item: Any) -> str:
+    where = shown(".".join(map(str, item["loc"])))
+    message = shown(item["msg"].removeprefix("Value error, ").rstrip("."), 400)
+    plain = item["type"] in ("value_error", "json_invalid", "missing")
+    value = "" if plain else f" (it has {quoted(item['input'])})"
+    return f"{where + ': ' if where else ''}{message}{value}"

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tenacity
+from pydantic import TypeAdapter
 
 from rl_datagen.core.disk import disk_errors, disk_fault, reason
-from rl_datagen.core.errors import DiskError, UserError, first_line
+from rl_datagen.core.errors import DiskError, UserError, first_line, shown
 from rl_datagen.core.paths import check_storage, expand_home, is_uri
+from rl_datagen.core.stored import Value, damaged, parse_stored
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError)
+"""Errors of storages that no patience helps."""
 
 
 @contextmanager
@@ -58,6 +63,17 @@ def temporary_of(path: Path) -> str | None:
     return found[1] if found and Path(found[1]).suffix == path.suffix else None
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Removes what a killed process left of files that it was writing to a folder or below.
+
+    Args:
+        folder: Nobody else may be writing to it.
+    """
+    for path in folder.rglob(".*"):
+        if temporary_of(path) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Generator[Path]:
     """Yields a temporary folder beside ``path`` that is renamed to it on success.
@@ -93,9 +109,20 @@ def atomic_folder(path: Path) -> Generator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes ``text`` to ``path`` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Writes ``text`` to ``path`` atomically.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DiskError(
+            f"'{path}' cannot be written: {error.strerror or first_line(error)}. What is finished "
+            "is stored. Make room, or choose a folder that can be written; the same command then "
+            "goes on."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -140,9 +167,9 @@ class Storage:
             found: Any = filesystem.from_uri(path)
         except (ValueError, OSError) as error:
             raise UserError(
-                f"The storage {uri} (campaign.storage, or a folder) cannot be used: "
-                f"{first_line(error)}. It may be a folder, or a URI that begins with file://, "
-                "s3:// or gs://."
+                f"The storage {shown(uri)} (campaign.storage, or a folder) cannot be used: "
+                f"{shown(first_line(error))}. It may be a folder, or a URI that begins with "
+                "file://, s3:// or gs://."
             ) from None
         self._fs: Any = found[0]
         self._root: str = found[1]
@@ -159,30 +186,49 @@ class Storage:
             UserError: The storage cannot be reached, or not be written.
         """
         try:
-            self.write_json(".check", None)
-            self.remove(".check")
+            self.write_json(".check.json", None)
+            self.remove(".check.json")
         except (OSError, DiskError) as error:
             raise UserError(
-                f"campaign.storage={self.uri} cannot be written: {reason(error)}. Check the "
-                "address, the room, the network and the credentials, or leave the setting out."
+                f"campaign.storage={shown(self.uri)} cannot be written: {shown(reason(error))}. "
+                "Check the address, the room, the network and the credentials, or leave the "
+                "setting out."
             ) from error
 
-    def read_json(self, path: str) -> Any:
-        """Returns what a JSON file holds, or None if there is no such file."""
-        text = self.read_text(path)
-        return None if text is None else json.loads(text)
+    def read_json(self, path: str, form: TypeAdapter[Value], advice: str) -> Value | None:
+        """Returns what a JSON file holds, or None if there is no such file.
 
-    def read_text(self, path: str) -> str | None:
-        """Returns a text file, or None if there is no such file."""
+        Args:
+            path: The file.
+            form: What it may hold.
+            advice: What to do about damage, as whole sentences.
 
-        def read() -> str | None:
+        Raises:
+            UserError: It is damaged.
+        """
+        content = self.read_bytes(path, advice)
+        if content is None:
+            return None
+        return parse_stored(content, self.uri_of(path), form, advice)
+
+    def read_bytes(self, path: str, advice: str) -> bytes | None:
+        """Returns a file's content, or None if there is no such file.
+
+        Raises:
+            UserError: Something else is there than a file that may be read.
+        """
+
+        def read() -> bytes | None:
             try:
-                with self._fs.open_input_stream(self._full(path)) as file:
-                    return file.read().decode("utf-8")
+                with self._open(path) as file:
+                    return file.read()
             except FileNotFoundError:
                 return None
 
-        return self._try(read)
+        try:
+            return self._try(read)
+        except HOPELESS as error:
+            raise damaged(self.uri_of(path), first_line(error), advice) from None
 
     def write_json(self, path: str, value: Any) -> None:
         """Writes ``value`` as indented JSON."""
@@ -211,7 +257,7 @@ class Storage:
         def copy() -> None:
             with (
                 atomic_path(target) as temporary,
-                self._fs.open_input_stream(self._full(path)) as source,
+                self._open(path) as source,
                 temporary.open("wb") as file,
             ):
                 shutil.copyfileobj(source, file, 1 << 20)
@@ -229,26 +275,32 @@ class Storage:
 
         self._try(delete)
 
+    @property
+    def _on_disk(self) -> bool:
+        return self._fs.type_name == "local"
+
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+    def _open(self, path: str) -> Any:
+        try:
+            return self._fs.open_input_stream(self._full(path))
+        except FileNotFoundError:
+            raise
+        except OSError:  # Arrow's has no number
+            if self._on_disk and Path(self._full(path)).is_dir():
+                raise IsADirectoryError("it is a folder") from None
+            raise
 
     def _write(self, path: str, copy: Callable[[Any], None]) -> None:
         """An object appears whole; on a disk, a rename makes it so."""
         full = self._full(path)
-        folder, _, name = full.rpartition("/")
-        disk = self._fs.type_name == "local"
-        target = f"{folder}/.{name}.{os.getpid()}" if disk else full
-        if disk:
-            self._fs.create_dir(folder, recursive=True)
-        try:
-            with self._fs.open_output_stream(target) as file:
+        if self._on_disk:
+            with atomic_path(Path(full)) as temporary, temporary.open("wb") as file:
                 copy(file)
-            if disk:
-                self._fs.move(target, full)
-        except OSError:
-            if disk:
-                Path(target).unlink(missing_ok=True)
-            raise
+            return
+        with self._fs.open_output_stream(full) as file:
+            copy(file)
 
     def _try(self, action: Callable[[], Result]) -> Result:
         retrying = tenacity.Retrying(
@@ -273,7 +325,6 @@ class Storage:
 
 def _unavailable(error: BaseException) -> bool:
     """Whether waiting may help."""
-    hopeless = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
     if disk_fault(error) is not None:
         return False
-    return isinstance(error, OSError) and not isinstance(error, hopeless)
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, *HOPELESS))

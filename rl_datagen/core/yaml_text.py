@@ -9,6 +9,9 @@ from rl_datagen.core.errors import ConfigError, first_line, shown
 MAX_BYTES = 1_000_000
 """Of one document: a thousand times what settings need."""
 
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MANY = 10_000
+_MAX_DEPTH = 100  # of values inside values
 _MAX_VALUES = 100_000  # each alias counted with all that it stands for
 
 
@@ -48,11 +51,11 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
             "of settings."
         )
     try:
-        loader: Any = _Loader(text)
-        node = loader.get_single_node()
+        node = _compose(text)
         if node is None:
             return None
         _size(node, {})
+        loader: Any = _Loader("")
         return loader.construct_document(node)
     except RecursionError:
         raise ConfigError(f"{name} is not YAML of settings: it is nested too deeply.") from None
@@ -61,6 +64,30 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
             f"{name} is not YAML that can be read: {shown(first_line(error))}{_where(error)}. "
             "Put text with special characters in quotes."
         ) from None
+
+
+def _compose(text: str | bytes) -> yaml.Node | None:
+    """Returns the nodes of a document; takes no more than a few times as long as its bytes do.
+
+    PyYAML looks at all that is still open for each token of a list or object on one line, and
+    composes before anything is counted.
+    """
+    depth, values = 0, 0
+    untyped: Any = yaml
+    try:
+        for event in untyped.parse(text, _Parser):
+            opens = isinstance(event, yaml.CollectionStartEvent)
+            depth += opens - isinstance(event, yaml.CollectionEndEvent)
+            values += opens or isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
+            if depth > _MAX_DEPTH:
+                raise RecursionError
+            if values > _MAX_VALUES:
+                where = _at(event.start_mark)
+                raise ValueError(f"it holds more than {_MAX_VALUES:,} values{where}")
+    except yaml.YAMLError:
+        if values > _MANY:
+            raise
+    return untyped.compose(text, _Loader)  # whose errors say more of where they are
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:

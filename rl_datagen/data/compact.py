@@ -26,7 +26,7 @@ from jaxtyping import Float32, Float64, Int32, UInt16
 from pydantic import Field, ValidationError, model_validator
 
 from rl_datagen.config import Backend
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, shown
 from rl_datagen.core.provenance import PINNED
 from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.files import writing
@@ -183,7 +183,7 @@ def is_compact(folder: Path) -> bool:
     """Whether a folder's manifest is that of a compact dataset."""
     try:
         return json.loads((folder / MANIFEST_NAME).read_text("utf-8")).get("kind") == "compact"
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 
@@ -309,8 +309,8 @@ def read_compact_manifest(folder: Path) -> CompactManifest:
         )
     if (version := body.get("schema_version")) != COMPACT_VERSION:
         raise DatasetError(
-            f"{path} has the version {version}; this release reads {COMPACT_VERSION}. Read it with "
-            "the release that wrote it."
+            f"{path} has the version {shown(version)}; this release reads {COMPACT_VERSION}. Read "
+            "it with the release that wrote it."
         )
     try:
         return CompactManifest.model_validate(body)
@@ -327,7 +327,7 @@ def check_versions(folder: Path, manifest: CompactManifest, installed: Mapping[s
     other = {k: v for k, v in manifest.versions.items() if installed.get(k) != v}
     if other:
         found = {name: installed.get(name) or "not installed" for name in other}
-        wanted = " ".join(f"{name}=={version}" for name, version in other.items())
+        wanted = " ".join(f"{shown(name)}=={shown(version)}" for name, version in other.items())
         raise DatasetError(
             f"The episodes of {folder} replay on {_list(other)}; installed is {_list(found)}, "
             f"which steps otherwise. Nothing was written. Run `pip install {wanted}`."
@@ -397,4 +397,4 @@ def _backend(source: Path, manifest: Manifest) -> Backend:
 
 
 def _list(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+    return ", ".join(f"{shown(name)} {shown(version)}" for name, version in versions.items())

@@ -19,10 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, quoted
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
-from rl_datagen.data.names import check_name, quoted, refused
+from rl_datagen.data.names import check_name, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA
 from rl_datagen.data.shards import open_parquet, read_parquet, reading, to_trajectory
 from rl_datagen.data.trajectory import Trajectory

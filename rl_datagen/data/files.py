@@ -158,7 +158,7 @@ class Target:
         """
         try:
             seen = (self.path / LOCK_NAME).read_text("utf-8") == self.token
-        except OSError:
+        except (OSError, ValueError):
             return new
         if not seen:  # a folder of that name on another disk
             return new

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, shown
 
 JOURNAL_NAME = "journal.jsonl"
 
@@ -49,12 +49,12 @@ def read_journal(dataset: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise damaged(path, repr(error)) from None
+        raise damaged(path, shown(repr(error))) from None
     whole, _, _ = text.rpartition("\n")  # a writer was killed in the last one, or is at it
     try:
         return [json.loads(line) for line in whole.splitlines()]
     except (ValueError, RecursionError) as error:
-        raise damaged(path, repr(error)) from None
+        raise damaged(path, shown(repr(error))) from None
 
 
 def damaged(path: Path, reason: str) -> DatasetError:

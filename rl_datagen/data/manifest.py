@@ -10,10 +10,10 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from rl_datagen.config import Appearance, Backend
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, explained, shown
 from rl_datagen.core.storage import sha256, write_json
 from rl_datagen.data.journal import JOURNAL_NAME, damaged, read_journal
-from rl_datagen.data.names import Number, RelativePath, Sha256, TaskId, explained, refused
+from rl_datagen.data.names import Number, RelativePath, Sha256, TaskId, refused
 from rl_datagen.data.schema import SCHEMA_VERSION, UNRECORDED_APPEARANCE
 from rl_datagen.tasks import get_task
 
@@ -262,13 +262,13 @@ def read_sealed(path: Path) -> dict[str, Any]:
         sealed = body.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DatasetError(
-            f"{path} cannot be read as a manifest ({error!r}). Restore it from a copy, or delete "
-            "the dataset and make it again."
+            f"{path} cannot be read as a manifest ({shown(repr(error))}). Restore it from a copy, "
+            "or delete the dataset and make it again."
         ) from None
     if sealed != (actual := _seal(body)):
         raise DatasetError(
-            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with {sealed}. "
-            "Restore it from a copy, or delete the dataset and make it again."
+            f"{path} was edited: its content has the SHA-256 {actual} but is sealed with "
+            f"{shown(sealed)}. Restore it from a copy, or delete the dataset and make it again."
         )
     return body
 
@@ -308,8 +308,8 @@ def _check_version(path: Path, body: Mapping[str, Any]) -> None:
     version = body.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DatasetError(
-            f"{path} has the schema version {version}; this release reads {SCHEMA_VERSION}. "
-            "Read it with the release that wrote it, or make the dataset again."
+            f"{path} has the schema version {shown(version)}; this release reads "
+            f"{SCHEMA_VERSION}. Read it with the release that wrote it, or make the dataset again."
         )
 
 

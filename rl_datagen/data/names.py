@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, explained, quoted
 from rl_datagen.tasks import TASKS
 
+_MAX_BYTES = 255  # of one part of a path, for file systems
 MAX_NAME = 128
 """Characters of one part of a path; file systems allow 255 bytes, and names get endings."""
 
 _PART = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
-_HARMLESS = re.compile(r"[^\\:\x00-\x1f]{1,1024}")
+_HARMLESS = re.compile(r"[^\\:\x00-\x1f\ud800-\udfff]{1,1024}")
 _TASKS = frozenset(task.id for task in TASKS)
 _ALLOWED = (
     f"letters, digits, '.', '_' and '-' are allowed, at most {MAX_NAME}, and no '.' or '-' at the "
@@ -58,7 +59,11 @@ def check_relative_path(value: object) -> str:
         ValueError: It is absolute or empty, or has '..', a backslash or a drive.
     """
     parts = value.split("/") if isinstance(value, str) else [""]
-    if {"", ".", ".."} & set(parts) or not _HARMLESS.fullmatch(str(value)):
+    if (
+        {"", ".", ".."} & set(parts)
+        or not _HARMLESS.fullmatch(str(value))
+        or max(len(part.encode()) for part in parts) > _MAX_BYTES
+    ):
         raise ValueError(
             f"{quoted(value)} is no path below the folder: names joined by '/' are allowed, with "
             "no '/' at the beginning, no '..', no backslash and no ':'"
@@ -97,12 +102,6 @@ Number = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
 """How many, or the how manieth; never negative."""
 
 
-def quoted(value: object) -> str:
-    """Returns a value as an error shows it, on one line and not longer than that."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
-
-
 def refused(path: str | Path, error: Exception, next_step: str = "") -> DatasetError:
     """Returns what to say of a file with a name or value that is not allowed.
 
@@ -113,19 +112,3 @@ def refused(path: str | Path, error: Exception, next_step: str = "") -> DatasetE
     """
     step = next_step or "Restore it from a copy, or make it again."
     return DatasetError(f"{path} is refused: {explained(error)}. Nothing was written. {step}")
-
-
-def explained(error: Exception) -> str:
-    """Returns what is wrong as part of a sentence; of several things the first three."""
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    items = error.errors(include_url=False)
-    more = f"; and {len(items) - 3} more" if len(items) > 3 else ""
-    return "; ".join(map(_item, items[:3])) + more
-
-
-def _item(item: Any) -> str:
-    where = ".".join(map(str, item["loc"]))
-    message = item["msg"].removeprefix("Value error, ").rstrip(".")
-    value = "" if item["type"] == "value_error" else f" (it has {quoted(item['input'])})"
-    return f"{where + ': ' if where else ''}{message}{value}"

@@ -1,6 +1,5 @@
 """The statistics that bring actions and state to a common scale."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +8,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import UserError, shown
 from rl_datagen.core.storage import write_json
+from rl_datagen.core.stored import OBJECT, damaged, read_stored
 from rl_datagen.data.trajectory import Trajectory
 
 GRIPPER = 6
 """Index of the gripper command in an action."""
 MIN_ACTION_RANGE = 0.1
 """Floor of max - min of an action entry: an entry that never moves must not blow up noise."""
+_AGAIN = "Copy the whole folder again, or train the policy anew."
 _ROOM, _ROTATION, _FINGER = 0.05, 0.05, 0.01
 MIN_STD = {
     # m, axis-angle entries, finger joints (m): a few demonstrations hardly vary some entries, and
@@ -124,7 +125,11 @@ class NormStats:
                 two columns have different lengths.
         """
         low, high = self.action_low, self.action_high
-        if low.shape != high.shape or not (np.isfinite(low) & np.isfinite(high)).all():
+        if (
+            low.ndim != 1
+            or low.shape != high.shape
+            or not (np.isfinite(low) & np.isfinite(high)).all()
+        ):
             raise ValueError("the range of actions is not finite")
         if not (low < high).all():
             raise ValueError("the range of actions is empty")
@@ -147,10 +152,11 @@ class NormStats:
             UserError: The file is missing or holds something else.
         """
         try:
-            stats = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            stats = cls.from_dict(read_stored(path, OBJECT, _AGAIN))
             stats.check()
             return stats
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"'{path}' holds no normalisation statistics ({type(error).__name__}: {error})."
-            ) from None
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            reason = f"it holds no normalisation statistics ({type(error).__name__}: {error})"
+            raise damaged(str(path), shown(reason, 300), _AGAIN) from None

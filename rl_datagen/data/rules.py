@@ -11,7 +11,8 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 
-from rl_datagen.data.names import check_name, quoted
+from rl_datagen.core.errors import quoted
+from rl_datagen.data.names import check_name
 from rl_datagen.data.schema import SCHEMA_VERSION
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, NOOP_THRESHOLD, Source, find_noops
 from rl_datagen.tasks import NUM_INIT_STATES, get_task

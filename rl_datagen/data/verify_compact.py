@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DatasetError, quoted, shown
 from rl_datagen.data.compact import (
     COMPACT_SCHEMA,
     COMPACT_VERSION,
@@ -16,7 +16,7 @@ from rl_datagen.data.compact import (
     read_compact_manifest,
 )
 from rl_datagen.data.manifest import MANIFEST_NAME
-from rl_datagen.data.names import check_compact_names, quoted
+from rl_datagen.data.names import check_compact_names
 from rl_datagen.data.problems import Problem, VerifyReport, check_bytes
 from rl_datagen.data.rules import Ranges, miscounted, wrong_episodes, wrong_numbers
 from rl_datagen.data.schema import VERSION_KEY
@@ -86,7 +86,7 @@ def _check_file(
         yield f"it departs from the schema of compact datasets in the columns {wrong}"
         return
     if version not in ("none", f"compact-{COMPACT_VERSION}"):
-        yield f"it has the schema version {version}, not compact-{COMPACT_VERSION}"
+        yield f"it has the schema version {shown(version)}, not compact-{COMPACT_VERSION}"
         return
     if (num_rows := file.metadata.num_rows) != each.file.num_rows:
         yield f"it has {num_rows} rows, the manifest says {each.file.num_rows}"

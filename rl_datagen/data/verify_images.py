@@ -8,8 +8,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from rl_datagen.core.errors import first_line
-from rl_datagen.data.names import quoted
+from rl_datagen.core.errors import first_line, quoted
 from rl_datagen.data.schema import CAMERAS
 
 MIN_SIZE, MAX_SIZE = 16, 1024

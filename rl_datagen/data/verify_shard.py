@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import first_line
+from rl_datagen.core.errors import first_line, quoted, shown
 from rl_datagen.data.dataset import check_places
 from rl_datagen.data.images import appearance_of_file
 from rl_datagen.data.manifest import FileEntry, Shard
-from rl_datagen.data.names import quoted
 from rl_datagen.data.problems import Problem
 from rl_datagen.data.rules import wrong_episodes, wrong_steps
 from rl_datagen.data.schema import (
@@ -90,7 +89,7 @@ def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterato
         yield Problem.unreadable(entry.path, error)
         return
     if version != str(SCHEMA_VERSION):
-        message = f"{entry.path} has the schema version {version}, not {SCHEMA_VERSION}."
+        message = f"{entry.path} has the schema version {shown(version)}, not {SCHEMA_VERSION}."
         yield Problem("schema", entry.path, message)
     elif not actual.equals(schema):
         wrong = ", ".join(departures(file, schema))

@@ -28,6 +28,9 @@ from rl_datagen.sim import Simulator
 _NUMBERS = "biuf"
 """Kinds of arrays that may cross the wire; objects never do."""
 
+_NO_ANSWER = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MemoryError)
+"""What decoding and looking at an answer of any content may raise."""
+
 
 class RemotePolicyError(UserError):
     """The policy server cannot be reached, went away, or gave an answer that is of no use."""
@@ -100,7 +103,7 @@ class RemotePolicy:
         try:
             self._connection = _Connection(url, settings.timeout_s)
             self.metadata: Any = self._hello()
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, *_NO_ANSWER) as error:
             raise RemotePolicyError(
                 f"No policy server answers at {self._url}: {_said(error)}. Start it (openpi: `uv "
                 "run scripts/serve_policy.py --env LIBERO`), or correct the address."
@@ -155,7 +158,7 @@ class RemotePolicy:
             raise RemotePolicyError(
                 f"The policy server at {self._url} went away: {_said(error)}."
             ) from error
-        except (ValueError, TypeError) as error:
+        except _NO_ANSWER as error:
             raise RemotePolicyError(
                 f"The policy server at {self._url} gave an answer without usable actions: "
                 f"{_said(error)}."

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rl_datagen.core.errors import ConfigError, UserError
+from rl_datagen.core.errors import ConfigError, UserError, explained
 from rl_datagen.core.paths import is_uri
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.yaml_text import parse_yaml
-from rl_datagen.data.names import check_name, check_task_id, explained
+from rl_datagen.data.names import check_name, check_task_id
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.release import released
 from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS

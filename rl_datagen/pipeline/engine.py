@@ -1,17 +1,43 @@
 """Stages that need each other, run once each; what was killed goes on after the last one."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
 
 from rl_datagen.core.storage import write_json
+from rl_datagen.core.stored import Count, Open, Rate, Seconds, damaged, object_form, read_stored
 from rl_datagen.runtime.progress import Progress
 
 Summary = dict[str, Any]
 """What a stage found, JSON-ready."""
+
+
+class _Found(Open):
+    """What of it has a meaning to others than the stage."""
+
+    seconds: Seconds = 0
+    num_successes: Count = 0
+    num_episodes: Annotated[int, Field(ge=1, lt=2**63)] = 1
+    success_rate: Rate = 0
+    success_ci_low: Rate = 0
+    success_ci_high: Rate = 0
+    episode_len_mean: Annotated[float, Field(ge=0, le=1e6)] = 0
+    length_mean: Annotated[float, Field(gt=0, le=1e6)] = 1
+    iterations: Count = 0
+    stopped: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        if "num_episodes" in self.model_fields_set and self.num_successes > self.num_episodes:
+            raise ValueError("there are more successes than episodes")
+        return self
+
+
+_FOUND = object_form(_Found)
 
 
 @dataclass(frozen=True)
@@ -33,9 +59,22 @@ class Markers:
         made = self.made.get(stage)
         return self.file(stage).exists() and (made is None or made.exists())
 
-    def summary(self, stage: str) -> Summary:
-        """Returns what a finished stage found, and its ``seconds``."""
-        return json.loads(self.file(stage).read_text("utf-8"))
+    def summary(self, stage: str, *needed: str) -> Summary:
+        """Returns what a finished stage found, and its ``seconds``.
+
+        Args:
+            stage: Its name.
+            needed: What it must have found.
+
+        Raises:
+            UserError: The marker is damaged.
+        """
+        path = self.file(stage)
+        advice = f"Restore it, or delete it: the same command then runs {stage} again."
+        found = read_stored(path, _FOUND, advice)
+        if lacking := [name for name in needed if name not in found]:
+            raise damaged(str(path), f"{lacking[0]} is missing", advice)
+        return found
 
     def mark(self, stage: str, summary: Summary) -> None:
         """Leaves the marker of a finished stage."""
@@ -47,7 +86,10 @@ class Markers:
         for later, needed in self.after.items():
             if later == stage or gone.intersection(needed):
                 gone.add(later)
-                self.file(later).unlink(missing_ok=True)
+                path = self.file(later)
+                if path.is_dir():
+                    raise damaged(str(path), "it is a folder", "Delete it, and call again.")
+                path.unlink(missing_ok=True)
 
 
 def run_stages(
@@ -69,7 +111,7 @@ def run_stages(
             begin = time.monotonic()
             summary = run()
             markers.mark(name, {**summary, "seconds": round(time.monotonic() - begin, 1)})
-        summary = markers.summary(name)
+        summary = markers.summary(name, "seconds")
         line = ("already done: " if done else "") + _line(summary)
         progress.finish(name, line, summary["seconds"])
 

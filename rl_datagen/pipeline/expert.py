@@ -133,7 +133,7 @@ def polish_before(run: Run) -> Summary:
 
 def polish_after(run: Run) -> Summary:
     """Stage 6: so does the fine-tuned policy, if there was fine-tuning."""
-    if not run.markers.summary("dppo")["iterations"]:
+    if not run.markers.summary("dppo", "iterations")["iterations"]:
         return {}
     return polish(run, "polish_after", run.expert / BEST, run.expert)
 

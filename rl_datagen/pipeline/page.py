@@ -1,12 +1,12 @@
 """Fills the HTML page from the files that the stages left."""
 
-import json
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+from rl_datagen.algo.checkpoint import CURVE, LEARNING_CURVE
 from rl_datagen.core.intervals import SuccessRate
+from rl_datagen.core.stored import OBJECT, read_stored
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.dataset import read_trajectories, rendered_episodes
 from rl_datagen.data.verify import VerifyReport
@@ -25,7 +25,7 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
             _success_rate(run, "Warm start", "evaluate_before"),
             _success_rate(run, "Expert", "evaluate_after"),
         ),
-        learning_curve=tuple(_read(run.expert / "learning_curve.json")),
+        learning_curve=tuple(read_stored(run.expert / LEARNING_CURVE, CURVE, _AGAIN)),
         sources=measure_sources(
             chain(read_trajectories(run.demos), read_trajectories(run.dataset))
         ),
@@ -35,8 +35,8 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
             VideoClip(run.dataset / "videos" / f"{name}.mp4", f"{name}: agent view and wrist")
             for name in rendered_episodes(run.dataset)
         ),
-        stage_seconds={stage: run.markers.summary(stage)["seconds"] for stage in stages},
-        provenance=_read(run.folder / "provenance.json"),
+        stage_seconds={stage: run.markers.summary(stage, "seconds")["seconds"] for stage in stages},
+        provenance=read_stored(run.folder / "provenance.json", OBJECT, _AGAIN),
         config_yaml=(run.folder / "config.yaml").read_text("utf-8"),
         commands=(
             f"rl-datagen quickstart {run.folder / 'config.yaml'}",
@@ -48,11 +48,10 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
 
 
 def _success_rate(run: Run, name: str, stage: str) -> SuccessRate:
-    summary = run.markers.summary(stage)
+    summary = run.markers.summary(stage, "num_successes", "num_episodes", "episode_len_mean")
     return SuccessRate(
         name, summary["num_successes"], summary["num_episodes"], summary["episode_len_mean"]
     )
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+_AGAIN = "Restore it from a copy, or add --fresh to make all of the run again."

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rl_datagen.config import Config, load_config
+from rl_datagen.config import Config, stored_config
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.provenance import provenance
-from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.core.storage import remove_temporaries, write_json, write_text
+from rl_datagen.core.stored import read_bytes
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline import engine
 from rl_datagen.pipeline.engine import Markers, Summary
@@ -85,6 +86,12 @@ class Run:
         """The dataset."""
         return self._output("datasets")
 
+    @property
+    def owned(self) -> tuple[Path, ...]:
+        """Its folders that are no datasets."""
+        experts = (self.warm_expert, self.polished, self.expert)
+        return (self.folder, *experts, self.evaluation("before"), self.evaluation("after"))
+
     def evaluation(self, moment: str) -> Path:
         """Folder of the evaluation ``before`` or ``after`` DPPO."""
         return self._output("evaluations", suffix=f"-{moment}")
@@ -126,7 +133,7 @@ class Run:
         if factor is None:
             return self.config.sim.max_episode_steps
         benchmark = self.config.sim.max_episode_steps or self.task.max_episode_steps
-        length = self.markers.summary("demonstrations")["length_mean"]
+        length = self.markers.summary("demonstrations", "length_mean")["length_mean"]
         return min(benchmark, round(factor * length))
 
     @property
@@ -156,14 +163,17 @@ class Run:
 
         Raises:
             ConfigError: The folder belongs to another configuration.
+            UserError: What says so is damaged.
         """
+        for folder in self.owned:
+            remove_temporaries(folder)
         path = self.folder / "config.yaml"
         settings = self.settings
-        if not path.exists():
+        if not (path.exists() or any(map(self.markers.is_done, ORDER))):
             write_json(self.folder / "provenance.json", provenance())
             write_text(path, yaml.safe_dump(settings, sort_keys=False))
             return
-        there = _read_settings(path)
+        there = _read_settings(path, f"Restore it, or add --fresh to make {self.folder} again.")
         free = () if self.dataset.exists() else _MAY_CHANGE
         if lines := difference_lines(there, settings, free):
             raise ConfigError(
@@ -178,17 +188,7 @@ class Run:
 
     def clear(self) -> None:
         """Deletes everything a run of this name has written."""
-        owned = (
-            self.folder,
-            self.demos,
-            self.warm_expert,
-            self.polished,
-            self.expert,
-            self.dataset,
-            self.evaluation("before"),
-            self.evaluation("after"),
-        )
-        for folder in owned:
+        for folder in (*self.owned, self.demos, self.dataset):
             if folder.exists():
                 shutil.rmtree(folder)
 
@@ -218,9 +218,10 @@ def count_successes(progress: Progress) -> Callable[[Trajectory], None]:
     return on_episode
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path, advice: str) -> dict[str, Any]:
     """Reads a configuration; a setting that is newer than the file has its default."""
-    return load_config(base=path).model_dump(mode="json")
+    content = read_bytes(path, advice)
+    return stored_config(content, str(path), Config, advice).model_dump(mode="json")
 
 
 def run_stages(

@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, load_config
+from rl_datagen.config import Config, DiffusionConfig, PolicyConfig, stored_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import write_json, write_text
-from rl_datagen.core.yaml_text import parse_yaml
+from rl_datagen.core.stored import read_bytes, read_stored_yaml
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import appearance_of_settings
 from rl_datagen.policy.actor import ChunkActor
@@ -73,8 +73,7 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
 
 def _appearance(folder: Path) -> str:
     """Returns how textures were coloured when an expert was trained."""
-    settings = parse_yaml((folder / CONFIG).read_bytes(), f"'{folder / CONFIG}'")
-    return appearance_of_settings(settings)
+    return appearance_of_settings(read_stored_yaml(folder / CONFIG, ""))
 
 
 def load_policy(
@@ -96,7 +95,9 @@ def load_policy(
             f"'{folder}' is no expert folder: {', '.join(missing)} missing. Train one with "
             "`rl-datagen quickstart`."
         )
-    config = load_config(base=folder / CONFIG)
+    advice = "Copy the whole folder again, or train the expert anew."
+    content = read_bytes(folder / CONFIG, advice)
+    config = stored_config(content, str(folder / CONFIG), Config, advice)
     if task is not None and config.task != task:
         raise UserError(
             f"The expert in '{folder}' was trained for {config.task}, not for {task}: an expert "

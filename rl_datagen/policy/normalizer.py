@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rl_datagen.core.errors import UserError
 from rl_datagen.data.normalization import NormStats
 
 MAX_NORMALIZED = 10.0
@@ -28,6 +29,11 @@ class Normalizer(nn.Module):
     def __init__(self, stats: NormStats, keys: Sequence[str]) -> None:
         super().__init__()
         self.keys = tuple(keys)
+        if lacking := [key for key in self.keys if key not in stats.mean]:
+            raise UserError(
+                f"The normalisation statistics have no '{lacking[0]}', which the policy sees: are "
+                "they another policy's? Copy the whole folder again, or train the policy anew."
+            )
         middle = (stats.action_low + stats.action_high) / 2
         half = (stats.action_high - stats.action_low) / 2
         mean = torch.cat([torch.from_numpy(stats.mean[key]) for key in self.keys])

@@ -1,6 +1,10 @@
 """Supervised learning of a network: the loop that warm starts, polishing and the VLA share."""
 
+import copy
+import logging
 import math
+import os
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +15,10 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from rl_datagen.config import SmallVlaConfig, WarmStartConfig
-from rl_datagen.core.errors import UserError
-from rl_datagen.core.storage import atomic_path
+from rl_datagen.core.errors import UserError, first_line
+from rl_datagen.policy.state import load_state, save_state
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 """A row of the learning curve: ``iteration`` (gradient steps), ``loss``, ``grad_norm``, ``lr``."""
@@ -59,6 +65,7 @@ class SupervisedLearner:
     ) -> None:
         self.settings, self.num_updates = settings, 0
         self.curve: list[Row] = []
+        self._is_whole = False  # whether the newest checkpoint is this one's
         self._recent: list[Tensor] = []  # loss and gradient norm of updates not yet in the curve
         self._network, self._loss, self._advice = network.train(), loss, advice
         parameters = list(network.parameters())
@@ -119,24 +126,50 @@ class SupervisedLearner:
         self._network.eval()
 
     def save(self, path: Path) -> None:
-        """Writes everything that ``load`` needs."""
-        state = {
+        """Writes everything that ``load`` needs; the state before stays beside it."""
+        for each in (path, _before(path)):
+            if each.is_dir():  # nothing of ours
+                shutil.rmtree(each)
+        if self._is_whole:
+            path.replace(_before(path))
+        save_state(path, self._state())
+        self._is_whole = True
+
+    def load(self, path: Path) -> None:
+        """Goes on from what ``save`` wrote; from the state before if it is damaged, or the start.
+
+        Which of them it is, is logged.
+        """
+        device, start = next(self._network.parameters()).device, copy.deepcopy(self._state())
+        for each in filter(os.path.exists, (path, _before(path))):
+            try:
+                self._set(load_state(each, device))
+            except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+                self._set(start)
+                logger.warning(
+                    "damaged or not this release's, going on from the one before or the start "
+                    "checkpoint=%s error=%s",
+                    each,
+                    first_line(error),
+                )
+                continue
+            self._is_whole = each == path
+            logger.info("restored num_updates=%d path=%s", self.num_updates, each)
+            return
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "num_updates": self.num_updates,
             "curve": self.curve,
             "recent": self._recent,
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)  # PyTorch's own writer hides what a disk says
 
-    def load(self, path: Path) -> None:
-        """Goes on from what ``save`` wrote."""
-        device = next(self._network.parameters()).device
-        state = torch.load(path, map_location=device, weights_only=True)
-        self.num_updates, self.curve = state["num_updates"], state["curve"]
-        self._recent = state["recent"]
+    def _set(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        self.num_updates, self.curve = state["num_updates"], state["curve"]
+        self._recent = state["recent"]
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -145,3 +178,7 @@ class SupervisedLearner:
             "schedule": self._schedule,
             "ema": self._ema,
         }
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-before{path.suffix}")

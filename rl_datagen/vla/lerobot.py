@@ -4,7 +4,6 @@ lerobot and this package cannot share an environment. Its program is given a dat
 configuration as files, and leaves a checkpoint and a log. Versions 0.4 and 0.6 take the same.
 """
 
-import json
 import math
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 from rl_datagen.config import LerobotConfig, VlaConfig
 from rl_datagen.core.errors import ConfigError, UserError, first_line
 from rl_datagen.core.storage import write_json
+from rl_datagen.core.stored import Count, Open, list_form, object_form, read_stored
 from rl_datagen.export import export_lerobot
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import RoomWatch, check_room
@@ -27,6 +27,18 @@ _PROGRAM = "lerobot.scripts.lerobot_train"
 _LOG_INTERVAL = 50  # updates
 _ROW = re.compile(r"step:\S+ .*\bloss:(\S+) grdn:(\S+) lr:(\S+)")
 _TAIL = 12  # lines of the log in an error
+
+
+class _Step(Open):
+    step: Count
+
+
+class _Row(Open):
+    iteration: Count
+
+
+_STEP = object_form(_Step)
+_CURVE = list_form(_Row)
 
 
 def train_with_lerobot(
@@ -62,14 +74,15 @@ def train_with_lerobot(
     settings = training_settings(config, model, export, output)
     write_json(work / "train_config.json", settings)
     last = output / "checkpoints" / "last"
+    again = f"Restore it from a copy, or delete {work}: the same command then begins again."
     begin = 0
     if last.exists():
-        begin = json.loads((last / "training_state" / "training_step.json").read_text())["step"]
+        begin = read_stored(last / "training_state" / "training_step.json", _STEP, again)["step"]
     else:
         shutil.rmtree(output, ignore_errors=True)  # lerobot refuses a folder that exists
         (folder / "lerobot.log").unlink(missing_ok=True)
     stored, every = work / "curve.json", settings["log_freq"]
-    curve = json.loads(stored.read_text()) if stored.exists() else []
+    curve = read_stored(stored, _CURVE, again) if stored.exists() else []
     curve = [row for row in curve if row["iteration"] <= begin]
     iteration = begin - begin % every
     for line in _run(config, model, command(config, model, work), folder / "lerobot.log"):

@@ -16,7 +16,7 @@ from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.policy.weights import NORM_STATS, WEIGHTS, load_weights
 from rl_datagen.sim import Simulator
 from rl_datagen.vla.folder import CHECKPOINT, EMBEDDINGS, read_config, read_data
-from rl_datagen.vla.language import Embeddings, embed, load_embeddings
+from rl_datagen.vla.language import Embeddings, embed, load_embeddings, size_of
 from rl_datagen.vla.network import SmallVla, resize
 
 
@@ -115,9 +115,8 @@ def load_vla(folder: str | Path, *, device: str = "cpu") -> VlaPolicy:
             "that began it goes on."
         )
     embeddings = load_embeddings(folder / EMBEDDINGS)
-    language_size = len(next(iter(embeddings.values())))
-    network = SmallVla(config.model, NormStats.load(folder / NORM_STATS), language_size)
+    network = SmallVla(config.model, NormStats.load(folder / NORM_STATS), size_of(embeddings))
     load_weights(network, folder / WEIGHTS)
-    data = read_data(folder)
+    data = read_data(folder, "image_size")
     appearance = data.get("appearance", UNRECORDED_APPEARANCE)
     return VlaPolicy(network.to(device), embeddings, data["image_size"], appearance)

@@ -14,6 +14,7 @@ import torch
 from rl_datagen.config import SmallVlaConfig, VlaConfig
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
+from rl_datagen.core.stored import damaged
 from rl_datagen.data.merge import merge
 from rl_datagen.policy.supervised import Row
 from rl_datagen.policy.weights import NORM_STATS, WEIGHTS, save_weights
@@ -24,8 +25,8 @@ from rl_datagen.runtime.room import room_for
 from rl_datagen.runtime.tracking import Tracker, make_tracker
 from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
-from rl_datagen.vla.frames import Frames, read_frames, write_frames
-from rl_datagen.vla.language import embed, load_embeddings, save_embeddings
+from rl_datagen.vla.frames import Frames, check_frames, read_frames, write_frames
+from rl_datagen.vla.language import embed, load_embeddings, save_embeddings, size_of
 from rl_datagen.vla.learner import METRICS, Place, fit, make_learner
 from rl_datagen.vla.network import SmallVla
 
@@ -61,6 +62,7 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
 def _train(config: VlaConfig, report: Report) -> Path:
     folder = files.claim(config).absolute()
     if (folder / files.METRICS).exists():
+        files.read_metrics(folder)
         return config.folder
     work = folder / _WORK
     dataset = _mixture(config, work)
@@ -116,10 +118,13 @@ def _train_small(
         drop_noops=config.drop_noops,
         image_size=model.image_size,
     )
+    check_frames(work / _FRAMES)
     frames = read_frames(work / _FRAMES, model.image_size)
-    if not (folder / files.EMBEDDINGS).exists():
-        embeddings = embed(frames.instructions, model.language_encoder)
-        save_embeddings(folder / files.EMBEDDINGS, embeddings)
+    path = folder / files.EMBEDDINGS
+    known = load_embeddings(path) if path.exists() else {}
+    embeddings = embed(frames.instructions, model.language_encoder, known)
+    if embeddings.keys() - known.keys():
+        save_embeddings(path, embeddings)
     frames.stats().save(folder / NORM_STATS)
     looks = {name: frames.info[name] for name in ("image_size", "appearance")}
     files.record(folder, looks)
@@ -136,6 +141,8 @@ def _train_small(
     network = _network(config, folder, frames)
     learner = make_learner(network, model, Place())
     learner.load(work / _CHECKPOINT)
+    if not learner.finished:
+        raise damaged(str(work / _CHECKPOINT), "it is not the last one", "Run the command again.")
     learner.finish()
     save_weights(network, folder / WEIGHTS)
     return {**learner.curve[-1], "num_parameters": _size(network), "curve": learner.curve}
@@ -146,8 +153,7 @@ def _network(config: VlaConfig, folder: Path, frames: Frames) -> SmallVla:
     embeddings = load_embeddings(folder / files.EMBEDDINGS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("vla", "weights", config.seed))
-        language_size = len(embeddings[frames.instructions[0]])
-        return SmallVla(config.model, frames.stats(), language_size)
+        return SmallVla(config.model, frames.stats(), size_of(embeddings))
 
 
 def _fit(config: VlaConfig, folder: Path, frames: Frames, place: Place, report: Report) -> None:

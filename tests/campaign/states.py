@@ -2,7 +2,7 @@
 
 import time
 
-from rl_datagen.campaign.state import TrialState, write_state
+from rl_datagen.campaign.state import Successes, TrialState, write_state
 from rl_datagen.core.storage import Storage
 
 
@@ -13,8 +13,8 @@ def finished(task, before=20, after=45, seconds=600.0, **changes):
         "iteration": 10,
         "env_steps": 400_000,
         "seconds": seconds,
-        "success_before": {"num_successes": before, "num_episodes": 50},
-        "success_after": {"num_successes": after, "num_episodes": 50},
+        "success_before": Successes(before, 50),
+        "success_after": Successes(after, 50),
     }
     return TrialState(task, **{**values, **changes})
 

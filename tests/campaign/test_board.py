@@ -3,12 +3,12 @@ from html.parser import HTMLParser
 import pytest
 
 from rl_datagen.campaign.board import render_board, write_board
-from rl_datagen.campaign.state import TrialState, write_state
+from rl_datagen.campaign.state import Successes, TrialState, write_state
 from rl_datagen.campaign.status import STATES, Campaign
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import TASKS
 
-AFTER = {"num_successes": 45, "num_episodes": 50}
+AFTER = Successes(45, 50)
 
 
 class Page(HTMLParser):
@@ -84,7 +84,7 @@ def test_success_before_and_after_has_intervals_and_a_sparkline_of_few_points():
         state="running",
         num_iterations=1000,
         iteration=900,
-        success_before={"num_successes": 22, "num_episodes": 50},
+        success_before=Successes(22, 50),
         evaluated=[(10 * i, 0.5) for i in range(1, 91)],
         sampled=[(i, 0.25) for i in range(1, 901)],
     )

@@ -14,6 +14,7 @@ from rl_datagen.cli.campaign_status import print_status
 from rl_datagen.core.errors import ConfigError, MachineError, UserError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.stored import OBJECT
 from tests.campaign import tiny
 from tests.campaign.tiny import TINY, notes, tiny_config
 
@@ -134,9 +135,13 @@ def test_a_campaign_that_waits_for_a_cluster_says_so_where_one_looks(
     waiting.on_step_end(1, [])
     board = (config.folder / "board" / "index.html").read_text()
     print_status(read_campaign(config.storage))
-    for page in (board, capsys.readouterr().out, json.dumps(storage.read_json("campaign.json"))):
+    for page in (
+        board,
+        capsys.readouterr().out,
+        json.dumps(storage.read_json("campaign.json", OBJECT, "")),
+    ):
         assert "waits for room on the cluster: " in page
         assert "campaign.gpus_per_trial=64" in page
     monkeypatch.setattr("rl_datagen.runtime.room.missing_room", lambda _: None)
     waiting.on_step_end(2, [])
-    assert storage.read_json("campaign.json") == {"mlflow_uri": None, "waiting": None}
+    assert storage.read_json("campaign.json", OBJECT, "") == {"mlflow_uri": None, "waiting": None}

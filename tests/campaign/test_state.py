@@ -3,6 +3,7 @@ import pytest
 from rl_datagen.campaign.state import TrialState, read_state, read_states, write_state
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.storage import Storage
+from rl_datagen.core.stored import OBJECT
 from rl_datagen.tasks import get_task, select_tasks
 
 
@@ -45,7 +46,7 @@ def test_storage_that_is_briefly_unavailable_is_waited_for_and_reported(tmp_path
         "rl_datagen.core.storage.logger.warning", lambda text, *values: messages.append(text)
     )
     storage.write_json("a/b.json", {"c": 1})
-    assert storage.read_json("a/b.json") == {"c": 1}
+    assert storage.read_json("a/b.json", OBJECT, "") == {"c": 1}
     assert len(messages) == 3
 
 
@@ -66,7 +67,7 @@ def test_files_go_up_and_come_down(tmp_path):
     assert (tmp_path / "deep" / "again").read_bytes() == b"data"
     storage.remove("x/there")
     storage.remove("x/there")
-    assert storage.read_text("x/there") is None
+    assert storage.read_bytes("x/there", "") is None
 
 
 def test_a_uri_keeps_its_options_at_the_end(tmp_path):

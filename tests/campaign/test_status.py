@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from rl_datagen import cli
-from rl_datagen.campaign.state import TrialState
+from rl_datagen.campaign.state import Successes, TrialState
 from rl_datagen.campaign.status import Campaign, duration, error_line, short
 from rl_datagen.tasks import TASKS
 from tests.campaign.states import failed, finished, running, store
@@ -18,7 +18,7 @@ def run_cli(monkeypatch, *arguments):
 
 
 def test_rates_before_and_after_are_of_the_same_tasks():
-    first = running("libero_goal/1", success_before={"num_successes": 0, "num_episodes": 50})
+    first = running("libero_goal/1", success_before=Successes(0, 50))
     early = Campaign("c", "f", [first]).total
     assert (early.before.num_successes, early.before.num_episodes, early.after) == (0, 50, None)
     total = Campaign("c", "f", [finished("libero_goal/0"), first]).total

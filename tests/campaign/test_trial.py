@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from rl_datagen.campaign.state import read_state
+from rl_datagen.campaign.state import Successes, read_state
 from rl_datagen.campaign.trial import Trial, expert_folder
 from rl_datagen.core.storage import Storage
 from rl_datagen.tasks import get_task
@@ -35,7 +35,7 @@ def test_a_trial_says_how_far_it_is_and_leaves_its_expert(tmp_path):
     state = read(config)
     assert (state.state, state.stage, state.error, state.retries) == ("finished", None, None, 0)
     assert (state.iteration, state.num_iterations, state.env_steps) == (4, 4, 400)
-    assert state.success_after == {"num_successes": 3, "num_episodes": 4}
+    assert state.success_after == Successes(3, 4)
     assert state.length_before == 11.5
     assert state.sampled == [[number, 0.5] for number in (1, 2, 3, 4)]
     assert state.expert == f"{tmp_path}/experts/libero_goal/0/tiny"

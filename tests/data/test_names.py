@@ -241,7 +241,7 @@ def test_a_vla_s_data_names_known_tasks_and_sources(tmp_path, change):
     (tmp_path / "data.json").write_text(json.dumps(sound | change))
     (tmp_path / "config.yaml").write_text("datasets: [x]")
     for act in (lambda: read_data(tmp_path), lambda: find_policy(str(tmp_path))):
-        with pytest.raises(UserError, match=r"data\.json is refused: .*train it again"):
+        with pytest.raises(UserError, match=r"data\.json is refused: .*train the VLA again"):
             act()
 
 
