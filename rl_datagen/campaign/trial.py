@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ray import tune
 
@@ -14,10 +14,10 @@ from rl_datagen.campaign.state import DONE, TrialState, read_state, write_state
 from rl_datagen.config import CampaignConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
+from rl_datagen.core.progress import Silent
 from rl_datagen.core.storage import Storage
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.run import Run, run_stages
-from rl_datagen.runtime.progress import Silent
 from rl_datagen.tasks import Task, get_task
 
 Stages = Mapping[str, Callable[[Run], Summary]]
@@ -35,6 +35,7 @@ class TrialRun(Run):
         over_budget: Whether a row of the learning curve has used up the trial's budget.
     """
 
+    is_watched: ClassVar[bool] = False  # its progress is a file that is seldom read
     root: Path
     over_budget: Callable[[dict[str, Any]], bool]
 

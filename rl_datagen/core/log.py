@@ -6,11 +6,12 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 def setup_logging(level: int = logging.INFO) -> None:
     """Sends this package's log lines to standard error and quiets chatty libraries."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("rl_datagen")
     logger.handlers[:] = [handler]
@@ -18,6 +19,14 @@ def setup_logging(level: int = logging.INFO) -> None:
     logger.propagate = False
     for name in ("robosuite_logs", "ray.rllib", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is now: a live display puts itself there while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 @contextmanager
