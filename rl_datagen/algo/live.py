@@ -43,12 +43,13 @@ class Sampled:
         Args:
             num_episodes: How many are sampled.
         """
+        count = f"{self.episodes}/{num_episodes}"
         if not self.episodes:
-            return f"0 of {num_episodes} episodes"
+            return count
         rate = self.env_steps / max(time.monotonic() - self._begin, 1e-9)
         return (
-            f"{self.episodes} of {num_episodes} episodes, {self.successes / self.episodes:.0%} "
-            f"success, {self.env_steps / self.episodes:.0f} env steps, {rate:.0f} steps/s"
+            f"{count}: {self.successes / self.episodes:.0%} success, "
+            f"{self.env_steps / self.episodes:.0f} env steps, {rate:.0f} steps/s"
         )
 
 
@@ -72,9 +73,8 @@ class Watch:
             yield
 
     def _look(self) -> None:
-        number, activity = self._algo.iteration + 1, self._algo.activity
-        line = f"iteration {number} {activity}"
-        if activity == "samples":
+        line = self._algo.activity
+        if line == "samples":
             with suppress(RayError):  # the algorithm says what is wrong
                 line += f" {self._describe()}"
         self._say(line)

@@ -30,7 +30,7 @@ def show_progress(activity: str = LOADING, *, quiet: bool = False) -> Generator[
         return
     console = Console()
     live = console.is_terminal and not console.is_dumb_terminal
-    with Terminal(console) if live else _Lines() as progress:
+    with Terminal(console) if live else Lines() as progress:
         progress.start("prepare")
         progress.say(activity)
         yield progress
@@ -43,8 +43,12 @@ def print_above(console: Console, shown: RenderableType) -> None:
     print(captured.get(), end="", flush=True)
 
 
-class _Lines:
-    """A line when a stage begins, now and then while it runs, and when it ends."""
+class Lines:
+    """A line when a stage begins, now and then while it runs, and when it ends.
+
+    Args:
+        clock: Says the time, in seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._stage: Stage | None = None
@@ -59,37 +63,47 @@ class _Lines:
         self._ended.set()
         stage = self._stage
         if stage and stage.total is not None and kind is None:
-            self.finish(stage.name, f"{stage.count} {stage.detail}".strip(), stage.seconds)
+            self.finish(
+                stage.name, ", ".join(filter(None, [stage.count, stage.detail])), stage.seconds
+            )
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        """A stage begins, or its next part."""
         again = self._stage is not None and self._stage.name == stage
         if not again:
             self._stage = Stage(stage, self._clock)
         assert self._stage
         self._stage.part(total, unit)
-        size = f" ({self._stage.total} {unit}".rstrip() + ")" if total is not None else ""
-        if stage != "prepare":
-            self._say(f"{stage}: {'goes on' if again else 'begins'}{size}")
+        size = "" if total is None else f"{total} {unit}".rstrip()
+        if again:
+            self._say(f"{stage}: {size}")
+        elif stage != "prepare":
+            self._say(f"{stage}: begins{f' ({size})' if size else ''}")
 
     def advance(self, units: int = 1, detail: str = "") -> None:
+        """Some units are done."""
         if self._stage:
             self._stage.advance(units, detail)
             if self._clock() - self._last >= _SECONDS_BETWEEN_LINES:
-                self._say(f"{self._stage.name}: {self._stage.count} {detail}".rstrip())
+                known = filter(None, [self._stage.count, detail])
+                self._say(f"{self._stage.name}: {', '.join(known)}")
 
     def say(self, activity: str) -> None:
+        """What the stage is at now; said when nothing else is."""
         if self._stage:
             self._stage.activity = activity
             if self._stage.name == "prepare":
                 self._say(f"{self._stage.name}: {activity}")
 
     def iteration(self, row: dict[str, Any]) -> None:
+        """A unit of learning is done."""
         if self._stage:
             self._stage.iteration(row)
             shown = " ".join(f"{heading}={cell}" for heading, cell in cells(row).items() if cell)
             self._say(f"{self._stage.name}: {row['iteration']}/{self._stage.total} {shown}")
 
     def finish(self, stage: str, detail: str, seconds: float) -> None:
+        """A stage is done."""
         self._stage = None
         self._say(f"{stage}: done in {seconds:.0f} s: {detail}".rstrip(": "))
 

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from rl_datagen.core.durations import duration
 
@@ -109,29 +109,20 @@ class Stage:
     @property
     def left(self) -> str:
         """How long the part that runs will still take, in words."""
-        if self.total is None or not (rate := self.rate):
+        if self.total is None or self._is_done or not (rate := self.rate):
             return ""
         return f"{duration((self.total - self.done) / rate)} left"
 
     @property
     def news(self) -> str:
         """What it is at, how quick and how well, in words."""
-        return ", ".join(filter(None, [self.activity, self.pace, self.detail, self._learning]))
-
-    _LEARNING: ClassVar = {
-        "success": "{} success",
-        "length": "{} env steps",
-        "steps/s": "{} steps/s",
-    }
+        if self._is_done and self.activity:  # of what comes after what is counted
+            return self.activity
+        return ", ".join(filter(None, [self.activity, self.pace, self.detail]))
 
     @property
-    def _learning(self) -> str:
-        """How the last iteration went."""
-        if not self.rows:
-            return ""
-        last = cells(self.rows[-1])
-        known = [text.format(last[name]) for name, text in self._LEARNING.items() if last[name]]
-        return f"iteration {self.rows[-1]['iteration']}: {', '.join(known)}"
+    def _is_done(self) -> bool:
+        return self.done == self.total
 
     @property
     def _age(self) -> float:

@@ -9,7 +9,7 @@ is refused, by two rules (docs/decisions/0016-overlays-that-undo.md):
    others mean; a later file may refine what an earlier one is, only ``key=value`` may replace it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,16 +20,20 @@ from rl_datagen.core.errors import ConfigError, shown
 _GONE = object()
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 def _mode(encoder: Any) -> Any:
     return "state" if encoder == "state" else "pixel"
 
 
-_DECISIVE = {
-    "policy.kind": lambda kind: kind,
+_DECISIVE: dict[str, Callable[[Any], Any]] = {
+    "policy.kind": _same,
     "policy.encoder": _mode,
-    "model.kind": lambda kind: kind,
-    "model.policy.type": lambda kind: kind,
-    "source": lambda source: source,
+    "model.kind": _same,
+    "model.policy.type": _same,
+    "source": _same,
 }
 """Keys whose value says what the others mean, with what two values must have in common."""
 

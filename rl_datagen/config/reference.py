@@ -129,7 +129,7 @@ class _Reader:
     def _one_of(
         self, key: str, field: Mapping[str, Any], options: Sequence[Mapping[str, Any]]
     ) -> None:
-        defaults = field.get("default") or {}
+        defaults: dict[str, Any] = field.get("default") or {}
         if len(options) == 1:
             optional = {"type": "null"} in field.get("anyOf", ())
             left_out = f" `{key}=null` leaves it out." if optional else ""
@@ -166,7 +166,7 @@ class _Reader:
         if options := field.get("anyOf"):
             return " | ".join(self._type(option) for option in options)
         if field.get("type") == "array":
-            items = field.get("items") or (field.get("prefixItems") or [{}])[0]
+            items: dict[str, Any] = field.get("items") or field["prefixItems"][0]
             return f"list of {self._type(items)}"
         return _TYPES[field["type"]] + _range(field)
 

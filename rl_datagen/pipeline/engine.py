@@ -57,7 +57,7 @@ def plain(_stage: str, summary: Summary) -> str:
 
 def _words(name: str, value: Any) -> str:
     if isinstance(value, int):
-        return f"{value:,} {name}"
+        return f"{value:,} {name.removesuffix('s') if value == 1 else name}"
     return f"{name} {value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -33,8 +33,8 @@ def _polished(found: Summary) -> str:
         return "nothing to clone: no attempt succeeded" if found["env_steps"] else "left out"
     length = found.get("success_len_mean")
     time = "" if length is None else f" in {length:.0f} env steps"
-    kept = "" if found["round"] else "; kept as it was"
-    rate = f"{found['success_rate']:.0%} of {found['num_episodes']} succeed"
+    kept = "" if found["round"] else "; not changed"
+    rate = f"{found['success_rate']:.0%} of {found['num_episodes']}"
     return f"{found['verdict']}: {rate}{time}{kept}"
 
 
