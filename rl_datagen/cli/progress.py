@@ -75,9 +75,9 @@ class Lines:
         assert self._stage
         self._stage.part(total, unit)
         size = "" if total is None else f"{total} {unit}".rstrip()
-        if again:
+        if again and size:
             self._say(f"{stage}: {size}")
-        elif stage != "prepare":
+        elif not again and stage != "prepare":
             self._say(f"{stage}: begins{f' ({size})' if size else ''}")
 
     def advance(self, units: int = 1, detail: str = "") -> None:
