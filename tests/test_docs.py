@@ -1,5 +1,6 @@
 """README and docs are true: Python runs, commands parse, links lead somewhere."""
 
+import pydoc
 import re
 import shlex
 import sys
@@ -109,3 +110,19 @@ def test_links_lead_somewhere(page):
         if fragment:
             headings = re.findall(r"^#+ (.*)", file.read_text(), re.MULTILINE)
             assert fragment in map(anchor, headings), f"{target}#{fragment}"
+
+
+NAMES = sorted(
+    {
+        name
+        for page in PAGES
+        for name in re.findall(r"`((?:[a-z_]+\.){2,}[A-Za-z_]+)`", page.read_text())
+        if (ROOT / "rl_datagen" / name.split(".")[0]).is_dir()
+        or name.split(".")[0] not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation"}
+    }
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_the_docs_is_one_of_the_code(name):
+    assert pydoc.locate(f"rl_datagen.{name}") is not None

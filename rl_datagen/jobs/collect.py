@@ -73,21 +73,32 @@ class _Collect(ShardJob[_Key, ShardUnit]):
         first = {shard.task: shard for shard in reversed(writer.manifest.shards)}
         rows = read_episodes_of(writer.path, first.values()).select(["task", "expert"])
         self._known = {row["task"]: row["expert"] for row in rows.to_pylist()}
+        self._same: dict[Task, bool] = {}
 
     def keys(self) -> Sequence[_Key]:
         return [(task, n) for task in self._tasks for n in range(self._config.num_shards)]
 
     def is_done(self, key: _Key) -> bool:
-        return self.writer.has_part(key[0].id, key[1])
+        task, shard = key
+        return self.writer.has_part(task.id, shard) and self._is_same(task)
+
+    def _is_same(self, task: Task) -> bool:
+        """Whether the task's episodes are of the expert that there is now, if there is one."""
+        if task not in self._same:
+            try:
+                expert = _expert_id(self._actors(task))
+            except UserError:
+                return True
+            self._same[task] = expert == self._known.get(task.id, expert)
+        return self._same[task]
 
     def unit(self, key: _Key) -> ShardUnit:
         task, shard = key
         actor = self._actors(task)
-        expert = _expert_id(actor)
-        if expert != self._known.get(task.id, expert):
+        if not self._is_same(task):
             raise UserError(
                 f"The dataset's episodes are of expert {self._known[task.id]}, and now it is "
-                f"{expert}: collect from that one under another name (name=...)."
+                f"{_expert_id(actor)}: collect from that one under another name (name=...)."
             )
         return ShardUnit(self._config, task, shard, actor, self.writer.target)
 

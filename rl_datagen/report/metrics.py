@@ -3,7 +3,7 @@
 Shapes: ``T`` env steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -33,6 +33,9 @@ class EpisodeQuality:
         path_length: Of the end-effector, m.
         action_variance: What the episode says about the variance of actions over the episodes of
             its task and source; see ``Spread.add``. NaN for the first episode.
+        paced_jerk: Mean squared jerk of the same path, played in as many env steps as others of its
+            task; see ``at_length``.
+        paced_variance: As ``action_variance``, of motions (not the gripper), likewise.
     """
 
     episode_id: str
@@ -45,27 +48,45 @@ class EpisodeQuality:
     spectral_arc_length: float
     path_length: float
     action_variance: float
+    paced_jerk: float
+    paced_variance: float
+
+    def at_length(self, length: float) -> "EpisodeQuality":
+        """Returns the measures, the paced ones of the episode played in so many env steps.
+
+        A path played ``s`` times as slowly has a velocity of 1/s and a jerk of 1/s^3 at each of
+        its points. So no curve has to be resampled, which would smooth it.
+        """
+        return replace(
+            self,
+            paced_jerk=self.paced_jerk / length**6,
+            paced_variance=self.paced_variance / length**2,
+        )
 
 
-def measure(trajectory: Trajectory, actions: Spread) -> EpisodeQuality:
-    """Returns every measure of an episode.
+def measure(trajectory: Trajectory, actions: Spread, motions: Spread) -> EpisodeQuality:
+    """Returns every measure of an episode, the paced ones at a length of one env step.
 
     Args:
         trajectory: The episode.
         actions: Of the episodes of its task and source before it; takes it in.
+        motions: Likewise, of their motions times their length.
     """
     steps = np.diff(trajectory.ee_pos, axis=0)
+    jerk, length = mean_squared_jerk(trajectory.ee_pos), len(trajectory)
     return EpisodeQuality(
         episode_id=trajectory.episode_id,
         task=trajectory.task,
         source=trajectory.source,
         success=trajectory.success,
-        length=len(trajectory),
+        length=length,
         num_noops=int(trajectory.noops.sum()),
-        mean_squared_jerk=mean_squared_jerk(trajectory.ee_pos),
+        mean_squared_jerk=jerk,
         spectral_arc_length=spectral_arc_length(np.linalg.norm(steps, axis=1)),
         path_length=float(np.linalg.norm(steps, axis=1).sum()),
         action_variance=actions.add(trajectory.action),
+        paced_jerk=jerk * length**6,
+        paced_variance=motions.add(trajectory.action[:, :6] * length),
     )
 
 

@@ -26,11 +26,14 @@ MEASURES = {
     "mean_squared_jerk": ("Mean squared jerk", "(m/s³)²"),
     "spectral_arc_length": ("SPARC", "nearer 0: smoother"),
     "action_std": ("Action deviation", "in −1 to 1"),
+    "paced_jerk": ("Jerk at equal length", "(m/s³)²"),
+    "paced_std": ("Motion deviation at equal length", "in −1 to 1"),
 }
 """Title and unit of what an estimate exists of."""
 
 ACTION_DIMENSIONS = ("x", "y", "z", "rx", "ry", "rz", "gripper")
 
+_VARIANCES = {"action_std": "action_variance", "paced_std": "paced_variance"}
 _MAX_PATHS = 25  # more lines than this hide each other
 
 
@@ -47,12 +50,13 @@ class TaskQuality:
     def __init__(self) -> None:
         self.episodes: list[EpisodeQuality] = []
         self.actions = Spread(len(ACTION_DIMENSIONS))
+        self._motions = Spread(len(ACTION_DIMENSIONS) - 1)
         self.paths = Spread(3)
         self.hand_paths: list[Float64[np.ndarray, "P 3"]] = []
 
     def add(self, trajectory: Trajectory) -> None:
         """Measures one more episode."""
-        self.episodes.append(measure(trajectory, self.actions))
+        self.episodes.append(measure(trajectory, self.actions, self._motions))
         self.paths.add(trajectory.ee_pos)
         if len(self.hand_paths) < _MAX_PATHS:
             self.hand_paths.append(resample(trajectory.ee_pos))
@@ -100,14 +104,14 @@ class SourceQuality:
         """Returns a measure's mean over tasks, which count the same, with its bootstrap interval.
 
         Args:
-            measure: One of ``MEASURES``. ``action_std`` is the root of the mean variance.
+            measure: One of ``MEASURES``. A deviation is the root of the mean variance.
             confidence: Level of the interval.
 
         Returns:
             None without any finite value.
         """
-        if measure == "action_std":
-            variance = self.estimate("action_variance", confidence)
+        if measure in _VARIANCES:
+            variance = self.estimate(_VARIANCES[measure], confidence)
             return variance and variance.root()
         return bootstrap_mean(self.values(measure), confidence)
 
@@ -124,7 +128,8 @@ class SourceQuality:
 def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, ...]:
     """Measures episodes one by one, each up to where it first reached the goal.
 
-    Memory does not grow with their states, actions or images.
+    Memory does not grow with their states, actions or images. The paced measures are at the median
+    length of a task's episodes, whatever their source.
 
     Args:
         trajectories: Of any tasks and sources.
@@ -136,4 +141,9 @@ def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, 
     for trajectory in trajectories:
         tasks = found[trajectory.source]
         tasks.setdefault(trajectory.task, TaskQuality()).add(trajectory.to_success())
+    for task in {task for tasks in found.values() for task in tasks}:
+        held = [tasks[task] for tasks in found.values() if task in tasks]
+        median = float(np.median([e.length for quality in held for e in quality.episodes]))
+        for quality in held:
+            quality.episodes = [episode.at_length(median) for episode in quality.episodes]
     return tuple(SourceQuality(source, tasks) for source, tasks in found.items() if tasks)

@@ -4,11 +4,13 @@ Table I: tasks that the VLA was trained on. Table II: trained on LIBERO-90 only,
 tasks of other suites.
 """
 
-import csv
-import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
@@ -16,20 +18,19 @@ from rl_datagen.core.storage import write_text
 from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_results, summarise
 from rl_datagen.data.schema import appearance_of_settings
-from rl_datagen.report.published import AVERAGES
+from rl_datagen.report.published import MEAN, TABLE_I, TABLE_II
 from rl_datagen.tasks import TASKS, get_task, select_tasks
 from rl_datagen.vla.folder import DATA, check_comparable
 
-NOT_RUN, NOT_AVAILABLE = "not run", "not available"
-AVERAGE = "all tasks"
-SUITE_LABELS = {
+LABELS = {
     "libero_spatial": "Spatial",
     "libero_object": "Object",
     "libero_goal": "Goal",
     "libero_10": "Long",
     "libero_90": "LIBERO-90",
+    MEAN: "mean of suites",
 }
-_PAPER = ("human", "gaussian_rl", "diffusion_rl", "human+diffusion_rl")
+"""Of the columns."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Cell:
 
     Attributes:
         rate: Share of successes.
-        low: Lower end of the Wilson interval; None for the paper's, which has none.
+        low: Lower end of its interval.
         high: Upper end.
         num_successes: Episodes that reached the goal.
         num_episodes: Episodes run.
@@ -46,11 +47,11 @@ class Cell:
     """
 
     rate: float
-    low: float | None = None
-    high: float | None = None
-    num_successes: int | None = None
-    num_episodes: int | None = None
-    num_tasks: int | None = None
+    low: float
+    high: float
+    num_successes: int
+    num_episodes: int
+    num_tasks: int
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,16 @@ class Table:
     Attributes:
         number: ``"I"`` or ``"II"``.
         title: What it shows.
-        columns: Suites, then ``AVERAGE``.
+        columns: Suites, then ``MEAN``.
         rows: Our cells by what the VLA learnt from and column; None where not run.
-        paper: The paper's, likewise; None where not available.
-        num_tasks: Tasks there are in each column.
+        paper: The paper's rates in percent, likewise.
     """
 
     number: str
     title: str
     columns: tuple[str, ...]
     rows: Mapping[str, Mapping[str, Cell | None]]
-    paper: Mapping[str, Mapping[str, Cell | None]]
-    num_tasks: Mapping[str, int]
+    paper: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -100,17 +99,15 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
             episodes of the same task for the same row, or images of different appearance.
     """
     evaluated = [_read(folder) for folder in folders]
-    suites = tuple(SUITE_LABELS)
     seen = [(e, [x for x in e.episodes if x.task in e.trained_on]) for e in evaluated]
     unseen = [
         (e, [x for x in e.episodes if x.task not in e.trained_on])
         for e in evaluated
         if all(get_task(task).suite == "libero_90" for task in e.trained_on)
     ]
-    titles = ("in-distribution", "trained on LIBERO-90 only, zero-shot")
     return (
-        _table("I", titles[0], suites, seen, AVERAGES),
-        _table("II", titles[1], ("libero_10", "libero_goal", "libero_object"), unseen, {}),
+        _table("I", "in-distribution", seen, TABLE_I),
+        _table("II", "trained on LIBERO-90 only, zero-shot", unseen, TABLE_II),
     )
 
 
@@ -145,18 +142,18 @@ def _read(folder: Path) -> _Evaluated:
 def _table(
     number: str,
     title: str,
-    suites: tuple[str, ...],
     parts: Sequence[tuple[_Evaluated, list[EvaluatedEpisode]]],
-    averages: Mapping[str, float],
+    paper: Mapping[str, Mapping[str, float]],
 ) -> Table:
-    rows: dict[str, list[EvaluatedEpisode]] = {source: [] for source in _PAPER}
+    columns = tuple(paper["human"])
+    rows: dict[str, list[EvaluatedEpisode]] = {source: [] for source in paper}
     owners: dict[tuple[str, str], Path] = {}
     confidence = 0.95
     if vlas := [e.policy for e, kept in parts if kept and (e.policy / DATA).exists()]:
         check_comparable(vlas)
     _check_appearances([e for e, kept in parts if kept])
     for evaluated, episodes in parts:
-        kept = [episode for episode in episodes if get_task(episode.task).suite in suites]
+        kept = [episode for episode in episodes if get_task(episode.task).suite in columns]
         for task in {episode.task for episode in kept}:
             first = owners.setdefault((evaluated.source, task), evaluated.folder)
             if first != evaluated.folder:
@@ -166,21 +163,8 @@ def _table(
                 )
         confidence = evaluated.confidence
         rows.setdefault(evaluated.source, []).extend(kept)
-    columns = (*suites, AVERAGE)
-    return Table(
-        number,
-        title,
-        columns,
-        {s: {c: _cell(e, c, confidence) for c in columns} for s, e in rows.items()},
-        {
-            s: {c: Cell(averages[s]) if c == AVERAGE and s in averages else None for c in columns}
-            for s in _PAPER
-        },
-        {
-            c: sum(t.suite == c or (c == AVERAGE and t.suite in suites) for t in TASKS)
-            for c in columns
-        },
-    )
+    cells = {source: _cells(episodes, columns, confidence) for source, episodes in rows.items()}
+    return Table(number, title, columns, cells, paper)
 
 
 def _check_appearances(evaluated: Sequence[_Evaluated]) -> None:
@@ -194,27 +178,56 @@ def _check_appearances(evaluated: Sequence[_Evaluated]) -> None:
             )
 
 
-def _cell(episodes: Sequence[EvaluatedEpisode], column: str, confidence: float) -> Cell | None:
-    chosen = [e for e in episodes if column in (AVERAGE, get_task(e.task).suite)]
-    if not chosen:
-        return None
-    found = summarise(chosen, confidence)
+def _cells(
+    episodes: Sequence[EvaluatedEpisode], columns: Sequence[str], confidence: float
+) -> dict[str, Cell | None]:
+    cells: dict[str, Cell | None] = {}
+    for suite in (column for column in columns if column != MEAN):
+        chosen = [episode for episode in episodes if get_task(episode.task).suite == suite]
+        cells[suite] = _cell(chosen, confidence) if chosen else None
+    return cells | {MEAN: _mean(list(cells.values()))}
+
+
+def _cell(episodes: Sequence[EvaluatedEpisode], confidence: float) -> Cell:
+    found = summarise(episodes, confidence)
     return Cell(
         found.success_rate,
         found.success_ci_low,
         found.success_ci_high,
         found.num_successes,
         found.num_episodes,
-        len({episode.task for episode in chosen}),
+        len({episode.task for episode in episodes}),
+    )
+
+
+def _mean(cells: Sequence[Cell | None]) -> Cell | None:
+    """Returns the mean over suites, None unless each was run.
+
+    Its interval comes from theirs (Zou and Donner 2008, "Construction of confidence limits about
+    effect measures", MOVER), and so is right near 0 and 1 too.
+    """
+    run = [cell for cell in cells if cell is not None]
+    if len(run) < len(cells):
+        return None
+    rate = sum(cell.rate for cell in run) / len(run)
+    below = math.hypot(*(cell.rate - cell.low for cell in run)) / len(run)
+    above = math.hypot(*(cell.high - cell.rate for cell in run)) / len(run)
+    return Cell(
+        rate,
+        rate - below,
+        rate + above,
+        sum(cell.num_successes for cell in run),
+        sum(cell.num_episodes for cell in run),
+        sum(cell.num_tasks for cell in run),
     )
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     """Writes ``tables.md``, ``tables.tex`` and ``tables.csv``; returns their paths."""
     texts = {
-        "tables.md": "\n".join(markdown(table) for table in tables) + f"\n{NOTES}\n",
-        "tables.tex": "\n".join(latex(table) for table in tables),
-        "tables.csv": _csv(tables),
+        "tables.md": "\n".join(_markdown(table) for table in tables) + f"\n{NOTES}\n",
+        "tables.tex": "\n".join(_latex(table) for table in tables),
+        "tables.csv": pd.DataFrame(_records(tables)).convert_dtypes().to_csv(index=False),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -222,79 +235,58 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
 
 
 NOTES = (
-    "Success rate in %, 95 % Wilson interval in brackets unless the evaluation says otherwise, "
-    "with episodes and, where not all of a suite's tasks were run, tasks. 'all tasks' pools the "
-    "episodes. The paper's averages are its abstract's (arXiv:2509.19752): 81.9 for diffusion RL "
-    "data, 5.3 points more than human and 12.6 more than Gaussian RL data; how it averages over "
-    "suites, and its other cells, were not at hand."
+    "Success rate in %, 95 % interval in brackets unless the evaluation says otherwise (Wilson's; "
+    "of the mean: MOVER), with episodes and, where not all of a suite's tasks were run, tasks. The "
+    "mean counts suites the same, as the paper's does. The paper's numbers are of pi0 "
+    "(arXiv:2509.19752, Tables I and II)."
 )
 
 
-def _lines(table: Table) -> Iterator[tuple[str, str, list[str]]]:
-    """Yields row, who measured, and a text per column."""
-    for source in table.rows:
-        cells = [_text(table, c, table.rows[source][c]) for c in table.columns]
-        yield source, "ours", cells
+def _texts(table: Table) -> pd.DataFrame:
+    """Returns the table as it is read: our row of each source, and the paper's below it."""
+    rows: list[dict[str, str]] = []
+    for source, cells in table.rows.items():
+        ours = {LABELS[c]: _text(table, c, cells[c]) for c in table.columns}
+        rows.append({"data": source, "": "ours", **ours})
         if source in table.paper:
-            theirs = [table.paper[source][c] for c in table.columns]
-            yield source, "paper", [f"{100 * c.rate:.1f}" if c else NOT_AVAILABLE for c in theirs]
+            theirs = {LABELS[c]: f"{table.paper[source][c]:.2f}" for c in table.columns}
+            rows.append({"data": source, "": "paper", **theirs})
+    return pd.DataFrame(rows)
 
 
 def _text(table: Table, column: str, cell: Cell | None) -> str:
-    if cell is None or cell.low is None or cell.high is None:
-        return NOT_RUN
-    interval = f"{100 * cell.rate:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
+    if cell is None:
+        return "not run"
+    suites = table.columns if column == MEAN else (column,)
+    there_are = sum(task.suite in suites for task in TASKS)
     plural = "" if cell.num_tasks == 1 else "s"
-    whole = cell.num_tasks == table.num_tasks[column]
-    some = "" if whole else f", {cell.num_tasks} task{plural}"
+    some = "" if cell.num_tasks == there_are else f", {cell.num_tasks} task{plural}"
+    interval = f"{100 * cell.rate:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
     return f"{interval} (n={cell.num_episodes}{some})"
 
 
-def markdown(table: Table) -> str:
-    """Returns the table in Markdown."""
-    header = ["data", "", *(SUITE_LABELS.get(c, c) for c in table.columns)]
-    rows = [[source, who, *cells] for source, who, cells in _lines(table)]
-    lines = [header, ["---"] * len(header), *rows]
+def _markdown(table: Table) -> str:
+    texts = _texts(table)
+    lines = [list(texts), ["---"] * len(texts.columns), *texts.to_numpy().tolist()]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"**Table {table.number}**, {table.title}\n\n{body}\n"
 
 
-def latex(table: Table) -> str:
+def _latex(table: Table) -> str:
     """Returns the table in LaTeX, for the package booktabs."""
-    header = ["Data", "", *(SUITE_LABELS.get(c, c) for c in table.columns)]
-    rows = [[source, who, *cells] for source, who, cells in _lines(table)]
-    body = [r" & ".join(_escape(text) for text in row) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{Success rate in \%, {table.title}.}}",
-            rf"\begin{{tabular}}{{ll{'c' * len(table.columns)}}}",
-            r"\toprule",
-            " & ".join(header) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    caption = rf"Success rate in \%, {table.title}."
+    return _texts(table).to_latex(index=False, escape=True, caption=caption)
 
 
-def _escape(text: str) -> str:
-    return text.replace("_", r"\_").replace("%", r"\%")
-
-
-def _csv(tables: Sequence[Table]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    counts = ("num_successes", "num_episodes", "num_tasks")
-    writer.writerow(["table", "data", "who", "column", "rate", "low", "high", *counts])
+def _records(tables: Sequence[Table]) -> Iterator[dict[str, Any]]:
     for table in tables:
-        for who, rows in (("ours", table.rows), ("paper", table.paper)):
-            for source, cells in rows.items():
-                for column, cell in cells.items():
-                    values = [cell.rate, cell.low, cell.high] if cell else [None] * 3
-                    values += [getattr(cell, name, None) for name in counts]
-                    writer.writerow([table.number, source, who, column, *values])
-    return text.getvalue()
+        key = {"table": table.number}
+        for source, cells in table.rows.items():
+            for column, cell in cells.items():
+                yield {**key, "data": source, "who": "ours", "column": column} | (
+                    asdict(cell) if cell else {}
+                )
+        for source, rates in table.paper.items():
+            for column, rate in rates.items():
+                row = {"data": source, "who": "paper", "column": column, "rate": rate / 100}
+                yield key | row

@@ -18,9 +18,12 @@ _LOWER = {
     "length": ("shorter episodes than {}", "length", "env steps"),
     "mean_squared_jerk": ("smoother paths of the hand than {}", "mean_squared_jerk", "(m/s³)²"),
     "action_variance": ("actions more alike than {}", "action_std", "action deviation"),
+    "paced_jerk": ("smoother paths than {} at equal length", "paced_jerk", "(m/s³)²"),
+    "paced_variance": ("motions more alike than {} at equal length", "paced_std", "deviation"),
 }
 """What is compared: the claim, the measure shown and its unit. Lower supports the claim."""
 
+_VARIANCES = ("action_variance", "paced_variance")
 _REFERENCES: dict[Source, str] = {
     "human": "human demonstrations",
     "gaussian_rl": "Gaussian RL",
@@ -76,7 +79,7 @@ def _lower(
     too_few = _too_few(measure, ours, theirs)
     ours, theirs = ours.over(tasks), theirs.over(tasks)
     change = bootstrap_change(ours.values(measure), theirs.values(measure), confidence)
-    if change and measure == "action_variance":
+    if change and measure in _VARIANCES:
         change = _of_root(change)
     means = ours.estimate(shown), theirs.estimate(shown)
     if not change or not means[0] or not means[1]:
@@ -103,7 +106,7 @@ def _absent(claim: str, source: Source) -> Verdict:
 
 
 def _too_few(measure: str, *sources: SourceQuality) -> str:
-    needed = "two episodes of the same task" if measure == "action_variance" else "two episodes"
+    needed = "two episodes of the same task" if measure in _VARIANCES else "two episodes"
     counts = " and ".join(
         f"{len(source.episodes)} of {source.label} in {len(source.tasks)}" for source in sources
     )

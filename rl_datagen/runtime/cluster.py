@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
+import tenacity
 from ray.exceptions import RayError
 
 from rl_datagen.core.errors import UserError, first_line
@@ -49,7 +50,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
     try:
         _knock(address)
         with stderr_to(log):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            _init(address, options)
     except Exception as error:  # Ray's own are bare ones, such as a start that took too long
         raise UserError(
             f"Ray could not be reached at RAY_ADDRESS={address}: {first_line(error)}. "
@@ -61,6 +62,21 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _too_slow(error: BaseException) -> bool:
+    return "timed out during startup" in str(error)
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_too_slow), stop=tenacity.stop_after_attempt(4), reraise=True
+)
+def _init(address: str, options: dict[str, Any]) -> None:
+    """Starts or joins Ray; more than once, since it allows itself 30 s, which a busy machine takes.
+
+    What an attempt leaves running is ended by Ray when this process ends.
+    """
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
 
 def _check_temporary_folder() -> None:

@@ -133,6 +133,16 @@ def test_episodes_of_another_expert_are_not_mixed_in(tmp_path, in_process, exper
     assert len(read_manifest(tmp_path / "datasets/collected").shards) == 4
 
 
+def test_a_finished_dataset_of_another_expert_is_not_called_done(tmp_path, in_process, experts):
+    job.collect(config(tmp_path))
+    experts["libero_goal/3"] = b"2"
+    with pytest.raises(UserError, match=r"libero_goal/3 shard 0: .*of expert .* and now it is"):
+        job.collect(config(tmp_path))
+    del experts["libero_goal/3"]
+    job.collect(config(tmp_path))
+    assert len(in_process) == 6
+
+
 @pytest.mark.usefixtures("experts", "in_process")
 def test_two_collectors_at_once_are_refused_and_neither_is_harmed(tmp_path):
     path = tmp_path / "datasets" / "collected"

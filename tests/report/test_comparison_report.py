@@ -98,7 +98,7 @@ def test_the_page_shows_verdicts_rows_and_what_is_left_out(report):
     ):
         assert words in text, words
     outcomes = [page.count(f'class="{mark}">{word}') for mark, word in OUTCOMES]
-    assert outcomes == [6, 1, 1]
+    assert outcomes == [9, 1, 2]
 
 
 def test_no_figure_is_empty(report):

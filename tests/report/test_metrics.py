@@ -64,11 +64,25 @@ def test_sparc_without_motion_is_nan():
 
 
 def test_measure(make_episode):
-    quality = measure(make_episode("human", 3, length=120, still=30), Spread(7))
+    quality = measure(make_episode("human", 3, length=120, still=30), Spread(7), Spread(6))
     assert (quality.source, quality.length, quality.num_noops) == ("human", 120, 30)
-    assert (
-        quality.mean_squared_jerk
-        > measure(make_episode("human", 3, tremor=0), Spread(7)).mean_squared_jerk
-    )
+    smooth = measure(make_episode("human", 3, tremor=0), Spread(7), Spread(6))
+    assert quality.mean_squared_jerk > smooth.mean_squared_jerk
     assert 0.5 < quality.path_length < 2
     assert quality.spectral_arc_length < -1
+
+
+def test_at_equal_length_pace_makes_no_difference(make_episode):
+    """The same two smooth paths, in 300 and in 600 env steps."""
+
+    def measured(length):
+        actions, motions = Spread(7), Spread(6)
+        paths = [make_episode("human", seed, length=length, tremor=0) for seed in (3, 4)]
+        return [measure(path, actions, motions).at_length(300) for path in paths]
+
+    quick, slow = measured(300), measured(600)
+    assert quick[0].paced_jerk == pytest.approx(quick[0].mean_squared_jerk)
+    assert quick[0].mean_squared_jerk > 20 * slow[0].mean_squared_jerk
+    assert quick[0].paced_jerk == pytest.approx(slow[0].paced_jerk, rel=0.2)
+    assert quick[1].action_variance > 1.5 * slow[1].action_variance
+    assert quick[1].paced_variance == pytest.approx(slow[1].paced_variance, rel=0.1)

@@ -50,7 +50,7 @@ def test_a_source_that_is_better_in_everything(judge):
         diffusion_rl=(20, 120, 1e-4, 0.05, 0),
     )  # fmt: skip
     assert {verdict.outcome for verdict in found.values()} == {"supported"}
-    assert len(found) == 8
+    assert len(found) == 12
     shorter = found[CLAIMS["shorter"].format("human demonstrations")]
     assert shorter.change.mean == pytest.approx(125 / 165 - 1, abs=0.02)
     assert shorter.change.high < 0

@@ -109,3 +109,18 @@ def test_the_longest_temporary_folder_that_is_allowed_is_one_that_ray_takes(tmp_
     validate_socket_filepath(f"/{'x' * longest}/{session}")
     with pytest.raises(OSError, match="AF_UNIX"):
         validate_socket_filepath(f"/{'x' * (longest + 1)}/{session}")
+
+
+def test_a_machine_too_busy_to_start_ray_in_time_is_asked_again(tmp_path, monkeypatch):
+    start, asked = ray.init, []
+
+    def init(*args, **kwargs):
+        asked.append(kwargs)
+        if len(asked) < 3:
+            raise Exception("The current node timed out during startup.")
+        return start(*args, **kwargs)
+
+    monkeypatch.setattr(ray, "init", init)
+    with ray_session(tmp_path / "ray.log", num_cpus=1):
+        assert list(map_units(_sleep, [0])) == [(0, 0)]
+    assert len(asked) == 3
