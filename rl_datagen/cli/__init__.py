@@ -72,7 +72,7 @@ def main() -> None:
         faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
     catch_signals()
     try:
-        app()
+        app(prog_name="rl-datagen")
     except UserError as error:
         _say("Error: ", str(error))
         sys.exit(2)

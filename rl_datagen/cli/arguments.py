@@ -60,4 +60,5 @@ def _complete(context: typer.Context, incomplete: str) -> list[str]:
     """Returns the overlays and the keys of settings that begin so."""
     command = " ".join(context.command_path.split()[1:])
     keys = [f"{s.key}=" for g in groups(MODELS.get(command, MODELS["train"])) for s in g.settings]
-    return [word for word in (*overlays(), *keys) if word.startswith(incomplete)]
+    words = dict.fromkeys((*overlays(), *keys))  # two kinds may have one key
+    return [word for word in words if word.startswith(incomplete)]

@@ -56,7 +56,7 @@ class Given:
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yields path and value of all that is no section."""
     for key, value in values.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -104,28 +104,28 @@ def _check_lost(
         kept = path in now or any(_said(path, after) for after in later)
         if not kept and _plain(_effective(config, path)) != _plain(value):
             lost[path] = value
-    if lost:
-        raise ConfigError(_explain(first, later, lost, config))
+    for after in reversed(later):
+        kinds = [key for key in after.leaves if key.endswith(".kind")]
+        for section in (key.removesuffix(".kind") for key in kinds):
+            if gone := {p: v for p, v in lost.items() if p.startswith(f"{section}.")}:
+                raise ConfigError(_explain(first, after, section, gone, config))
 
 
-def _explain(first: Given, later: Sequence[Given], lost: dict[str, Any], config: BaseModel) -> str:
-    section = next(iter(lost)).split(".")[0]
-    kind = f"{section}.kind"
-    second = next(after for after in reversed(later) if kind in after.leaves)
+def _explain(
+    first: Given, second: Given, section: str, lost: Mapping[str, Any], config: BaseModel
+) -> str:
+    kind = f"{section}.kind={second.leaves[f'{section}.kind']}"
     pairs = [f"{path}={_written(value)}" for path, value in lost.items()]
-    strange = [path for path in lost if _effective(config, path) is _GONE]
-    if strange:
-        advice = (
-            f"There is no {', '.join(strange)} with {kind}={second.leaves[kind]}: leave one of "
-            "them out."
-        )
+    unknown = [path for path in lost if _effective(config, path) is _GONE]
+    if unknown:
+        advice = f"There is no {', '.join(unknown)} with {kind}: leave one of the two out."
     else:
         advice = (
             f"Give '{second.name}' first, or repeat after it what is to stay: {' '.join(pairs)}."
         )
     return (
-        f"'{second.name}' would silently undo '{first.name}': {kind}={second.leaves[kind]} begins "
-        f"the section '{section}' anew, without {', '.join(pairs)}. {advice}"
+        f"'{second.name}' would silently undo '{first.name}': {kind} begins the section "
+        f"'{section}' anew, without {', '.join(pairs)}. {advice}"
     )
 
 

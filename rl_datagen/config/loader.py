@@ -199,7 +199,9 @@ def _no_choice(path: str, item: Any) -> str:
     else:
         value = item["input"]
     guess = did_you_mean(value, allowed) if isinstance(value, str) else ""
-    return f"Setting {path}={shown(value)}:{guess} Allowed: {', '.join(allowed)}."
+    words = " or ".join(f"'{word}'" for word in allowed)
+    given = repr(value) if isinstance(value, str) else value
+    return f"Setting {path}={shown(given)}: it should be {words}.{guess}"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
