@@ -1,11 +1,7 @@
 """The compact form of a dataset: what episodes cannot be computed from, and digests of the rest.
 
-::
-
-    <folder>/manifest.json
-             libero_goal/3.parquet   one row per episode
-
-An episode's init state, fixture poses and actions give all its states, observations and images
+A folder with ``manifest.json`` and for each task ``<task>.parquet`` with a row per episode. An
+episode's init state, fixture poses and actions give all its states, observations and images
 again, bit for bit, on the versions that the manifest names: a thirtieth of the states' size, and
 less than a thousandth of the images'. The files are plain:
 ``pyarrow.parquet.read_table(path).to_pylist()`` reads them.

@@ -6,8 +6,11 @@ from rl_datagen.pipeline.engine import Summary, plain
 
 
 def sentence(stage: str, summary: Summary) -> str:
-    """Returns what a finished stage found."""
-    return _OF.get(stage, lambda found: plain(stage, found))(summary)
+    """Returns what a finished stage found; an earlier release may have noted less of it."""
+    try:
+        return _OF[stage](summary)
+    except KeyError:
+        return plain(stage, summary)
 
 
 def _attempted(found: Summary) -> str:
