@@ -13,6 +13,7 @@ import typer
 import rl_datagen
 from rl_datagen.cli import app
 from rl_datagen.config import load_config
+from rl_datagen.config.reference import MODELS, groups
 from rl_datagen.data import DatasetWriter, RenderedEpisode
 from rl_datagen.data.compact import compact
 
@@ -87,7 +88,12 @@ def parse(command, arguments, parent=None):
 @pytest.mark.usefixtures("load_only")
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_parses_and_its_settings_load(line):
-    context = parse(typer.main.get_command(app), shlex.split(line)[1:])
+    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    if "--settings" in words:  # lists them, and that is all
+        with pytest.raises(typer.Exit):
+            parse(command, words)
+        return
+    context = parse(command, words)
     if "settings" in context.params or "overrides" in context.params:
         with pytest.raises(RuntimeError, match="loaded"):
             context.command.invoke(context)
@@ -112,6 +118,7 @@ def test_links_lead_somewhere(page):
             assert fragment in map(anchor, headings), f"{target}#{fragment}"
 
 
+SETTINGS = {s.key for model in MODELS.values() for group in groups(model) for s in group.settings}
 NAMES = sorted(
     {
         name
@@ -120,6 +127,7 @@ NAMES = sorted(
         if (ROOT / "rl_datagen" / name.split(".")[0]).is_dir()
         or name.split(".")[0] not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation"}
     }
+    - SETTINGS
 )
 
 

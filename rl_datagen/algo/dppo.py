@@ -31,6 +31,7 @@ from rl_datagen.algo.env_runner import (
     make_libero_env,
 )
 from rl_datagen.algo.learner import ITERATION, DPPOLearner
+from rl_datagen.algo.live import note_episode
 from rl_datagen.algo.rl_module import ChunkModule
 from rl_datagen.algo.streaming import (
     MAX_REQUESTS_IN_FLIGHT,
@@ -51,12 +52,14 @@ class DPPOConfig(PPOConfig):
     Attributes:
         settings: Our configuration of the algorithm.
         num_denoising_steps: K of the policy.
+        board: The actor that env runners tell of their episodes; None: nobody asks.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or DPPO)
         self.settings = AlgoConfig()
         self.num_denoising_steps = 1
+        self.board: Any = None
 
     def get_default_learner_class(self) -> type[DPPOLearner]:
         """Returns what updates policy and critic."""
@@ -86,7 +89,13 @@ class DPPOConfig(PPOConfig):
 
 
 class DPPO(PPO):
-    """Samples complete cohorts, learns, hands out the weights; see ``algo.mode`` for the order."""
+    """Samples complete cohorts, learns, hands out the weights; see ``algo.mode`` for the order.
+
+    Attributes:
+        activity: What it does now, for who watches.
+    """
+
+    activity = "begins"
 
     config: DPPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     learner_group: LearnerGroup  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -107,9 +116,11 @@ class DPPO(PPO):
     def training_step(self) -> None:
         """Runs one iteration."""
         start = time.perf_counter()
+        self.activity = "samples"
         cohorts = self._take() if self._stream else self._sample()
         self._log_cohorts(cohorts)
         sampled = time.perf_counter()
+        self.activity = "learns"
         self._learn([episode for cohort in cohorts for episode in cohort.episodes])
         learnt = time.perf_counter()
         if not self._stream:  # else the next request brings them along
@@ -266,6 +277,7 @@ def to_rllib(
         .learners(num_learners=algo.num_learners, num_gpus_per_learner=algo.num_gpus_per_learner)
         .rl_module(rl_module_spec=_module_spec(config, norm_stats))
         .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1)
+        .callbacks(on_episode_end=note_episode)
         .debugging(seed=config.seed, log_level="ERROR")
     )
     rllib.normalize_actions = False

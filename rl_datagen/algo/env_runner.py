@@ -9,6 +9,7 @@ import torch
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from rl_datagen.algo.live import Sampled
 from rl_datagen.config import AlgoConfig
 from rl_datagen.core.seeding import derive_seed
 
@@ -59,6 +60,9 @@ class CohortEnvRunner(SingleAgentEnvRunner):
     Waiting for so many *finished* episodes would favour short ones. The environment therefore
     parks its simulators once the cohort is started (``num_episodes`` of ``LiberoVectorEnv``).
     All randomness derives from (seed, cohort, env runner): a restored run repeats itself.
+
+    Attributes:
+        sampled: The episodes that have ended in this process, if nobody else counts them.
     """
 
     _finished_at: float | None = None
@@ -66,6 +70,7 @@ class CohortEnvRunner(SingleAgentEnvRunner):
 
     def __init__(self, **kwargs: Any) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)  # RLlib warns about its own interior
+        self.sampled = Sampled()
         super().__init__(**kwargs)
 
     def make_env(self) -> None:

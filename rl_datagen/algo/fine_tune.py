@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rl_datagen.algo.bc import Report, make_chunks
 from rl_datagen.algo.checkpoint import LEARNING_CURVE, restore_checkpoint, save_checkpoint
 from rl_datagen.algo.dppo import DPPO, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
+from rl_datagen.algo.live import Watch, make_board
 from rl_datagen.algo.selection import Score, best_row, finished
 from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.errors import UserError
@@ -47,6 +48,7 @@ def fine_tune(
     evaluate: Callable[[ChunkPolicy, int], Score] | None = None,
     demonstrations: Sequence[Trajectory] = (),
     report: Report | None = None,
+    say: Callable[[str], None] | None = None,
     should_stop: Callable[[dict[str, Any]], bool] = lambda _: False,
     max_episode_steps: int | None = None,
     init_state_indices: Sequence[int] | None = None,
@@ -67,6 +69,7 @@ def fine_tune(
             ``algo.evaluation_interval`` iterations; None never does.
         demonstrations: What ``algo.bc_loss_coeff`` clones.
         report: Told the number of finished iterations and the row of the last one.
+        say: Told about every second what the iteration is at; None: nobody follows.
         should_stop: Asked with the last row before each further iteration; True ends the run early.
         max_episode_steps: Time limit while learning, env steps; None: ``sim.max_episode_steps``.
         init_state_indices: Shipped init states to train on, taken from the beginning for every
@@ -98,6 +101,8 @@ def fine_tune(
             init_state_indices=init_state_indices,
             env=env,
         )
+        if say and config.algo.num_env_runners:
+            settings.board = make_board()
         with stderr_to(output / "ray.log"):
             algo: Any = settings.build_algo()
         try:
@@ -106,7 +111,9 @@ def fine_tune(
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
             curve = restore_checkpoint(algo, output / _CHECKPOINTS)
             while not (finished(curve, config.algo) or (curve and should_stop(curve[-1]))):
-                row = _row(algo.train(), curve, config.algo)
+                with Watch(algo, say).iteration() if say else nullcontext():
+                    result = algo.train()
+                row = _row(result, curve, config.algo)
                 curve.append(row)
                 if evaluate and _evaluation_due(algo.iteration, config.algo):
                     policy.load_state_dict(_get_weights(algo))

@@ -11,13 +11,13 @@ from rl_datagen.campaign.read import PATIENCE_S, read_campaign
 from rl_datagen.campaign.state import TrialState
 from rl_datagen.campaign.status import (
     Campaign,
-    duration,
     error_line,
     money,
     percent,
     short,
     success,
 )
+from rl_datagen.core.durations import duration
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.templates import template_environment

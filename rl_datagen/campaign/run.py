@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from rl_datagen.core.disk import check_space
 from rl_datagen.core.errors import ConfigError, DiskError, UserError
 from rl_datagen.core.lock import lock
 from rl_datagen.core.paths import is_uri, without_credentials
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import Storage, remove_temporaries
 from rl_datagen.core.stored import damaged
@@ -43,7 +45,11 @@ _FREE = ("max_concurrent_trials", "max_failures", "mlflow_uri", "gpus_per_trial"
 
 
 def run_campaign(
-    config: CampaignConfig, *, retry_failed: bool = False, stages: Stages | None = None
+    config: CampaignConfig,
+    *,
+    retry_failed: bool = False,
+    stages: Stages | None = None,
+    progress: Progress = SILENT,
 ) -> Mapping[str, TrialState | None]:
     """Makes the experts that are missing.
 
@@ -54,6 +60,7 @@ def run_campaign(
         config: The campaign.
         retry_failed: Run the tasks again that have used up their retries.
         stages: What trials do; None: make an expert.
+        progress: Told of each trial that ends.
 
     Returns:
         How each selected task ended, by its id.
@@ -69,11 +76,11 @@ def run_campaign(
     )
     with lock(config.folder / ".lock", busy):
         check_space(config.folder, LEAST_SPACE)
-        return _drive(config, retry_failed, stages)
+        return _drive(config, retry_failed, stages, progress)
 
 
 def _drive(
-    config: CampaignConfig, retry_failed: bool, stages: Stages | None
+    config: CampaignConfig, retry_failed: bool, stages: Stages | None, progress: Progress
 ) -> Mapping[str, TrialState | None]:
     Storage(config.storage, patience_s=_SECONDS_TO_REACH_STORAGE).check()
     storage = Storage(config.storage)
@@ -83,9 +90,11 @@ def _drive(
     left = [task for task in config.tasks if _is_left(states[task.id], retry_failed)]
     logger.info("campaign=%s tasks=%d left=%d", config.name, len(states), len(left))
     if left:
+        progress.start("campaign", len(left), "experts")
+        progress.say("starts Ray")
         with ray_session(config.folder / "ray.log", num_cores(config, len(left))):
             check_room(bundles(config), _settings(config))
-            _run(config, storage, left, stages)
+            _run(config, storage, left, stages, progress)
     return read_states(storage, config.tasks)
 
 
@@ -153,7 +162,11 @@ def num_cores(config: CampaignConfig, num_tasks: int) -> int:
 
 
 def _run(
-    config: CampaignConfig, storage: Storage, tasks: list[Task], stages: Stages | None
+    config: CampaignConfig,
+    storage: Storage,
+    tasks: list[Task],
+    stages: Stages | None,
+    progress: Progress,
 ) -> None:
     root = Path(config.output_dir).absolute()
     if not config.campaign.storage and sum(node["Alive"] for node in ray.nodes()) > 1:
@@ -195,7 +208,11 @@ def _run(
             name=time.strftime("%Y%m%d-%H%M%S"),
             storage_path=storage.uri_of("tune"),
             failure_config=tune.FailureConfig(max_failures=config.campaign.max_failures),
-            callbacks=[_Witness(config, storage, tracker, root), _Waiting(config, storage, facts)],
+            callbacks=[
+                _Witness(config, storage, tracker, root),
+                _Waiting(config, storage, facts),
+                _Told(progress),
+            ],
             verbose=0,
         ),
     )
@@ -309,6 +326,35 @@ class _Waiting(tune.Callback):
         self._told = self._watch.said
         self._storage.write_json("campaign.json", {**self._facts, "waiting": self._told})
         _show_board(self._config)
+
+
+class _Told(tune.Callback):
+    """Tells the progress how many trials run, wait and have ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As ``_Witness``."""
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Tune has looked at its trials."""
+        states = Counter(trial.status for trial in trials)
+        waiting = f", {states['PENDING']} wait" if states["PENDING"] else ""
+        self._progress.say(f"{states['RUNNING']} at work{waiting}")
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial's function has returned."""
+        self._progress.advance(1)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial has died for the last time."""
+        self._progress.advance(1)
 
 
 def _cause(trial: TuneTrial) -> str:

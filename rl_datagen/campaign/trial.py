@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ray import tune
 
@@ -16,10 +16,10 @@ from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.paths import without_credentials
+from rl_datagen.core.progress import Silent
 from rl_datagen.core.storage import Storage
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.run import Run, run_stages
-from rl_datagen.runtime.progress import Silent
 from rl_datagen.tasks import Task, get_task
 
 Stages = Mapping[str, Callable[[Run], Summary]]
@@ -37,6 +37,7 @@ class TrialRun(Run):
         over_budget: Whether a row of the learning curve has used up the trial's budget.
     """
 
+    is_watched: ClassVar[bool] = False  # its progress is a file that is seldom read
     root: Path
     over_budget: Callable[[dict[str, Any]], bool]
 

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from rl_datagen import __version__
 from rl_datagen.cli.ablate import ablate
-from rl_datagen.cli.arguments import AsJson, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, settings
 from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.collect import collect
 from rl_datagen.cli.config import app as config_app
@@ -28,9 +28,12 @@ from rl_datagen.cli.evaluate import evaluate, tables
 from rl_datagen.cli.expert import app as expert_app
 from rl_datagen.cli.export import app as export_app
 from rl_datagen.cli.paper import paper
+from rl_datagen.cli.progress import show_progress
 from rl_datagen.cli.quality import quality
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
+from rl_datagen.config.reference import MODELS
 from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError, refused_path
 from rl_datagen.core.log import setup_logging
@@ -38,10 +41,15 @@ from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.signals import catch_signals, received_signal
 from rl_datagen.tasks import SUITES, get_task, select_tasks
 
-_ORDER = (
-    *("doctor", "tasks", "quickstart", "expert", "config", "demos", "train", "campaign"),
-    *("collect", "dataset", "export", "quality", "vla", "evaluate", "tables", "ablate", "paper"),
-)
+_PANELS = {
+    "First steps": ("doctor", "tasks", "quickstart", "expert", "config"),
+    "Experts": ("demos", "train", "campaign"),
+    "Datasets": ("collect", "dataset", "export", "quality"),
+    "Vision-language-action models": ("vla", "evaluate", "tables"),
+    "Studies": ("ablate", "paper"),
+}
+"""Commands in the order of use, under the headings of ``--help``."""
+_ORDER = [name for names in _PANELS.values() for name in names]
 
 
 class _InOrderOfUse(TyperGroup):
@@ -53,8 +61,8 @@ app = typer.Typer(
     cls=_InOrderOfUse,
     help="Turn one robot demonstration per task into large, smooth datasets for VLA training.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete this run's outputs and start over.")]
@@ -71,7 +79,7 @@ def main() -> None:
         faulthandler.enable(sys.__stderr__)  # a crash of compiled code says where
     catch_signals()
     try:
-        app()
+        app(prog_name="rl-datagen")
     except UserError as error:
         _say("Error: ", str(error))
         sys.exit(2)
@@ -150,18 +158,21 @@ def _announce(config: Config) -> None:
     print(f"task     {task.id}: {task.instruction}", flush=True)
 
 
-def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
+def quickstart(
+    settings: Settings = None,
+    fresh: Fresh = False,
+    list_all: Annotated[bool, list_settings("quickstart")] = False,
+) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
 
     Starts from the overlay `quickstart`; a second call continues after the last finished stage.
     """
     config = load_config(settings or [], base="quickstart")
     _announce(config)
-    # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.pipeline.quickstart import quickstart as run
-
     with show_progress() as progress:
+        # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
+        from rl_datagen.pipeline.quickstart import quickstart as run
+
         page = run(config, progress, fresh=fresh)
     dataset = Path(config.output_dir, "datasets", config.name)
     Console(soft_wrap=True).print(
@@ -170,7 +181,11 @@ def quickstart(settings: Settings = None, fresh: Fresh = False) -> None:
     )
 
 
-def train(settings: Settings = None, fresh: Fresh = False) -> None:
+def train(
+    settings: Settings = None,
+    fresh: Fresh = False,
+    list_all: Annotated[bool, list_settings("train")] = False,
+) -> None:
     """Make one task's expert: demonstrations, warm start, polishing, PPO if it is needed.
 
     A second call continues where the first one stopped; `quickstart` with the same settings goes on
@@ -178,10 +193,9 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
     """
     config = load_config(settings or [])
     _announce(config)
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.pipeline.expert import train as run
-
     with show_progress() as progress:
+        from rl_datagen.pipeline.expert import train as run
+
         done = run(config, progress, fresh=fresh)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"expert   {done.expert}")
@@ -194,19 +208,16 @@ def train(settings: Settings = None, fresh: Fresh = False) -> None:
         )
 
 
-for _command in (
-    doctor,
-    tasks,
-    quickstart,
-    train,
-    collect,
-    quality,
-    evaluate,
-    tables,
-    ablate,
-    paper,
-):
-    app.command()(_command)
+def _panel(name: str) -> str:
+    return next(panel for panel, names in _PANELS.items() if name in names)
+
+
+_COMMANDS = (doctor, tasks, quickstart, train, collect, quality, evaluate, tables, ablate, paper)
+for _command in _COMMANDS:
+    app.command(
+        rich_help_panel=_panel(_command.__name__),
+        context_settings=WITH_SETTINGS if _command.__name__ in MODELS else {},
+    )(_command)
 for _name, _group in {
     "expert": expert_app,
     "config": config_app,
@@ -216,4 +227,4 @@ for _name, _group in {
     "export": export_app,
     "vla": vla_app,
 }.items():
-    app.add_typer(_group, name=_name)
+    app.add_typer(_group, name=_name, rich_help_panel=_panel(_name))

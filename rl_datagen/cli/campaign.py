@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rl_datagen.cli.arguments import AsJson, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, settings
+from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.paths import without_credentials
@@ -22,12 +24,13 @@ Name = Annotated[
 ]
 
 
-@app.command()
+@app.command(context_settings=WITH_SETTINGS)
 def run(
     settings: Settings = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run the tasks again that have failed.")
     ] = False,
+    list_all: Annotated[bool, list_settings("campaign run")] = False,
 ) -> None:
     """Make the experts of all selected tasks.
 
@@ -35,10 +38,11 @@ def run(
     trials continue where they stopped.
     """
     config = load_config(settings or [], model=CampaignConfig)
-    # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
-    from rl_datagen.campaign.run import run_campaign
+    with show_progress("loads Ray") as progress:
+        # Imports Ray: bad settings and --help should not wait for that.
+        from rl_datagen.campaign.run import run_campaign
 
-    states = run_campaign(config, retry_failed=retry_failed)
+        states = run_campaign(config, retry_failed=retry_failed, progress=progress)
     counts = Counter(state.state if state else "pending" for state in states.values())
     Console(soft_wrap=True).print(
         f"campaign {without_credentials(config.storage)}\n"

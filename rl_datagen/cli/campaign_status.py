@@ -10,13 +10,13 @@ from rl_datagen.campaign.state import TrialState
 from rl_datagen.campaign.status import (
     Campaign,
     Summary,
-    duration,
     error_line,
     money,
     percent,
     short,
     success,
 )
+from rl_datagen.core.durations import duration
 from rl_datagen.core.intervals import SuccessRate
 from rl_datagen.core.paths import without_credentials
 

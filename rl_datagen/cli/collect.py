@@ -6,6 +6,9 @@ import typer
 from rich.console import Console
 
 from rl_datagen.cli.arguments import settings
+from rl_datagen.cli.dataset import show_rendering
+from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import CollectionConfig, RenderConfig, load_config
 
 Settings = Annotated[list[str] | None, settings("experts=campaign num_episodes=50")]
@@ -16,18 +19,17 @@ def collect(
     render: Annotated[
         bool, typer.Option("--render", help="Then render all episodes; see `dataset render`.")
     ] = False,
+    list_all: Annotated[bool, list_settings("collect")] = False,
 ) -> None:
     """Store successful episodes of each task's expert, or of its demonstrations.
 
     Tasks and shards are worked on side by side, as Ray tasks. A second call continues the first.
     """
     config = load_config(overrides or [], model=CollectionConfig)
-    # These import torch, Ray and LIBERO: bad settings and --help should not wait for that.
-    from rl_datagen.cli.dataset import show_rendering
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs.collect import collect as run
-
     with show_progress() as progress:
+        # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
+        from rl_datagen.jobs.collect import collect as run
+
         path = run(config, progress)
     if render:
         show_rendering(path, RenderConfig(num_episodes=None))

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 import yaml
 
-from rl_datagen.cli.arguments import settings
-from rl_datagen.config import Config, load_config
+from rl_datagen.cli.arguments import WITH_SETTINGS, settings
+from rl_datagen.cli.settings_list import as_markdown
+from rl_datagen.config import load_config
 from rl_datagen.config.overlays import no_overlay, overlays, summary
+from rl_datagen.config.reference import BASES, MODELS, model_of
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.storage import write_text
@@ -17,19 +19,35 @@ from rl_datagen.core.storage import write_text
 app = typer.Typer(help="Settings, and the overlays that come along.", no_args_is_help=True)
 
 Settings = Annotated[list[str] | None, settings("algo.lr=1e-4")]
+For = Annotated[
+    str,
+    typer.Option(
+        "--for",
+        metavar="COMMAND",
+        help="The command whose settings they are: "
+        f"{', '.join(name.replace(' ', '-') for name in MODELS)}.",
+    ),
+]
+
+
+@app.command(context_settings=WITH_SETTINGS)
+def show(settings: Settings = None, command: For = "train") -> None:
+    """Print as YAML what overlays and settings come to, for one of the commands."""
+    base = BASES.get(command)
+    config = load_config(settings or [], base=base, model=model_of(command))
+    print(without_credentials(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)))
 
 
 @app.command()
-def show(settings: Settings = None) -> None:
-    """Print the resolved configuration as YAML."""
-    values = load_config(settings or []).model_dump(mode="json")
-    print(without_credentials(yaml.safe_dump(values, sort_keys=False)))
+def schema(command: For = "train") -> None:
+    """Print a command's JSON Schema, for editors: every setting, its type, range and meaning."""
+    print(json.dumps(model_of(command).model_json_schema(), indent=2))
 
 
 @app.command()
-def schema() -> None:
-    """Print the configuration's JSON Schema: every setting, its type, range and meaning."""
-    print(json.dumps(Config.model_json_schema(), indent=2))
+def reference() -> None:
+    """Print every setting of every command as Markdown: docs/settings.md."""
+    print("\n".join(as_markdown()))
 
 
 @app.command("list")

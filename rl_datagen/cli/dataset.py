@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_datagen.cli.arguments import AsJson
+from rl_datagen.cli.progress import show_progress
 from rl_datagen.config import Appearance, RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError
 
@@ -36,11 +37,15 @@ def verify(
     workers: Workers = None,
 ) -> None:
     """Compare every file with the manifest, and every value with the schema and its rules."""
-    from rl_datagen.data.compact import is_compact
-    from rl_datagen.data.verify import verify
-    from rl_datagen.data.verify_compact import verify_compact
+    with show_progress("loads PyArrow") as progress:
+        from rl_datagen.data.compact import is_compact
+        from rl_datagen.data.verify import verify
+        from rl_datagen.data.verify_compact import verify_compact
 
-    report = verify_compact(dataset) if is_compact(dataset) else verify(dataset, quick=quick)
+        if is_compact(dataset):
+            report = verify_compact(dataset, progress)
+        else:
+            report = verify(dataset, quick=quick, progress=progress)
     report.check()
     print(
         f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
@@ -52,10 +57,9 @@ def verify(
 
 
 def _show_replay(dataset: Path, num_episodes: int, workers: int | None) -> None:
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs import check_replay
-
     with show_progress() as progress:
+        from rl_datagen.jobs import check_replay
+
         found = check_replay(dataset, num_episodes, num_workers=workers, progress=progress)
     if found.problems:
         problems = "\n".join(f"- {problem}" for problem in found.problems)
@@ -69,9 +73,10 @@ def compact(
     out: Annotated[Path, typer.Argument(help="Folder of the compact form; it may hold tasks.")],
 ) -> None:
     """Keep what episodes cannot be computed from: a thirtieth of the size; `hydrate` undoes it."""
-    from rl_datagen.data.compact import compact as run
+    with show_progress("loads PyArrow") as progress:
+        from rl_datagen.data.compact import compact as run
 
-    manifest = run(dataset, out)
+        manifest = run(dataset, out, progress)
     size = sum(each.file.num_bytes for each in manifest.files)
     episodes = sum(each.file.num_rows for each in manifest.files)
     print(f"{out}: {episodes} episodes of {len(manifest.files)} task(s), {size / 1e6:.2f} MB")
@@ -92,10 +97,9 @@ def hydrate(
 
     Every episode's states are compared with what was recorded; a shard that differs is not stored.
     """
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs import hydrate as run
-
     with show_progress() as progress:
+        from rl_datagen.jobs import hydrate as run
+
         outcome = run(dataset, out, tasks=task, num_workers=workers, progress=progress)
     outcome.check()
     if render:
@@ -173,10 +177,9 @@ def show_rendering(
     dataset: Path, settings: RenderConfig, tasks: str = "all", workers: int | None = None
 ) -> None:
     """Renders a dataset and shows how far it is."""
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs import render_dataset
-
     with show_progress() as progress:
+        from rl_datagen.jobs import render_dataset
+
         outcome = render_dataset(
             dataset, settings, tasks=tasks, num_workers=workers, progress=progress
         )
@@ -190,10 +193,9 @@ def video(
     size: Size = 256,
 ) -> None:
     """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs import write_videos
-
     with show_progress() as progress:
+        from rl_datagen.jobs import write_videos
+
         paths = write_videos(
             dataset,
             num_episodes=episodes,
@@ -218,9 +220,12 @@ def merge(
     `merge mixed human=1 experts=3` takes three episodes of the experts for each human one. Files
     are linked where the disk can, so that a mixture needs little space.
     """
-    from rl_datagen.data.merge import merge as run
+    weighted = [_weighted(text) for text in inputs]
+    with show_progress("reads what the datasets hold") as progress:
+        from rl_datagen.data.merge import merge as run
 
-    for source in run(out, [_weighted(text) for text in inputs], images=images):
+        taken = run(out, weighted, images=images, progress=progress)
+    for source in taken:
         print(f"{source.path}: {source.num_episodes} of {len(source.rows)} episodes")
     Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
 

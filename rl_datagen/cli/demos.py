@@ -10,24 +10,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rl_datagen.cli.arguments import AsJson, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, no_options, settings
+from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import AmplifyConfig, ImportConfig, load_config
 
 app = typer.Typer(help="Human demonstrations, and many made from them.", no_args_is_help=True)
 
 
-@app.command("import")
+@app.command("import", context_settings=WITH_SETTINGS)
 def import_(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE] [OVERLAY | KEY=VALUE]...",
+            metavar="SOURCE|OVERLAY|KEY=VALUE",
             help="SOURCE is 'bundled' (one demonstration per task, the default), an HDF5 file of "
             "LIBERO's or a folder of them; settings follow, such as task=libero_goal.",
             show_default=False,
+            callback=no_options,
         ),
     ] = None,
     as_json: AsJson = False,
+    list_all: Annotated[bool, list_settings("demos import")] = False,
 ) -> None:
     """Replay human demonstrations in this simulator and store them as a dataset.
 
@@ -35,15 +39,13 @@ def import_(
     """
     source, settings = _split(arguments or [])
     config = load_config(settings, model=ImportConfig)
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs.import_demos import import_demonstrations
+    with show_progress(quiet=as_json) as progress:
+        from rl_datagen.jobs.import_demos import import_demonstrations
 
+        report = import_demonstrations(config, source, progress)
     if as_json:
-        report = import_demonstrations(config, source)
         print(json.dumps({**asdict(report), "dataset": str(report.dataset)}, indent=2))
         return
-    with show_progress() as progress:
-        report = import_demonstrations(config, source, progress)
     table = Table("task", "demonstrations", "succeeded", "not imported, or not successful")
     for task in report.tasks:
         counts = (str(task.demonstrations), str(task.succeeded))
@@ -64,19 +66,19 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
     return "bundled", arguments
 
 
-@app.command("amplify")
+@app.command("amplify", context_settings=WITH_SETTINGS)
 def amplify_(
     overrides: Annotated[list[str] | None, settings("task=libero_goal num_episodes=10")] = None,
+    list_all: Annotated[bool, list_settings("demos amplify")] = False,
 ) -> None:
     """Make many successful episodes of each task from its human demonstration.
 
     Tasks are worked on side by side, as Ray tasks. A second call continues the first.
     """
     config = load_config(overrides or [], model=AmplifyConfig)
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.jobs.amplify import amplify
-
     with show_progress() as progress:
+        from rl_datagen.jobs.amplify import amplify
+
         path = amplify(config, progress)
     Console(soft_wrap=True).print(
         f"dataset  {path}\nlook     rl-datagen demos info {path}", highlight=False
@@ -94,9 +96,10 @@ def info_(
     as_json: AsJson = False,
 ) -> None:
     """Show counts, attempts, quality and spread of demonstrations, task by task."""
-    from rl_datagen.report import demonstrations_info, find_datasets
+    with show_progress("reads what the datasets hold", quiet=as_json) as progress:
+        from rl_datagen.report import demonstrations_info, find_datasets
 
-    rows = list(demonstrations_info(find_datasets(folder), paths))
+        rows = list(demonstrations_info(find_datasets(folder), paths, progress))
     if as_json:
         print(json.dumps({"tasks": [asdict(row) for row in rows]}, indent=2))
         return

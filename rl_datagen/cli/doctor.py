@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_datagen.cli.arguments import AsJson
+from rl_datagen.cli.progress import print_above, show_progress
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.provenance import PINNED
 from rl_datagen.tasks import select_tasks
 
 if TYPE_CHECKING:
     from rl_datagen.doctor import Fidelity, TaskReport
+    from rl_datagen.doctor.machine import Finding
 
 _FEW = (
     "libero_spatial/0,5,libero_object/0,9,libero_goal/0,3,libero_10/0,3,libero_90/0,48"  # 2 a suite
@@ -68,26 +70,41 @@ def doctor(
 def _examine(as_json: bool) -> None:
     from rl_datagen.doctor.machine import examine
 
-    findings = list(examine())
+    findings: list[Finding] = []
+    with show_progress("looks at this machine", quiet=as_json) as progress:
+        for finding in examine(progress):
+            findings.append(finding)
+            if not as_json:
+                _print_finding(finding)
     if as_json:
         typer.echo(json.dumps([vars(finding) for finding in findings]))
-    else:
-        table = Table("", "what", "found")
-        for finding in findings:
-            mark = "[green]ok[/]" if finding.ok else "[bold red]no[/]"
-            table.add_row(mark, finding.what, Text(finding.found))
-        Console(soft_wrap=False).print(table)
     if not all(finding.ok for finding in findings):
         raise UserError("This machine lacks something; the lines marked 'no' say what to do.")
 
 
-def _certify(selector: str, python: str | None, as_json: bool) -> None:
-    from rl_datagen.doctor import certify
+def _print_finding(finding: "Finding") -> None:
+    row = Table.grid(padding=(0, 2, 0, 0))
+    for width in (2, 14):
+        row.add_column(width=width)
+    mark = "[green]ok[/]" if finding.ok else "[bold red]no[/]"
+    row.add_row(mark, finding.what, Text(finding.found))
+    print_above(Console(), row)
 
+
+def _certify(selector: str, python: str | None, as_json: bool) -> None:
+    chosen = select_tasks(selector)
     console = Console(soft_wrap=True, highlight=False, quiet=as_json)
-    found = certify(
-        select_tasks(selector), python, on_task=lambda report: console.print(_line(report))
-    )
+    with show_progress(quiet=as_json) as progress:
+        from rl_datagen.doctor import certify
+
+        progress.start("fidelity", len(chosen), "tasks")
+        progress.say(f"compiles the scene of {chosen[0]}")
+
+        def show(report: "TaskReport") -> None:
+            print_above(console, _line(report))
+            progress.advance()
+
+        found = certify(chosen, python, on_task=show)
     if as_json:
         typer.echo(json.dumps(found.to_json()))
     else:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_datagen.cli.arguments import settings
+from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import EvaluateConfig, load_config
 
 
@@ -20,6 +22,7 @@ def evaluate(
     overrides: Annotated[
         list[str] | None, settings("task=libero_goal num_episodes=20 name=goal")
     ] = None,
+    list_all: Annotated[bool, list_settings("evaluate")] = False,
 ) -> None:
     """Run a policy from LIBERO's shipped init states, with openpi's time limits.
 
@@ -27,12 +30,11 @@ def evaluate(
     """
     given = [*(overrides or []), f"policy={json.dumps(policy)}"]
     config = load_config(given, model=EvaluateConfig)
-    # These import Ray and LIBERO: bad settings and --help should not wait for that.
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.data.results import read_results, summaries
-    from rl_datagen.jobs.evaluate import evaluate_tasks
-
     with show_progress() as progress:
+        # These import Ray and LIBERO: bad settings and --help should not wait for that.
+        from rl_datagen.data.results import read_results, summaries
+        from rl_datagen.jobs.evaluate import evaluate_tasks
+
         folder = evaluate_tasks(config, progress)
     table = Table("", "episodes", "success", "95 %" if config.confidence == 0.95 else "interval")
     table.add_column("env steps, mean")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rl_datagen.cli.progress import show_progress
+
 if TYPE_CHECKING:
     from rl_datagen.export import Exported
 
@@ -39,17 +41,19 @@ def lerobot_(
     rendered_only: RenderedOnly = False,
 ) -> None:
     """Write a LeRobot dataset. Cameras are turned by 180 degrees, as in openpi and OpenVLA."""
-    from rl_datagen.export import export_lerobot
+    with show_progress("reads what the dataset holds") as progress:
+        from rl_datagen.export import export_lerobot
 
-    report = export_lerobot(
-        dataset,
-        out,
-        version=version,
-        images=images,
-        tasks=task,
-        drop_noops=drop_noops,
-        rendered_only=rendered_only,
-    )
+        report = export_lerobot(
+            dataset,
+            out,
+            version=version,
+            images=images,
+            tasks=task,
+            drop_noops=drop_noops,
+            rendered_only=rendered_only,
+            progress=progress,
+        )
     _print(report)
 
 
@@ -63,16 +67,18 @@ def hdf5_(
     no_images: NoImages = False,
 ) -> None:
     """Write LIBERO's HDF5 files, one for each task, which robomimic reads as well."""
-    from rl_datagen.export import export_hdf5
+    with show_progress("reads what the dataset holds") as progress:
+        from rl_datagen.export import export_hdf5
 
-    report = export_hdf5(
-        dataset,
-        out,
-        tasks=task,
-        drop_noops=drop_noops,
-        rendered_only=rendered_only,
-        images=not no_images,
-    )
+        report = export_hdf5(
+            dataset,
+            out,
+            tasks=task,
+            drop_noops=drop_noops,
+            rendered_only=rendered_only,
+            images=not no_images,
+            progress=progress,
+        )
     _print(report)
 
 
@@ -85,11 +91,17 @@ def rlds_(
     rendered_only: RenderedOnly = False,
 ) -> None:
     """Write RLDS for tensorflow-datasets and OpenVLA. OUT's name becomes the dataset's."""
-    from rl_datagen.export import export_rlds
+    with show_progress("reads what the dataset holds") as progress:
+        from rl_datagen.export import export_rlds
 
-    report = export_rlds(
-        dataset, out, tasks=task, drop_noops=drop_noops, rendered_only=rendered_only
-    )
+        report = export_rlds(
+            dataset,
+            out,
+            tasks=task,
+            drop_noops=drop_noops,
+            rendered_only=rendered_only,
+            progress=progress,
+        )
     _print(report)
 
 

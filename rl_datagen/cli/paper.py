@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_datagen.cli.arguments import settings
+from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import PaperConfig, load_config
 from rl_datagen.study import estimate
 from rl_datagen.study.configs import folder_of
@@ -19,6 +21,7 @@ def paper(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the jobs and what they take.")
     ] = False,
+    list_all: Annotated[bool, list_settings("paper")] = False,
 ) -> None:
     """Run the study: experts of two algorithms, datasets, VLAs, evaluations, tables, figures.
 
@@ -28,10 +31,9 @@ def paper(
     if dry_run:
         _print_plan(config)
         return
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.study.jobs import run_study
-
     with show_progress() as progress:
+        from rl_datagen.study.jobs import run_study
+
         folder = run_study(config, progress)
     Console(soft_wrap=True).print(
         f"tables   {folder / 'tables.md'}\nfigures  {folder / 'quality' / 'index.html'}",

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_datagen.cli.arguments import AsJson
+from rl_datagen.cli.progress import show_progress
 
 
 def quality(
@@ -27,22 +28,17 @@ def quality(
 
     Over the tasks that every source has, by the paper's measures.
     """
-    from rl_datagen.cli.progress import show_progress
-    from rl_datagen.report.comparison import compare
-    from rl_datagen.report.comparison_report import check_folder, write_comparison
+    with show_progress("reads what the datasets hold", quiet=as_json) as progress:
+        from rl_datagen.report.comparison import compare
+        from rl_datagen.report.comparison_report import check_folder, write_comparison
 
-    check_folder(out)  # before the work
+        check_folder(out)  # before the work
+        comparison = compare(datasets, task, progress)
+        progress.say("draws figures and the page")
+        written = write_comparison(out, comparison)
     if as_json:
-        print(json.dumps(write_comparison(out, compare(datasets, task)), indent=2))
+        print(json.dumps(written, indent=2))
         return
-    with show_progress() as progress:
-        comparison = compare(
-            datasets,
-            task,
-            on_start=lambda count: progress.start("measure", count),
-            on_task=lambda task: progress.advance(1, task),
-        )
-    written = write_comparison(out, comparison)
     table = Table("the paper says", "verdict", "we measure")
     for verdict in written["verdicts"]:
         table.add_row(verdict["claim"], verdict["outcome"], verdict["measured"])

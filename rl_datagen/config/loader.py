@@ -1,5 +1,6 @@
 """Defaults, then YAML overlays, then ``key=value``, applied left to right."""
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rl_datagen.config.conflicts import Given, check_conflicts, leaves
 from rl_datagen.config.overlays import SUFFIXES, nearest_overlay, no_overlay, overlays
 from rl_datagen.config.policy import DiffusionConfig, GaussianConfig
 from rl_datagen.config.schema import Config
@@ -37,16 +39,21 @@ def load_config(
 
     Raises:
         ConfigError: There is no such overlay, a file cannot be read, or a setting is unknown, of
-            the wrong type, out of range, or contradicts another. The message names path, value
-            and what is allowed.
+            the wrong type, out of range, or contradicts another, or an argument silently undoes
+            another. The message names path, value and what is allowed.
     """
-    values = _default_kinds(model)
+    values, given = _default_kinds(model), list[Given]()
     for argument in [*([str(base)] if base else []), *arguments]:
-        _merge(values, parse_override(argument) if "=" in argument else _read(argument))
+        is_file = "=" not in argument
+        said = _read(argument) if is_file else parse_override(argument)
+        given.append(Given(argument, is_file, dict(leaves(said))))
+        _merge(values, said)
     try:
-        return model.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, model)) from None
+    check_conflicts(given, values, config)
+    return config
 
 
 def stored_config(text: str | bytes, name: str, model: type[Model], advice: str) -> Model:
@@ -197,9 +204,28 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
     if not path:
         return f"{message}."
     value = item["input"]
+    if item["type"] in _CHOICES:
+        return _no_choice(path, item)
     given = repr(value) if isinstance(value, str) else value
     given = "" if isinstance(value, dict) else f"={shown(given)}"
     return f"Setting {path}{given}: {message[:1].lower()}{message[1:]}."
+
+
+_CHOICES = {"literal_error": "expected", "union_tag_invalid": "expected_tags"}
+"""Errors of a word that is none of those allowed, and where pydantic says which are."""
+
+
+def _no_choice(path: str, item: Any) -> str:
+    context = item["ctx"]
+    allowed = re.findall(r"'([^']*)'", context[_CHOICES[item["type"]]])
+    if item["type"] == "union_tag_invalid":
+        path, value = f"{path}.kind", context["tag"]
+    else:
+        value = item["input"]
+    guess = did_you_mean(value, allowed) if isinstance(value, str) else ""
+    words = " or ".join(f"'{word}'" for word in allowed)
+    given = repr(value) if isinstance(value, str) else value
+    return f"Setting {path}={shown(given)}: it should be {words}.{guess}"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rl_datagen.core.paths import check_storage, expand_folder, expand_home, expand_local
 from rl_datagen.tasks import get_task, select_tasks
 
-_MANY = 1_000_000_000  # a timeout in seconds that Ray and sockets still take, and any count
+MANY = 1_000_000_000  # a timeout in seconds that Ray and sockets still take, and any count
 
-PositiveInt = Annotated[int, Field(ge=1, le=_MANY)]
-Count = Annotated[int, Field(ge=0, le=_MANY)]
-PositiveFloat = Annotated[float, Field(gt=0, le=_MANY)]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=_MANY)]
+PositiveInt = Annotated[int, Field(ge=1, le=MANY)]
+Count = Annotated[int, Field(ge=0, le=MANY)]
+PositiveFloat = Annotated[float, Field(gt=0, le=MANY)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MANY)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(ge=1e-6, le=1e3)]
 """A standard deviation whose square float32 can tell from nothing."""

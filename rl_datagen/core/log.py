@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from rl_datagen.core.disk import disk_errors
 from rl_datagen.core.paths import without_credentials
@@ -13,7 +14,7 @@ from rl_datagen.core.paths import without_credentials
 
 def setup_logging(level: int = logging.INFO) -> None:
     """Sends this package's log lines to standard error and quiets chatty libraries."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("rl_datagen")
     logger.handlers[:] = [handler]
@@ -26,6 +27,14 @@ def setup_logging(level: int = logging.INFO) -> None:
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return without_credentials(super().format(record))
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is now: a live display puts itself there while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 @contextmanager

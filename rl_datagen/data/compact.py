@@ -1,11 +1,7 @@
 """The compact form of a dataset: what episodes cannot be computed from, and digests of the rest.
 
-::
-
-    <folder>/manifest.json
-             libero_goal/3.parquet   one row per episode
-
-An episode's init state, fixture poses and actions give all its states, observations and images
+A folder with ``manifest.json`` and for each task ``<task>.parquet`` with a row per episode. An
+episode's init state, fixture poses and actions give all its states, observations and images
 again, bit for bit, on the versions that the manifest names: a thirtieth of the states' size, and
 less than a thousandth of the images'. The files are plain:
 ``pyarrow.parquet.read_table(path).to_pylist()`` reads them.
@@ -27,6 +23,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from rl_datagen.config import Backend
 from rl_datagen.core.errors import DatasetError, shown
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import PINNED
 from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.files import writing
@@ -187,7 +184,7 @@ def is_compact(folder: Path) -> bool:
         return False
 
 
-def compact(source: Path, out: Path) -> CompactManifest:
+def compact(source: Path, out: Path, progress: Progress = SILENT) -> CompactManifest:
     """Writes the compact form of a dataset, or adds its tasks to one that is there.
 
     A task that is there already with the same episodes is left alone: a call that was killed is
@@ -196,6 +193,7 @@ def compact(source: Path, out: Path) -> CompactManifest:
     Args:
         source: The dataset.
         out: Folder of the compact form.
+        progress: Told of each task.
 
     Raises:
         DatasetError: The source is damaged or of several versions, ``out`` is something else or of
@@ -214,10 +212,12 @@ def compact(source: Path, out: Path) -> CompactManifest:
             "written. Choose another folder."
         )
     origin = Origin(config=manifest.config, provenance=manifest.provenance)
+    progress.start("compact", len({shard.task for shard in manifest.shards}), "tasks")
     for task, shards in groupby(manifest.shards, key=lambda shard: shard.task):
         attempts = {shard.part: shard.num_attempts for shard in shards}
         of_task = {row["episode_id"]: row for row in rows if row["task"] == task}
         there = _add_task(source, out, there, origin, attempts, of_task)
+        progress.advance(1, task)
     return there
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from rl_datagen.config import Appearance
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes
@@ -53,7 +54,11 @@ class MergedInput:
 
 
 def merge(
-    out: Path, inputs: Sequence[tuple[Path, float | None]], *, images: bool = True
+    out: Path,
+    inputs: Sequence[tuple[Path, float | None]],
+    *,
+    images: bool = True,
+    progress: Progress = SILENT,
 ) -> list[MergedInput]:
     """Makes a dataset of other datasets' episodes.
 
@@ -65,6 +70,7 @@ def merge(
         out: Folder of the new dataset.
         inputs: Datasets and their weights; either all or none has a weight.
         images: Take the camera images along.
+        progress: Told of each shard.
 
     Raises:
         DatasetError: An input is damaged, two hold an episode of the same id, or a weight is not
@@ -74,6 +80,7 @@ def merge(
     _refuse_repetition(taken)
     appearance = _common_appearance(taken) if images else None
     parts: Counter[str] = Counter()
+    progress.start("merge", sum(len(s.manifest.shards) for s in taken), "shards")
     with DatasetWriter(out, config={"merge": _identity(taken, images)}) as writer:
         for source in taken:
             chosen: defaultdict[str, list[Row]] = defaultdict(list)
@@ -86,6 +93,7 @@ def merge(
                 if rows and not writer.has_part(shard.task, part):
                     new = _copy_shard(source.path, shard, rows, out, part, images=images)
                     writer.add(new, appearance)
+                progress.advance(1, shard.task)
     write_card(out)
     return taken
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rl_datagen.core.errors import DatasetError, quoted, shown
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.compact import (
     COMPACT_SCHEMA,
     COMPACT_VERSION,
@@ -32,8 +33,12 @@ _RANGES: Ranges = {
 }
 
 
-def verify_compact(folder: Path) -> VerifyReport:
+def verify_compact(folder: Path, progress: Progress = SILENT) -> VerifyReport:
     """Compares every file with the manifest, and every value with the schema and the rules.
+
+    Args:
+        folder: The compact dataset.
+        progress: Told of each file.
 
     Raises:
         DatasetError: The folder holds no compact dataset at all.
@@ -45,7 +50,7 @@ def verify_compact(folder: Path) -> VerifyReport:
     except DatasetError as error:
         return VerifyReport(folder, 0, 0, 0, 0, (Problem("manifest", MANIFEST_NAME, str(error)),))
     counts: Counter[str] = Counter()
-    problems = tuple(_problems(folder, manifest, counts))
+    problems = tuple(_problems(folder, manifest, counts, progress))
     return VerifyReport(
         dataset=folder,
         num_shards=len(manifest.files),
@@ -57,10 +62,14 @@ def verify_compact(folder: Path) -> VerifyReport:
     )
 
 
-def _problems(folder: Path, manifest: CompactManifest, counts: Counter[str]) -> Iterator[Problem]:
+def _problems(
+    folder: Path, manifest: CompactManifest, counts: Counter[str], progress: Progress
+) -> Iterator[Problem]:
     listed = {each.file.sha256: each.file.path for each in manifest.files}
     seen: Counter[str] = Counter()
+    progress.start("verify", len(manifest.files), "files")
     for each in manifest.files:
+        progress.advance(1, each.task)
         damage = list(check_bytes(folder, each.file, listed))
         yield from damage
         if damage:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_datagen.core.errors import MachineError, UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import PINNED, package_versions
 from rl_datagen.tasks import TASKS
 from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder
@@ -47,9 +48,15 @@ class Finding:
     found: str
 
 
-def examine() -> Iterator[Finding]:
-    """Yields a finding per check, as each ends."""
+def examine(progress: Progress = SILENT) -> Iterator[Finding]:
+    """Yields a finding per check, as each ends.
+
+    Args:
+        progress: Told what is looked at.
+    """
+    progress.start("doctor")
     for what, check in _CHECKS.items():
+        progress.say(f"looks at {what}{_TAKES_LONG.get(what, '')}")
         try:
             yield Finding(what, True, check())
         except (UserError, ImportError, OSError) as error:
@@ -129,6 +136,9 @@ def _disk() -> str:
     return f"{free:.0f} GB free here"
 
 
+_TAKES_LONG = {
+    "rendering": "; on a new machine the simulator is compiled first, for a minute or more"
+}
 _CHECKS: dict[str, Callable[[], str]] = {
     "Python": platform.python_version,
     "CPU": lambda: f"{os.cpu_count()} cores",

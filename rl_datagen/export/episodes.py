@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.dataset import read_episodes, read_rendered
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.manifest import read_manifest
@@ -45,6 +46,7 @@ class Episodes:
         rendered_only: Leave out episodes without images, of which there may be some after a
             replay that departed from its record.
         images: Whether the format has images.
+        progress: Told of each episode.
 
     Raises:
         DatasetError: Nothing is selected, images are missing, or the dataset is damaged.
@@ -58,7 +60,9 @@ class Episodes:
         drop_noops: bool = False,
         rendered_only: bool = False,
         images: bool = True,
+        progress: Progress = SILENT,
     ) -> None:
+        self._progress = progress
         self.dataset, self.drop_noops, self.rendered_only = dataset, drop_noops, rendered_only
         self.image_size = (0, 0)  # height and width in pixels, once read
         self.appearance: str | None = None  # how textures are coloured, once read
@@ -79,6 +83,7 @@ class Episodes:
             )
         if images and not rendered_only:
             _check_rendered(dataset, self.tasks)
+        progress.start("export", sum(map(self._num_successes, self.tasks)), "episodes")
 
     def read(
         self, report: Exported, task: Task | None = None
@@ -97,6 +102,7 @@ class Episodes:
                 if not trajectory.success:
                     report.num_failed += 1
                     continue
+                self._progress.advance(1, selected.id)
                 if self.rendered_only and rendered is None:
                     report.num_not_rendered += 1
                     continue

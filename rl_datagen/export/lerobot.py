@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_folder, write_text
 from rl_datagen.core.templates import template_environment
 from rl_datagen.data.manifest import read_manifest
@@ -34,6 +35,7 @@ def export_lerobot(
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
+    progress: Progress = SILENT,
 ) -> Exported:
     """Writes a LeRobot dataset, one episode in memory at a time; it appears whole or not at all.
 
@@ -45,6 +47,7 @@ def export_lerobot(
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops; frames and timestamps are counted without them.
         rendered_only: Leave out episodes without images.
+        progress: Told of each episode.
 
     Raises:
         UserError: ``out`` exists, or the options contradict each other.
@@ -57,7 +60,9 @@ def export_lerobot(
             "leave --images out, or choose --version v3.0."
         )
     layout = replace(layout, images=images or layout.images)
-    episodes = Episodes(dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    episodes = Episodes(
+        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, progress=progress
+    )
     report = Exported(out)
     with atomic_folder(out) as folder:
         _write(folder, episodes, layout, report)

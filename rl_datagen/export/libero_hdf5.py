@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_folder, atomic_path
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
@@ -56,6 +57,7 @@ def export_hdf5(
     drop_noops: bool = False,
     rendered_only: bool = False,
     images: bool = True,
+    progress: Progress = SILENT,
 ) -> Exported:
     """Writes ``out/<suite>/<task name>_demo.hdf5`` for each task; all appear or none.
 
@@ -66,13 +68,19 @@ def export_hdf5(
         drop_noops: Leave out no-ops, as OpenVLA's regenerated files do.
         rendered_only: Leave out episodes without images.
         images: Write camera images; without them an episode need not be rendered.
+        progress: Told of each episode.
 
     Raises:
         UserError: ``out`` exists.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
     episodes = Episodes(
-        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, images=images
+        dataset,
+        tasks,
+        drop_noops=drop_noops,
+        rendered_only=rendered_only,
+        images=images,
+        progress=progress,
     )
     report = Exported(out)
     with atomic_folder(out) as folder:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_folder, write_json
 from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import Trajectory
@@ -32,6 +33,7 @@ def export_rlds(
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
+    progress: Progress = SILENT,
 ) -> Exported:
     """Writes ``out/1.0.0``, one episode in memory at a time; it appears whole or not at all.
 
@@ -41,6 +43,7 @@ def export_rlds(
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops.
         rendered_only: Leave out episodes without images.
+        progress: Told of each episode.
 
     Raises:
         UserError: ``out`` exists, or its name cannot name a dataset.
@@ -51,7 +54,9 @@ def export_rlds(
             f"'{out.name}' cannot name a dataset of tensorflow-datasets, which finds it by its "
             "folder's name: use lower-case letters, digits and _, such as libero_goal_rl."
         )
-    episodes = Episodes(dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    episodes = Episodes(
+        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, progress=progress
+    )
     report = Exported(out)
     with atomic_folder(out) as folder:
         (folder / VERSION).mkdir()

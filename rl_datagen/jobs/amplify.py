@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rl_datagen.config import AmplifyConfig, SimConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.writer import DatasetWriter
@@ -14,7 +15,6 @@ from rl_datagen.demos.sources import DemonstrationSource, find_sources
 from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.rollout import count_attempts, gather, plan_attempt
 from rl_datagen.runtime.executor import Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene
 
 

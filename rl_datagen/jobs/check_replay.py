@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rl_datagen.config import Backend
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.compact import (
     CompactEpisode,
@@ -25,7 +26,6 @@ from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.jobs.hydrate import replay_compact
 from rl_datagen.jobs.render import first_that_replays
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import load_scene, replay
 from rl_datagen.tasks import get_task
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rl_datagen.config import CollectionConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.files import Delivery, NewShard, Target
@@ -20,7 +21,6 @@ from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.jobs.stored import Experts, StoredExpert
 from rl_datagen.rollout import Policy, count_attempts, gather_shard
 from rl_datagen.runtime.executor import Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import Task, select_tasks
 

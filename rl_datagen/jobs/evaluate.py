@@ -15,6 +15,7 @@ import ray
 
 from rl_datagen.config import EvaluateConfig, RenderConfig
 from rl_datagen.core.errors import SimulatorError, UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import write_video
 from rl_datagen.data.results import (
@@ -31,7 +32,6 @@ from rl_datagen.jobs.stored import StoredExpert, StoredVla, find_policy
 from rl_datagen.rollout import Policy, plan_evaluation, rollout
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.executor import Job, Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.runtime.workdir import bind, lock_folder
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import Task, select_tasks

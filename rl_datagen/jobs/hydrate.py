@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import ConfigError, DatasetError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.card import write_card
 from rl_datagen.data.compact import (
@@ -27,7 +28,6 @@ from rl_datagen.demos import ReplayPolicy
 from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.runtime.executor import Outcome, Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Backend, InitialState, Scene, load_scene
 from rl_datagen.tasks import get_task, select_tasks
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rl_datagen.config import ImportConfig
 from rl_datagen.core.errors import SimulatorError, UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.trajectory import Trajectory
@@ -14,7 +15,6 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import HumanDemonstration, replay
 from rl_datagen.demos.sources import BUNDLED, DemonstrationSource, find_sources
 from rl_datagen.runtime.executor import Job, Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import Task
 

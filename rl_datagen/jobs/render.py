@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from rl_datagen.config import RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import ShardReader, read_episodes, rendered_episodes
 from rl_datagen.data.files import Delivery, NewImages, Target
@@ -22,7 +23,6 @@ from rl_datagen.data.shards import open_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.sim import Backend, Scene, load_scene, replay
 from rl_datagen.tasks import get_task, select_tasks
 

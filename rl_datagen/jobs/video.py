@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from rl_datagen.config import RenderConfig
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.dataset import read_rendered
 from rl_datagen.data.images import write_video
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.names import check_name
 from rl_datagen.jobs.render import first_episodes, render_replay
-from rl_datagen.runtime.progress import SILENT, Progress
 
 
 def write_videos(
@@ -36,7 +36,7 @@ def write_videos(
     """
     names = {row["episode_id"] for row in first_episodes(dataset, num_episodes)}
     settings, backends = RenderConfig(image_size=image_size), read_manifest(dataset).backends
-    progress.start("video", len(names))
+    progress.start("video", len(names), "videos")
     paths: list[Path] = []
     for trajectory, images in read_rendered(dataset, episode_ids=names):
         episode = images or render_replay(trajectory, settings, backends)

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from rl_datagen.core.progress import Progress
 from rl_datagen.core.storage import write_json
 from rl_datagen.core.stored import Count, Open, Rate, Seconds, damaged, object_form, read_stored
-from rl_datagen.runtime.progress import Progress
 
 Summary = dict[str, Any]
 """What a stage found, JSON-ready."""
@@ -92,8 +92,22 @@ class Markers:
                 path.unlink(missing_ok=True)
 
 
+def plain(_stage: str, summary: Summary) -> str:
+    """Returns what a stage found, in words, if nobody knows better."""
+    return ", ".join(_words(key.replace("_", " "), value) for key, value in summary.items())
+
+
+def _words(name: str, value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,} {name.removesuffix('s') if value == 1 else name}"
+    return f"{name} {value:.4g}" if isinstance(value, float) else str(value)
+
+
 def run_stages(
-    stages: Mapping[str, Callable[[], Summary]], markers: Markers, progress: Progress
+    stages: Mapping[str, Callable[[], Summary]],
+    markers: Markers,
+    progress: Progress,
+    sentence: Callable[[str, Summary], str] = plain,
 ) -> None:
     """Runs the stages that are not done, one after another.
 
@@ -102,23 +116,17 @@ def run_stages(
     Args:
         stages: What each does, by name, after those that it needs.
         markers: Theirs.
-        progress: Told of each stage's end, also if it was done before.
+        progress: Told of each stage's begin, and of its end also if it was done before.
+        sentence: Says what a stage found.
     """
     for name, run in stages.items():
         done = markers.is_done(name)
         if not done:
             markers.forget(name)  # and what was made from the old result
+            progress.start(name)
             begin = time.monotonic()
-            summary = run()
-            markers.mark(name, {**summary, "seconds": round(time.monotonic() - begin, 1)})
+            found = run()
+            markers.mark(name, {**found, "seconds": round(time.monotonic() - begin, 1)})
         summary = markers.summary(name, "seconds")
-        line = ("already done: " if done else "") + _line(summary)
-        progress.finish(name, line, summary["seconds"])
-
-
-def _line(summary: Summary) -> str:
-    pairs = [(key, value) for key, value in summary.items() if key != "seconds"]
-    return " ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in pairs
-    )
+        seconds = summary.pop("seconds")
+        progress.finish(name, ("already done: " if done else "") + sentence(name, summary), seconds)

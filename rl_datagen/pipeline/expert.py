@@ -11,6 +11,7 @@ from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.checkpoint import LEARNING_CURVE
 from rl_datagen.algo.fine_tune import BEST, fine_tune
 from rl_datagen.config import Config
+from rl_datagen.core.progress import Progress
 from rl_datagen.core.storage import write_json
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.trajectory import Trajectory
@@ -20,12 +21,11 @@ from rl_datagen.jobs.amplify import with_time_limit
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.evaluation import evaluate
 from rl_datagen.pipeline.polish import polish
-from rl_datagen.pipeline.run import Run, count_successes, report_updates, run_alone
+from rl_datagen.pipeline.run import COMPILES, AttemptCounter, Run, report_updates, run_alone
 from rl_datagen.pipeline.verdict import score
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.rollout import gather, held_back_indices, plan_attempt
 from rl_datagen.runtime.cluster import ray_session
-from rl_datagen.runtime.progress import Progress
 from rl_datagen.runtime.room import actors, room_for, settings_of_actors
 
 
@@ -33,7 +33,8 @@ def demonstrations(run: Run) -> Summary:
     """Stage 1: replays the human demonstration and amplifies it."""
     settings = run.config.demos
     num_episodes = settings.num_episodes * run.scale
-    run.progress.start("demonstrations", num_episodes)
+    run.progress.start("demonstrations", num_episodes, "episodes")
+    run.progress.say(COMPILES)
     scene = run.scene
     human = load_human_demonstration(run.task)
     policy = AmplifiedPolicy([human], scene, settings.action_noise)
@@ -47,7 +48,7 @@ def demonstrations(run: Run) -> Summary:
         max_attempts=num_episodes * settings.max_attempts_per_episode,
         source="amplified",
         sim=with_time_limit(policy, scene, run.config.sim, num_after),
-        on_episode=count_successes(run.progress),
+        on_episode=AttemptCounter(run.progress).until(num_episodes),
         num_steps_after_success=num_after,
     )
     with DatasetWriter(run.demos, config=run.settings) as writer:
@@ -63,7 +64,7 @@ def demonstrations(run: Run) -> Summary:
 def clone(run: Run) -> Summary:
     """Stage 2: behaviour cloning of the amplified demonstrations."""
     num_updates = run.config.warm_start.num_updates * run.scale
-    run.progress.start("warm_start", num_updates)
+    run.progress.start("warm_start", num_updates, "gradient steps")
     episodes = _amplified(run)
     section = run.config.warm_start.model_copy(update={"num_updates": num_updates})
     config = run.config.model_copy(update={"warm_start": section})
@@ -93,12 +94,13 @@ def evaluate_before(run: Run) -> Summary:
 def fine_tune_expert(run: Run) -> Summary:
     """Stage 5: PPO, on env runners that are Ray actors."""
     algo = run.config.algo
-    run.progress.start("dppo", algo.num_iterations)
     if _is_reliable(run):
         policy, _, stats = load_policy(run.polished, task=run.config.task)
         save_expert(run.expert, policy, run.config, stats, run.markers.summary("polish_before"))
         write_json(run.expert / LEARNING_CURVE, [])
         return {"iterations": 0, "env_steps": 0}
+    run.progress.start("dppo", algo.num_iterations, "iterations")
+    run.progress.say("starts Ray")
     cores = max(os.cpu_count() or 1, algo.num_env_runners + algo.num_learners)
     with (
         ray_session(run.folder / "ray.log", cores),
@@ -111,6 +113,7 @@ def fine_tune_expert(run: Run) -> Summary:
             evaluate=lambda policy, iteration: score(run, policy, str(iteration)),
             demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
+            say=run.progress.say if run.is_watched else None,
             should_stop=run.should_stop,
             max_episode_steps=run.time_limit,
         )
@@ -144,14 +147,14 @@ def evaluate_after(run: Run) -> Summary:
 
 
 def _evaluate(run: Run, moment: str, expert: str) -> Summary:
-    run.progress.start(f"evaluate_{moment}", run.config.evaluation.num_episodes)
+    run.progress.start(f"evaluate_{moment}", run.config.evaluation.num_episodes, "episodes")
     return asdict(
         evaluate(
             load_expert(expert, task=run.config.task),
             run.scene,
             run.config,
             run.evaluation(moment),
-            on_episode=lambda _: run.progress.advance(),
+            on_episode=AttemptCounter(run.progress).each,
         )
     )
 

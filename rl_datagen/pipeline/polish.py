@@ -34,9 +34,10 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
     settings = run.config.polish
     policy, _, stats = load_policy(source, task=run.config.task)
     num_attempts = settings.num_init_states * settings.num_attempts
-    run.progress.start(stage, settings.num_rounds * (num_attempts + settings.num_updates))
     policies, rows, num_env_steps = [policy], [], 0
     for number in range(settings.num_rounds):
+        part = f"of round {number + 1}"
+        run.progress.start(stage, num_attempts, f"attempts {part}")
         attempts = _attempts(run, policies[-1], f"{stage}-{number}")
         num_env_steps += sum(len(episode) for episode in attempts)
         if not number:
@@ -44,6 +45,7 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
         chosen = choose(attempts, settings.num_attempts)
         if not chosen:
             break
+        run.progress.start(stage, settings.num_updates, f"gradient steps {part}")
         stream, report = f"{stage}-{number}", report_updates(run.progress)
         policies.append(clone_own(policies[-1], chosen, run.config, stream, report=report))
         found = score(run, policies[-1], f"{stage}-{number + 1}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rl_datagen.config import Config
+from rl_datagen.core.progress import Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
@@ -13,9 +14,8 @@ from rl_datagen.jobs.stored import Experts
 from rl_datagen.pipeline import expert
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.page import write_page
-from rl_datagen.pipeline.run import Run, count_successes, run_alone
+from rl_datagen.pipeline.run import COMPILES, AttemptCounter, Run, run_alone
 from rl_datagen.rollout import gather_shard
-from rl_datagen.runtime.progress import Progress
 
 
 def collect(run: Run) -> Summary:
@@ -23,8 +23,8 @@ def collect(run: Run) -> Summary:
     settings = run.config.collect
     stored = Experts(str(run.expert), run.config.output_dir).read(run.task)
     policy = stored.load()
-    run.progress.start("collect", settings.num_episodes)
-    attempts = 0
+    run.progress.start("collect", settings.num_episodes, "episodes")
+    counter, attempts = AttemptCounter(run.progress), 0
     with DatasetWriter(run.dataset, config=run.settings) as writer:
         for shard in range(settings.num_shards):
             episodes, made = gather_shard(
@@ -35,7 +35,7 @@ def collect(run: Run) -> Summary:
                 source=run.config.policy.source,
                 seed=run.config.seed,
                 sim=run.config.sim,
-                on_episode=count_successes(run.progress),
+                on_episode=counter.until(settings.shard_size(shard)),
             )
             writer.append(episodes, part=shard, expert=stored.id, num_attempts=made)
             attempts += made
@@ -47,7 +47,7 @@ def render(run: Run) -> Summary:
     settings = run.config.collect.render
     rendered = render_dataset(run.dataset, settings, progress=run.progress)
     rendered.check()
-    write_videos(run.dataset, num_episodes=settings.num_episodes)
+    write_videos(run.dataset, num_episodes=settings.num_episodes, progress=run.progress)
     return {"episodes": rendered.total}
 
 
@@ -92,6 +92,8 @@ def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Pa
     """
     run = Run(config, progress)
     if config.collect.render.num_episodes and (fresh or not run.markers.is_done("render")):
+        progress.start("prepare")
+        progress.say(f"renders one image; {COMPILES}")
         check_rendering()  # now, rather than after the long stages before it
     run_alone(run, STAGES, fresh=fresh)
     return run.folder / "index.html"

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from rl_datagen.config import Config, stored_config
 from rl_datagen.core.compare import difference_lines
 from rl_datagen.core.errors import ConfigError
+from rl_datagen.core.progress import Progress
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import remove_temporaries, write_json, write_text
 from rl_datagen.core.stored import read_bytes
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline import engine
 from rl_datagen.pipeline.engine import Markers, Summary
-from rl_datagen.runtime.progress import Progress
+from rl_datagen.pipeline.sentences import sentence
 from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.tasks import Task, get_task
 
@@ -39,6 +40,8 @@ ORDER = (
     "report",
 )
 """The stages; each is made from what those before it left."""
+COMPILES = "on a new machine the simulator is compiled first, for a minute or more"
+"""Said where that may happen."""
 _SHORT = 200
 """Env steps of a demonstration that is short."""
 _MAY_CHANGE = ("algo.gamma", "algo.num_iterations", "algo.patience")
@@ -51,10 +54,12 @@ class Run:
     Attributes:
         config: The configuration; a run continues only under the one it began with.
         progress: Told how far the run is.
+        is_watched: Whether it is worth telling what an iteration of learning is at.
     """
 
     config: Config
     progress: Progress
+    is_watched: ClassVar[bool] = True
 
     @property
     def folder(self) -> Path:
@@ -205,17 +210,36 @@ def report_updates(progress: Progress) -> Callable[[int, dict[str, Any]], None]:
     return report
 
 
-def count_successes(progress: Progress) -> Callable[[Trajectory], None]:
-    """Returns what tells the progress how many attempts have succeeded, by success."""
-    attempts = successes = 0
+class AttemptCounter:
+    """Tells the progress how many attempts there were, and how many succeeded.
 
-    def on_episode(trajectory: Trajectory) -> None:
-        nonlocal attempts, successes
-        attempts += 1
-        successes += trajectory.success
-        progress.advance(int(trajectory.success), f"{successes} of {attempts} attempts succeeded")
+    Args:
+        progress: Told of each.
+    """
 
-    return on_episode
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._attempts, self._successes = progress, 0, 0
+
+    def each(self, trajectory: Trajectory) -> None:
+        """Counts an attempt."""
+        self._count(trajectory, 1)
+
+    def until(self, num_episodes: int) -> Callable[[Trajectory], None]:
+        """Returns what counts successes; more may come than are needed, side by side."""
+        missing = num_episodes
+
+        def on_episode(trajectory: Trajectory) -> None:
+            nonlocal missing
+            needed = int(missing > 0 and trajectory.success)
+            missing -= needed
+            self._count(trajectory, needed)
+
+        return on_episode
+
+    def _count(self, trajectory: Trajectory, units: int) -> None:
+        self._attempts += 1
+        self._successes += trajectory.success
+        self._progress.advance(units, f"{self._successes} of {self._attempts} succeeded")
 
 
 def _read_settings(path: Path, advice: str) -> dict[str, Any]:
@@ -241,7 +265,7 @@ def run_stages(
         run.clear()
     run.claim()
     bound = {name: partial(function, run) for name, function in stages.items()}
-    engine.run_stages(bound, run.markers, run.progress)
+    engine.run_stages(bound, run.markers, run.progress, sentence)
 
 
 def run_alone(

@@ -34,14 +34,17 @@ def score(run: Run, policy: ChunkPolicy, stream: str) -> Score:
         plans = [
             plan_episode(scene, f"verdict-{stream}", run.config.seed, n, None) for n in numbers
         ]
-        episodes += rollout(
+        for episode in rollout(
             ChunkActor(policy),
             scene,
             plans,
             source=run.config.policy.source,
             sim=run.config.sim,
             num_simulators=_WAVE,
-        )
+        ):
+            episodes.append(episode)
+            good = sum(each.success for each in episodes)
+            run.progress.say(f"judges the policy: {good} of {len(episodes)} episodes succeeded")
         if score_of(episodes, settings.test).verdict != "undecided":
             break
     return score_of(episodes, settings.test)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.intervals import Estimate, SuccessRate
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -131,9 +132,7 @@ def quality_row(
 def compare(
     folders: Sequence[Path],
     selector: str | None = None,
-    *,
-    on_start: Callable[[int], object] = lambda _: None,
-    on_task: Callable[[str], object] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Comparison:
     """Measures the successful episodes of every source, over the tasks that all sources have.
 
@@ -143,8 +142,7 @@ def compare(
     Args:
         folders: Datasets, or folders of datasets.
         selector: Only these tasks, such as ``"libero_goal"``.
-        on_start: Told how many tasks are compared.
-        on_task: Told of each that is measured.
+        progress: Told of each task that is measured.
 
     Raises:
         ConfigError: The selector names no task.
@@ -161,9 +159,11 @@ def compare(
     shared = tuple(task for task, sources in having.items() if every and set(sources) == every)
     if not shared:
         raise DatasetError(_nothing_shared(having))
-    on_start(len(shared))
+    progress.start("measure", len(shared), "tasks")
     repeated: set[tuple[str, Source]] = set()
-    sources = measure_sources(_episodes(datasets, shared, repeated, on_task))
+    sources = measure_sources(
+        _episodes(datasets, shared, repeated, lambda name: progress.advance(1, name))
+    )
     for task, source in repeated:  # their attempts are in two manifests
         held = holdings[task][source]
         holdings[task][source] = Stored(held.num_episodes, held.num_successes, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.manifest import MANIFEST_NAME, read_manifest
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -73,7 +74,7 @@ def find_datasets(folder: Path) -> list[Path]:
 
 
 def demonstrations_info(
-    datasets: Sequence[Path], paths: Path | None = None
+    datasets: Sequence[Path], paths: Path | None = None, progress: Progress = SILENT
 ) -> Iterator[TaskDemonstrations]:
     """Yields what datasets hold, task by task and source by source.
 
@@ -81,12 +82,15 @@ def demonstrations_info(
         datasets: Their folders.
         paths: Receives a picture of the hand's paths per task, ``<suite>-<index>`` as PNG, SVG
             and CSV: every source.
+        progress: Told of each task.
 
     Raises:
         DatasetError: A dataset is damaged.
     """
     shards = [(d, shard) for d in datasets for shard in read_manifest(d).shards]
-    for task in sorted({get_task(shard.task) for _, shard in shards}):
+    tasks = sorted({get_task(shard.task) for _, shard in shards})
+    progress.start("measure", len(tasks), "tasks")
+    for task in tasks:
         drawn: list[SourceQuality] = []
         for dataset in datasets:
             starts: dict[Source, _Starts] = {source: _Starts() for source in SOURCE_LABELS}
@@ -97,6 +101,7 @@ def demonstrations_info(
             drawn += sources
         if paths and (picture := hand_paths(drawn, f"{task.suite}-{task.index}")):
             picture.save(paths)
+        progress.advance(1, task.id)
 
 
 class _Starts:

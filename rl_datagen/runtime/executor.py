@@ -11,8 +11,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import ray
 
 from rl_datagen.core.errors import DiskError, SimulatorError, UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.runtime.cluster import map_units, ray_session
-from rl_datagen.runtime.progress import SILENT, Progress
 
 Key = TypeVar("Key")
 Unit = TypeVar("Unit")
@@ -187,6 +187,7 @@ def _run_here(
 def _run_on_ray(
     job: Job[Key, Unit, Result], missing: Sequence[Key], meter: "_Meter"
 ) -> Iterator[_Ended[Key, Result]]:
+    meter.say("starts Ray and its workers")
     with ray_session(job.folder / ".ray.log", job.num_workers):
         board: Any = ray.remote(num_cpus=0)(Board).remote()
         meter.read = lambda ended: ray.get(board.read.remote(ended))
@@ -283,7 +284,7 @@ class _Meter:
         self._begin = time.monotonic()
         self._ended, self._shown = 0, 0
         self._since: list[Any] = []
-        progress.start(job.name, sum(sizes.values()))
+        progress.start(job.name, sum(sizes.values()), job.noun)
 
     def ended(self, key: Any) -> None:
         """A unit is stored, or has failed."""
@@ -295,6 +296,10 @@ class _Meter:
         """Takes what a unit that runs here says."""
         self._board.tell(key, done, counts)
         self.look()
+
+    def say(self, activity: str) -> None:
+        """Says what happens before units do."""
+        self._progress.say(activity)
 
     def look(self) -> None:
         """Shows how far the job is."""

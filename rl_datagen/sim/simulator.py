@@ -18,8 +18,8 @@ SETTLE_ACTION = np.array([0.0] * 6 + [-1.0])
 """Action that LIBERO's evaluations apply while the scene comes to rest."""
 
 
-# What it says is counted in its data, which ``step`` looks at; by default it would also go to a file
-# MUJOCO_LOG.TXT in the working folder.
+# What it says is counted in its data, which ``step`` looks at; by default it would also go to a
+# file MUJOCO_LOG.TXT in the working folder.
 mujoco.set_mju_user_warning(lambda _: None)
 
 _DIVERGED = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)

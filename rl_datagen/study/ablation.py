@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rl_datagen.config import DEFAULT_ARM, AblationConfig
+from rl_datagen.core.progress import Progress, Silent
 from rl_datagen.pipeline.engine import Markers, Summary, run_stages
 from rl_datagen.pipeline.run import Run
 from rl_datagen.runtime.executor import Job, Tell, execute
-from rl_datagen.runtime.progress import Progress, Silent
 from rl_datagen.runtime.workdir import bind, lock_folder
 from rl_datagen.tasks import Task
 

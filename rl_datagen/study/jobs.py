@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rl_datagen.config import PaperConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.pipeline.engine import Summary, run_stages
-from rl_datagen.runtime.progress import SILENT, Progress
 from rl_datagen.runtime.workdir import bind, lock_folder
 from rl_datagen.study import configs, estimate
 from rl_datagen.study.graph import Job, markers_of
@@ -152,7 +152,7 @@ class _Study:
         from rl_datagen.campaign.run import run_campaign
 
         campaign = configs.campaign_of(self.config, source)
-        states = run_campaign(campaign, retry_failed=True)
+        states = run_campaign(campaign, retry_failed=True, progress=self.progress)
         counts = Counter(state.state if state else "pending" for state in states.values())
         if lacking := sum(counts[state] for state in ("failed", "pending", "running")):
             raise UserError(
@@ -179,19 +179,21 @@ class _Study:
         from rl_datagen.data.merge import merge
 
         parts = [(configs.dataset_of(self.config, s), None) for s in mixture.split("+")]
-        taken = merge(configs.dataset_of(self.config, mixture), parts)
+        out = configs.dataset_of(self.config, mixture)
+        taken = merge(out, parts, progress=self.progress)
         return {"episodes": sum(part.num_episodes for part in taken)}
 
     def _train(self, mixture: str, zero_shot: bool) -> Summary:
         from rl_datagen.vla.train import train
 
         config = configs.vla_of(self.config, mixture, zero_shot=zero_shot)
-        self.progress.start(f"vla-{mixture}", self.config.vla.model.num_updates)
+        name = f"vla-{mixture}-zero-shot" if zero_shot else f"vla-{mixture}"
+        self.progress.start(name, self.config.vla.model.num_updates, "gradient steps")
         done = 0
 
         def report(row: Mapping[str, float]) -> None:
             nonlocal done
-            self.progress.advance(int(row["iteration"]) - done, f"loss={row['loss']:.4f}")
+            self.progress.advance(int(row["iteration"]) - done, f"loss {row['loss']:.4f}")
             done = int(row["iteration"])
 
         return {"vla": str(train(config, report=report))}
@@ -222,5 +224,5 @@ class _Study:
 
         datasets = [configs.dataset_of(self.config, s) for s in configs.sources(self.config)]
         folder = configs.folder_of(self.config) / "quality"
-        write_comparison(folder, compare(datasets))
+        write_comparison(folder, compare(datasets, progress=self.progress))
         return {"page": str(folder / "index.html")}

@@ -5,7 +5,7 @@ import pytest
 
 from rl_datagen import cli
 from rl_datagen.campaign.state import Successes, TrialState
-from rl_datagen.campaign.status import Campaign, duration, error_line, short
+from rl_datagen.campaign.status import Campaign, error_line, short
 from rl_datagen.tasks import TASKS
 from tests.campaign.states import failed, finished, running, store
 
@@ -100,14 +100,6 @@ def test_silence_is_since_the_newest_record():
 )
 def test_counts_are_short(value, text):
     assert short(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, ""), (40, "40 s"), (720, "12 min"), (7200, "2.0 h"), (90_000, "25 h"), (2e5, "2.3 d")],
-)
-def test_durations_are_short(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_unknown_campaigns_and_folders_without_trials_exit_with_2(tmp_path, monkeypatch, capsys):

@@ -1,12 +1,15 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rl_datagen import cli
 from rl_datagen.config.overlays import overlays
+from rl_datagen.config.reference import MODELS, groups
 
 
 def rl_datagen(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -88,6 +91,55 @@ def test_bad_input_is_one_paragraph_and_exit_code_2(tmp_path, arguments, message
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", MODELS)
+def test_every_command_with_settings_lists_them(command):
+    result = rl_datagen(*command.split(), "--settings")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for group in groups(MODELS[command]):
+        for setting in group.settings:
+            assert any(line.startswith(f"  {setting.key} ") for line in lines)
+    if command == "train":
+        assert "  algo.lr = 4e-05   (float > 0)\n      Actor's peak learning rate." in result.stdout
+
+
+def test_the_page_of_settings_is_up_to_date():
+    page = Path(__file__).parents[2] / "docs/settings.md"
+    renew = "rl-datagen config reference > docs/settings.md"
+    assert rl_datagen("config", "reference").stdout == page.read_text("utf-8"), renew
+
+
+def test_config_show_and_schema_are_those_of_a_command():
+    shown = yaml.safe_load(rl_datagen("config", "show", "--for", "collect", "experts=mine").stdout)
+    assert (shown["experts"], shown["num_episodes_per_shard"]) == ("mine", 25)
+    quickstart = yaml.safe_load(rl_datagen("config", "show", "--for", "quickstart").stdout)
+    assert quickstart["name"] == "quickstart"  # with the overlay that it starts from
+    schema = json.loads(rl_datagen("config", "schema", "--for", "vla-train").stdout)
+    assert "datasets" in schema["properties"]
+
+
+def complete(line):
+    words = f"rl-datagen {line}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    environment = {**os.environ, "_RL_DATAGEN_COMPLETE": "complete_bash", **asked}
+    command = [sys.executable, "-m", "rl_datagen"]
+    return subprocess.run(command, capture_output=True, text=True, env=environment).stdout.split()
+
+
+def test_a_shell_completes_commands_overlays_and_settings():
+    assert complete("coll") == ["collect"]
+    assert complete("train expert_") == ["expert_pixel", "expert_state"]
+    assert complete("vla train model.num_loader") == ["model.num_loader_workers="]
+
+
+def test_commands_are_grouped_in_the_order_of_use():
+    shown = rl_datagen("-h").stdout
+    order = ["First steps", "quickstart", "Experts", "campaign", "Datasets", "quality", "paper"]
+    places = [shown.index(word) for word in order]
+    assert places == sorted(places)
+
+
 def test_every_command_explains_itself(capsys):
     for arguments in (
         [],
@@ -98,7 +150,11 @@ def test_every_command_explains_itself(capsys):
         ["tasks"],
         ["config"],
     ):
-        with pytest.raises(SystemExit) as exit_:
-            cli.app([*arguments, "--help"])
-        assert exit_.value.code == 0
-    assert "--fresh" in capsys.readouterr().out
+        printed = []
+        for option in ("--help", "-h"):
+            with pytest.raises(SystemExit) as exit_:
+                cli.app([*arguments, option])
+            assert exit_.value.code == 0
+            printed.append(capsys.readouterr().out)
+        assert printed[0] == printed[1]
+        assert ("--fresh" in printed[0]) == (arguments in (["quickstart"], ["train"]))

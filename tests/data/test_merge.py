@@ -10,6 +10,7 @@ from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.merge import merge
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
+from tests.told import Told
 
 TASKS = ("libero_goal/3", "libero_goal/4")
 
@@ -137,3 +138,15 @@ def test_a_damaged_input_is_refused(tmp_path, human):
     shard.write_bytes(shard.read_bytes()[:-9])
     with pytest.raises(DatasetError, match="damaged"):
         merge(tmp_path / "out", [(human, None)])
+
+
+def test_merging_verifying_and_compacting_say_how_far_they_are(tmp_path, human, experts):
+    told = Told()
+    merge(tmp_path / "both", [(human, None), (experts, None)], progress=told)
+    shards = len(read_manifest(tmp_path / "both").shards)
+    assert (told.stages, told.totals, told.done) == (["merge"], [shards], shards)
+    told = Told()
+    verify(tmp_path / "both", progress=told).check()
+    files = len(list(read_manifest(tmp_path / "both").files()))
+    assert (told.totals, told.done) == ([files, shards], shards)
+    assert told.units == ["files compared", "shards read"]

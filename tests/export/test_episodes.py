@@ -6,6 +6,7 @@ from rl_datagen.core.storage import atomic_folder
 from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
 from rl_datagen.export import Exported, export_hdf5, export_lerobot, export_rlds
 from rl_datagen.export.episodes import Episodes, without_noops
+from tests.told import Told
 
 
 def test_successful_episodes_are_taken_task_by_task(rendered, tmp_path):
@@ -91,3 +92,14 @@ def test_a_folder_is_whole_or_absent(tmp_path):
         (folder / "whole").write_text("")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert oct((tmp_path / "a").stat().st_mode)[-3:] != "700"  # others may read it
+
+
+@pytest.mark.parametrize(
+    ("export", "options"),
+    [(export_lerobot, {"version": "v2.1"}), (export_hdf5, {}), (export_rlds, {})],
+)
+def test_exports_say_how_far_they_are(rendered, successes, tmp_path, export, options):
+    told = Told()
+    export(rendered, tmp_path / "out", progress=told, **options)
+    assert (told.stages, told.units) == (["export"], ["episodes"])
+    assert told.totals == [told.done] == [len(successes)]

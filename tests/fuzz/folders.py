@@ -19,6 +19,7 @@ from rl_datagen.campaign.run import _claim
 from rl_datagen.campaign.state import read_states
 from rl_datagen.cli.campaign_status import print_status
 from rl_datagen.config import CampaignConfig, EvaluateConfig, VlaConfig, load_config
+from rl_datagen.core.progress import SILENT
 from rl_datagen.core.storage import Storage, sha256, write_json
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.compact import compact, read_compact, read_compact_manifest
@@ -38,7 +39,6 @@ from rl_datagen.pipeline.run import ORDER, Run
 from rl_datagen.policy import load_expert, make_policy, save_expert
 from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.report.tables import make_tables
-from rl_datagen.runtime.progress import SILENT
 from rl_datagen.runtime.workdir import bind
 from rl_datagen.tasks import get_task
 from rl_datagen.vla import folder as vla_folder

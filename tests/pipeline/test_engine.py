@@ -2,8 +2,8 @@
 
 import pytest
 
+from rl_datagen.core.progress import SILENT, Silent
 from rl_datagen.pipeline.engine import Markers, run_stages
-from rl_datagen.runtime.progress import SILENT, Silent
 
 AFTER = {"a": (), "b": ("a",), "c": ("a",), "d": ("b",)}
 
@@ -40,7 +40,7 @@ def test_each_stage_runs_once_and_its_end_is_told_each_time(graph):
     assert markers.summary("c").keys() == {"found", "seconds"}
     run_stages(stages, markers, Told())
     assert len(ran) == 4
-    assert (told[2], told[6]) == (("c", "found=3"), ("c", "already done: found=3"))
+    assert (told[2], told[6]) == (("c", "3 found"), ("c", "already done: 3 found"))
 
 
 def test_what_stopped_goes_on(graph):

@@ -4,9 +4,9 @@ import yaml
 from rl_datagen.config import load_config
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.lock import lock
+from rl_datagen.core.progress import SILENT
 from rl_datagen.pipeline import expert
 from rl_datagen.pipeline.run import ORDER, Run
-from rl_datagen.runtime.progress import SILENT
 
 
 def make_run(tmp_path, *settings):

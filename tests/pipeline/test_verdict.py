@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.config import load_config
+from rl_datagen.core.progress import SILENT
 from rl_datagen.pipeline import verdict
 from rl_datagen.rollout import PlannedEpisode
 
@@ -32,7 +33,7 @@ def judge(monkeypatch, make_trajectory):
         monkeypatch.setattr(verdict, "plan_episode", plan_episode)
         monkeypatch.setattr(verdict, "rollout", rollout)
         monkeypatch.setattr(verdict, "ChunkActor", lambda policy: policy)
-        run = SimpleNamespace(config=load_config(settings), scene=None)
+        run = SimpleNamespace(config=load_config(settings), scene=None, progress=SILENT)
         return verdict.score(run, None, stream), planned
 
     return judge

@@ -6,7 +6,7 @@ import pytest
 
 from rl_datagen.config import AblationConfig, load_config
 from rl_datagen.core.errors import ConfigError
-from rl_datagen.runtime.progress import SILENT
+from rl_datagen.core.progress import SILENT
 from rl_datagen.study.ablation import Cell, StageUnit, cells_of, result_of, run_ablation
 from rl_datagen.tasks import get_task
 from tests.told import Told
