@@ -11,7 +11,7 @@ TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_check
 	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
 	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
-.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling check-formats bench clean
+.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes check-formats bench clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -97,6 +97,10 @@ bench: install .venv-lerobot/.installed  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/learner.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/dataset.py
+
+hashes: $(STAMP)  ## constraints-hashes.txt: every package of an installation with its SHA-256
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report - -c constraints.txt . \
+		| $(BIN)/python docker/hashes.py > constraints-hashes.txt
 
 clean:  ## removes the environment and caches, keeps outputs/
 	rm -rf $(VENV) $(CLIENTS:%=.venv-%) build *.egg-info .pytest_cache .ruff_cache .hypothesis

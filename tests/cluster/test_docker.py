@@ -60,8 +60,9 @@ def test_the_image_runs_as_a_user_and_ends_its_children():
 
 def test_both_devices_share_python_and_every_version():
     bases = [rest.split()[0] for name, rest in _instructions() if name == "FROM"]
-    outside = {base for base in bases if ":" in base}
-    assert outside == {"python:3.11-slim-bookworm"}
+    stages = {rest.split()[2] for name, rest in _instructions() if name == "FROM"}
+    assert set(bases) - stages == {"${BASE}", "${DEVICE}"}
+    assert ("ARG", "BASE=python:3.11-slim-bookworm") in list(_instructions())
     assert any("-c constraints.txt" in rest for name, rest in _instructions() if name == "RUN")
 
 

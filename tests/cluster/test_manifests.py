@@ -163,3 +163,31 @@ def test_what_a_job_runs_is_accepted(path):
     count, model = {"campaign": (2, CampaignConfig), "collect": (1, CollectionConfig)}[arguments[0]]
     assert CliRunner().invoke(app, [*arguments[:count], "--help"]).exit_code == 0
     assert load_config(arguments[count:], model=model).task == "all"
+
+
+@pytest.mark.parametrize("path", RAY_MANIFESTS, ids=_name)
+def test_pods_are_not_root_and_gain_no_privileges(path):
+    cluster = _ray_cluster(_load(path))
+    confined = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert cluster["autoscalerOptions"]["securityContext"] == confined
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert [each["securityContext"] for each in pod["containers"]] == [confined]
+
+
+def test_only_ray_reaches_ray_but_for_the_job_server():
+    spec = _load(CLUSTER / "kuberay/network-policy.yaml")["spec"]
+    among, others = spec["ingress"]
+    assert among == {"from": [{"podSelector": spec["podSelector"]}]}
+    assert [port["port"] for port in others["ports"]] == [8265]
+    assert spec["policyTypes"] == ["Ingress"]
+
+
+def test_compose_services_have_no_capabilities():
+    for service in _load(ROOT / "docker/compose.yaml")["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:")
