@@ -5,13 +5,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from rl_datagen.config.algo import AlgoConfig
 from rl_datagen.config.loader import with_overlay
 from rl_datagen.config.schema import Config
-from rl_datagen.config.types import Name, PositiveInt, TaskSelector
+from rl_datagen.config.types import Count, Name, PositiveInt, TaskSelector
 from rl_datagen.tasks import Task, select_tasks
 
 DEFAULT_ARM = "default"
 """The settings as they are; every other arm is compared with it."""
+
+
+class OneCoreAlgoConfig(AlgoConfig):
+    """Denoising-step PPO in one process (Eqs. 2-5 of the paper)."""
+
+    num_env_runners: Count = 0
+    """Simulators are stepped in the process that learns."""
 
 
 class AblationConfig(Config):
@@ -38,6 +46,8 @@ class AblationConfig(Config):
     """Runs of each arm and task: from ``seed`` on, demonstrations included."""
     num_workers: PositiveInt | None = None
     """Runs at a time, a core each; null: as many as there are cores."""
+
+    algo: OneCoreAlgoConfig = OneCoreAlgoConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -16,6 +16,7 @@ _FAULTS = (
 )
 _UNMISTAKABLE = {os.strerror(each): each for each in _FAULTS[:4]}
 _WORDS = re.compile("|".join(map(re.escape, _UNMISTAKABLE)))
+_OF_NUMPY = re.compile(r"\d+ requested and \d+ written")
 _WHAT_NOW = (
     "What was finished before is stored and whole. Make room, or choose a folder that can be "
     "written, such as by output_dir=...; the same command then goes on."
@@ -32,6 +33,8 @@ def disk_fault(error: BaseException) -> OSError | None:
             return each
         if found := _WORDS.search(str(each)):
             return OSError(_UNMISTAKABLE[found[0]], found[0])
+        if _OF_NUMPY.search(str(each)):  # which does not say why
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return None
 
 

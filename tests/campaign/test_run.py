@@ -70,6 +70,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path):
         path = folder / "trials" / f"{task.replace('/', '-')}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'{{"task": "{task}", "state": "finished"}}')
+    (folder / "config.yaml").write_text(yaml.safe_dump(none_left.model_dump(mode="json")))
     assert states_of(none_left) == {TASKS[0]: "finished"}
     kept = (folder / "config.yaml").read_text()
     with pytest.raises(ConfigError, match=r"algo\.lr is 4e-05 there and 0\.0002 here"):

@@ -37,7 +37,7 @@ def test_a_trial_says_how_far_it_is_and_leaves_its_expert(tmp_path):
     assert (state.iteration, state.num_iterations, state.env_steps) == (4, 4, 400)
     assert state.success_after == Successes(3, 4)
     assert state.length_before == 11.5
-    assert state.sampled == [[number, 0.5] for number in (1, 2, 3, 4)]
+    assert state.sampled == [(number, 0.5) for number in (1, 2, 3, 4)]
     assert state.expert == f"{tmp_path}/experts/libero_goal/0/tiny"
     assert [report["iteration"] for report in reports] == [1, 2, 3, 4, 4]
     assert reports[-1]["success_rate_after"] == 0.75

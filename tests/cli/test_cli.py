@@ -54,7 +54,7 @@ def test_config_copy_says_where_it_cannot_write(tmp_path):
     (tmp_path / "file").touch()
     refused = rl_datagen("config", "copy", "vla/tiny", "file", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "'file/tiny.yaml' was not written" in refused.stderr
+    assert "'file/tiny.yaml' cannot be written" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -3,7 +3,6 @@
 ``ulimit -f`` is a disk that takes so many bytes of a file; ``/dev/full`` is one that takes none.
 """
 
-import contextlib
 import errno
 import os
 import pickle
@@ -167,17 +166,20 @@ WRITERS = {
 }
 
 
+WHY = "(File too large|No space left)"  # NumPy does not say which
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_whichever_library_writes_nothing_of_a_file_is_left_and_the_old_one_stays(
     name, tmp_path, small_disk
 ):
     path = tmp_path / "file.npy"
     path.write_text("old")
-    with pytest.raises(DiskError, match=r"file.npy' cannot be written: File too large"):
+    with pytest.raises(DiskError, match=rf"file.npy' cannot be written: {WHY}"):
         _replace(path, WRITERS[name])
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.npy"]
-    with pytest.raises(DiskError, match=r"folder' was not written: File too large"):
+    with pytest.raises(DiskError, match=rf"folder' was not written: {WHY}"):
         _make(tmp_path / "folder", WRITERS[name])
     assert os.listdir(tmp_path) == ["file.npy"]
 
@@ -201,17 +203,13 @@ def test_a_video_of_ours(tmp_path, small_disk):
 def test_a_storage_that_is_full_is_not_waited_for(tmp_path, small_disk):
     storage = Storage(str(tmp_path), patience_s=200)
     storage.write_text("state", "old")
-    source = tmp_path.parent / "source"
-    source.write_bytes(bytes(ROOM))
-    with source.open("ab") as file, contextlib.suppress(OSError):
-        file.write(bytes(1))
     for write in (
         lambda: storage.write_text("state", "x" * 10_000),
         lambda: storage.write_json("state", ["x"] * 10_000),
     ):
-        with pytest.raises(DiskError, match=f"'{tmp_path}' cannot be written: File too large"):
+        with pytest.raises(DiskError, match=f"'{tmp_path}/state' cannot be written: File too l"):
             write()
-    assert storage.read_text("state") == "old"
+    assert (tmp_path / "state").read_text() == "old"
     assert os.listdir(tmp_path) == ["state"]
 
 

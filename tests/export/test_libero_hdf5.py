@@ -120,6 +120,8 @@ def test_what_is_written_is_read(tmp_path_factory, lengths, num_fixtures, width)
     path = tmp_path_factory.mktemp("hdf5") / "open_the_middle_drawer_of_the_cabinet_demo.hdf5"
     shape = {"num_fixtures": num_fixtures, "width": width}
     episodes = [make_trajectory(i, length=n, **shape) for i, n in enumerate(lengths)]
+    for episode in episodes:  # -1 to open, 1 to close: other grippers are refused
+        episode.action[:, 6] = np.where(episode.action[:, 6] < 0.5, -1, 1)
     assert write_hdf5(path, ((episode, None) for episode in episodes)) == len(episodes)
     read, problems = read_hdf5(path)
     assert problems == []

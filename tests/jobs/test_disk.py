@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rl_datagen.cli import app
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import DiskError
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.manifest import read_manifest
@@ -43,7 +43,7 @@ def fill(writer, make):
 
 def test_a_full_disk_is_named_and_the_dataset_goes_on_once_there_is_room(disk, make_trajectory):
     with DatasetWriter(disk / "d", config={}) as writer:
-        with pytest.raises(DatasetError, match=r"cannot be written: .*No space left on device"):
+        with pytest.raises(DiskError, match=r"cannot be written: .*No space left on device"):
             fill(writer, make_trajectory)
         stored = len(writer.manifest.shards)
     assert stored > 3
@@ -63,12 +63,12 @@ def test_images_and_mixtures_on_a_full_disk(disk, dataset):
     name = next(read_trajectories(disk / "d")).episode_id
     with (
         DatasetWriter(disk / "d", config=None) as writer,
-        pytest.raises(DatasetError, match="No space left"),
+        pytest.raises(DiskError, match="No space left"),
     ):
         writer.append_images([RenderedEpisode(name, *views)], shard=writer.shard_of(name))
     verify(disk / "d").check()
     (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 20_000))
-    with pytest.raises(DatasetError, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         merge(disk / "copy", [(dataset, None)])
     (disk / "filler").unlink()
     merge(disk / "copy", [(dataset, None)])
@@ -84,7 +84,7 @@ def test_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_written(disk,
         ["dataset", "merge", str(disk / "new"), str(dataset)],
     ):
         error = CliRunner().invoke(app, command).exception
-        assert isinstance(error, DatasetError), error
+        assert isinstance(error, DiskError), error
         assert "cannot be written" in str(error)
         assert "Read-only file system" in str(error)
     verify(disk / "d").check()
@@ -95,5 +95,5 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "datasets").write_text("mine")
     arguments = ["collect", "source=human", "task=libero_object/0", f"output_dir={tmp_path}"]
     error = CliRunner().invoke(app, arguments).exception
-    assert isinstance(error, DatasetError)
+    assert isinstance(error, DiskError)
     assert (tmp_path / "datasets").read_text() == "mine"
