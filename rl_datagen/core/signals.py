@@ -1,13 +1,17 @@
 """SIGINT and SIGTERM end a command where it is, as an error would: files whole, Ray shut down."""
 
+import os
 import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 # Ctrl-C; and what Kubernetes, systemd, spot nodes and `ray job stop` send.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _catching = False
+_held = False
 _received: signal.Signals | None = None
 
 
@@ -23,6 +27,35 @@ def renew_signals() -> None:
     if _catching and threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             signal.signal(number, _stop)
+
+
+@contextmanager
+def hold_signals() -> Generator[None]:
+    """Lets no signal in before the end, where it is ours whatever was put in its place meanwhile.
+
+    For what installs handlers of its own, as Ray's start does. Processes that are forked meanwhile
+    take signals as ever.
+    """
+    global _held
+    if not _catching or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    _held = True
+    try:
+        yield
+    finally:
+        _held = False
+        renew_signals()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _let_children_go() -> None:
+    if _held:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+os.register_at_fork(after_in_child=_let_children_go)
 
 
 def received_signal() -> signal.Signals | None:

@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from rl_datagen.core.errors import DiskError, UserError, first_line
 from rl_datagen.core.log import stderr_to
-from rl_datagen.core.signals import renew_signals
+from rl_datagen.core.signals import hold_signals
 from rl_datagen.runtime.room import RoomWatch, check_room
 
 Unit = TypeVar("Unit")
@@ -49,7 +49,7 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}
     try:
         _knock(address)
-        with stderr_to(log):
+        with stderr_to(log), hold_signals():
             _init(address, options)
     except DiskError:
         raise
@@ -59,7 +59,6 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
             "Call again if this machine was too busy to start it; for a cluster, check address and "
             "token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
         ) from error
-    renew_signals()
     try:
         yield
     finally:
