@@ -57,7 +57,7 @@ COMMANDS = {
     "amplify": ("demos", "amplify", "task=libero_object/0-2", "num_episodes=2", "num_workers=1"),
     "collect": ("collect", *AMPLIFIED, f"task={TASK}", "num_episodes=5", "num_workers=2"),
     "render": ("dataset", "render", "dataset", "--size", "64", "--workers", "1"),
-    "evaluate": ("evaluate", "release/libero_goal/8", "num_episodes=6", "num_simulators=1"),
+    "evaluate": ("evaluate", "release/libero_goal/5", "num_episodes=6", "num_simulators=1"),
     "vla": ("vla", "train", "datasets=dataset", *VLA),
     "train": ("train", f"task={TASK}", *EXPERT),
     "campaign": ("campaign", "run", f"task={TASK}", *EXPERT, "campaign.max_concurrent_trials=1"),
