@@ -16,11 +16,7 @@ and a JSON object with ``tasks``, ``reached`` (95 of 100), ``core_minutes_median
 """
 
 import argparse
-import contextlib
-import ctypes
 import json
-import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,7 +24,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
+from common import run_counted
+from judging import judge
 
 TASKS = (
     *("libero_spatial/2", "libero_spatial/9", "libero_object/3", "libero_goal/0", "libero_goal/5"),
@@ -37,8 +34,6 @@ TASKS = (
 )
 KINDS = {"diffusion": (), "gaussian": ("ablation/gaussian",)}
 RESULTS = Path(__file__).parent.parent / "docs/results/expert_cost"
-NUM_DRAWN, NUM_SHIPPED, NUM_COLLECTED = 100, 50, 50
-_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
 
 def main() -> None:
@@ -89,7 +84,7 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
     log = outputs / "expert_cost" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     row = {"task": task, "kind": kind, **train(task, kind, name, outputs, log)}
-    row |= judge(task, name, outputs)
+    row |= judge(task, outputs / "experts" / task, name)
     RESULTS.mkdir(parents=True, exist_ok=True)
     row_path(task, kind).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(row), flush=True)
@@ -98,27 +93,11 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
 def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
     """Makes the expert and returns what it took; a run that was cut off goes on."""
     command = [
-        *(sys.executable, "-m", "rl_datagen", "train", "expert_state"),
-        *KINDS[kind],
-        *(f"task={task}", f"name={name}", f"output_dir={outputs}", "algo.num_env_runners=0"),
+        *("train", "expert_state", *KINDS[kind], f"task={task}", f"name={name}"),
+        *(f"output_dir={outputs}", "algo.num_env_runners=0"),
     ]
-    spent = outputs / "expert_cost" / f"{name}.seconds"  # by calls that were cut off, too
-    before = float(spent.read_text()) if spent.exists() else 0.0
-    # Processes whose parent ends become this one's children, so that their time is counted too.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # an expert takes one core
     begin = time.monotonic()
-    with log.open("a", encoding="utf-8") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
-        while process.poll() is None:
-            spent.write_text(str(before + seconds_so_far()))
-            time.sleep(10)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed: see {log}")
-    reap()
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = before + usage.ru_utime + usage.ru_stime
-    spent.write_text(str(seconds))
+    seconds = run_counted(command, outputs / "expert_cost" / f"{name}.seconds", log)
     stages = {
         path.stem: json.loads(path.read_text())
         for path in (outputs / "runs" / name / "stages").glob("*.json")
@@ -133,75 +112,10 @@ def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
     }
 
 
-def seconds_so_far() -> float:
-    """CPU time of the processes that are there, and of those that they have waited for."""
-    total = 0.0
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += sum(process.cpu_times()[:4])
-    return total
-
-
 def last_verdict(stages: dict[str, dict]) -> dict:
     after, before = stages["polish_after"], stages["polish_before"]
     values = after if "verdict" in after else before
     return {key: values.get(key) for key in ("round", "verdict", "num_episodes")}
-
-
-def reap() -> None:
-    """Waits for what is left of the processes that were started."""
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
-
-
-def judge(task: str, name: str, outputs: Path) -> dict:
-    """Rolls out expert, warm start and human from init states that chose nothing."""
-    import torch
-
-    from rl_datagen.config import SimConfig
-    from rl_datagen.demos import load_human_demonstration, replay
-    from rl_datagen.policy import load_expert
-    from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
-    from rl_datagen.sim import load_scene
-    from rl_datagen.tasks import get_task
-
-    torch.set_num_threads(1)
-    scene, sim = load_scene(get_task(task), "exact"), SimConfig()
-    drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
-    shipped = [plan_evaluation(scene, 0, index) for index in range(scene.num_init_states)]
-    folder = outputs / "experts" / task
-
-    def run(expert: str, plans: list) -> dict:
-        actor = load_expert(folder / expert, task=task)
-        begin = time.process_time()
-        episodes = list(rollout(actor, scene, plans, source="diffusion_rl", sim=sim, num_threads=1))
-        seconds = time.process_time() - begin
-        step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
-        return summary(episodes) | {"env_step_ms": round(step_ms, 2)}
-
-    human = replay(load_human_demonstration(scene.task), scene, sim)
-    return {
-        "expert": {"drawn": run(name, drawn), "shipped": run(name, shipped)},
-        "warm_start": {"drawn": run(f"{name}-warm-start", drawn[:NUM_COLLECTED])},
-        "human": summary([human]),
-    }
-
-
-def summary(episodes: list) -> dict:
-    """Success, and the quality of the first 50 successes."""
-    from rl_datagen.report import measure_sources
-
-    good = [episode for episode in episodes if episode.success]
-    row = {"n": len(episodes), "successes": len(good)}
-    if good:
-        (quality,) = measure_sources(good[:NUM_COLLECTED])
-        measures = ("length", "mean_squared_jerk", "action_std")
-        estimates = {measure: quality.estimate(measure) for measure in measures}
-        row |= {name: round(found.mean, 4) for name, found in estimates.items() if found}
-    return row
 
 
 if __name__ == "__main__":

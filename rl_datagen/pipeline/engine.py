@@ -20,6 +20,7 @@ class _Found(Open):
     """What of it has a meaning to others than the stage."""
 
     seconds: Seconds = 0
+    core_seconds: Seconds = 0
     num_successes: Count = 0
     num_episodes: Annotated[int, Field(ge=1, lt=2**63)] = 1
     success_rate: Rate = 0
@@ -60,7 +61,10 @@ class Markers:
         return self.file(stage).exists() and (made is None or made.exists())
 
     def summary(self, stage: str, *needed: str) -> Summary:
-        """Returns what a finished stage found, and its ``seconds``.
+        """Returns what a finished stage found, and its ``seconds`` and ``core_seconds``.
+
+        The latter is CPU time of all threads of this process: Ray's workers are not in it, nor are
+        parts of the stage that were interrupted.
 
         Args:
             stage: Its name.
@@ -124,9 +128,14 @@ def run_stages(
         if not done:
             markers.forget(name)  # and what was made from the old result
             progress.start(name)
-            begin = time.monotonic()
-            found = run()
-            markers.mark(name, {**found, "seconds": round(time.monotonic() - begin, 1)})
+            markers.mark(name, _timed(run))
         summary = markers.summary(name, "seconds")
-        seconds = summary.pop("seconds")
+        seconds, _ = summary.pop("seconds"), summary.pop("core_seconds", None)
         progress.finish(name, ("already done: " if done else "") + sentence(name, summary), seconds)
+
+
+def _timed(run: Callable[[], Summary]) -> Summary:
+    wall, cores = time.monotonic(), time.process_time()
+    found = run()
+    took = {"seconds": time.monotonic() - wall, "core_seconds": time.process_time() - cores}
+    return {**found, **{name: round(seconds, 1) for name, seconds in took.items()}}

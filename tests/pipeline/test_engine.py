@@ -37,7 +37,7 @@ def test_each_stage_runs_once_and_its_end_is_told_each_time(graph):
     stages, markers, ran, _ = graph
     run_stages(stages, markers, Told())
     assert ran == ["a", "b", "c", "d"]
-    assert markers.summary("c").keys() == {"found", "seconds"}
+    assert markers.summary("c").keys() == {"found", "seconds", "core_seconds"}
     run_stages(stages, markers, Told())
     assert len(ran) == 4
     assert (told[2], told[6]) == (("c", "3 found"), ("c", "already done: 3 found"))

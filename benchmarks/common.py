@@ -1,0 +1,65 @@
+"""What several benchmarks do: ``rl-datagen`` in a process whose CPU time is counted."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+
+
+def run_counted(arguments: list[str], spent: Path, log: Path) -> float:
+    """Runs ``rl-datagen`` and returns the CPU time of it and all processes that it started.
+
+    Args:
+        arguments: Of ``rl-datagen``.
+        spent: File of the CPU time in s so far: of this call, and of earlier ones.
+        log: What the command prints is added to it.
+    """
+    before = float(spent.read_text()) if spent.exists() else 0.0
+    # Processes whose parent ends become this one's children, so that their time is counted too.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    command = [sys.executable, "-m", "rl_datagen", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # an expert takes one core
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with log.open("a", encoding="utf-8") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        try:
+            while process.poll() is None:
+                spent.write_text(str(before + _seconds_so_far()))
+                time.sleep(10)
+        finally:
+            process.terminate()
+            process.wait()
+    _reap()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = before + usage.ru_utime + usage.ru_stime
+    spent.write_text(str(seconds))
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: see {log}")
+    return seconds
+
+
+def _seconds_so_far() -> float:
+    """CPU time of the processes that are there, and of those that they have waited for."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def _reap() -> None:
+    """Waits for what is left of the processes that were started."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return

@@ -1,0 +1,126 @@
+"""All 130 experts: what they cost and how good they are.
+
+What it shows: ``run`` is ``rl-datagen campaign run`` with the CPU time of all its processes
+counted, over interruptions. ``judge`` takes its finished experts, each on 100 newly drawn init
+states that chose nothing and on the 50 shipped ones, its warm start on 50 of the former.
+
+How to run it (a day; both go on where they were)::
+
+    python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
+    python benchmarks/experts.py judge --outputs FOLDER
+
+Results to expect: a line per task in docs/results/experts.json, and the CPU time so far in
+FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON object with ``tasks``, ``reached``
+(95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the sum of the tasks'.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from common import run_counted
+
+NAME = "libero130"
+ROWS = Path(__file__).parent.parent / "docs/results/experts.json"
+COST = Path(__file__).parent.parent / "docs/results/expert_cost"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("run", "judge"))
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    parser.add_argument("--tasks", default="all")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--recipe", default="0ccb890", help="the commit that the experts are of")
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        run(arguments)
+        return
+    rows = read_rows()
+    for state in sorted((arguments.outputs / "campaigns" / NAME / "trials").glob("*.json")):
+        trial = json.loads(state.read_text())
+        if trial["state"] == "finished" and trial["task"] not in rows:
+            rows[trial["task"]] = row(trial["task"], arguments)
+            print(json.dumps(rows[trial["task"]]), flush=True)
+            write_rows(rows)
+    print("RESULT", json.dumps(summarise(list(rows.values()))))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    arguments.outputs.mkdir(parents=True, exist_ok=True)
+    settings = [f"name={NAME}", f"task={arguments.tasks}", f"output_dir={arguments.outputs}"]
+    at_once = f"campaign.max_concurrent_trials={arguments.at_once}"
+    run_counted(
+        ["campaign", "run", "expert_state", "campaign", *settings, at_once],
+        arguments.outputs / "campaign.seconds",
+        arguments.outputs / "campaign.log",
+    )
+
+
+def row(task: str, arguments: argparse.Namespace) -> dict:
+    from judging import judge
+
+    found = judge(task, arguments.outputs / "experts" / task, NAME)
+    folder = arguments.outputs / "runs" / NAME / task.replace("/", "-") / "stages"
+    stages = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    cores = [stage.get("core_seconds") for stage in stages.values()]
+    cost = None if None in cores else round(sum(cores) / 60, 2)
+    spent = {"core_minutes": cost, "env_steps": stages["dppo"]["env_steps"]}
+    return flat(task, found, spent, arguments.recipe)
+
+
+def flat(task: str, found: dict, spent: dict, recipe: str) -> dict:
+    expert, warm, human = found["expert"], found["warm_start"], found["human"]
+    drawn, shipped = expert["drawn"], expert["shipped"]
+    by_source = {"human": human, "warm": warm["drawn"], "expert": drawn}
+    measures = {"length": "length", "jerk": "mean_squared_jerk", "action_std": "action_std"}
+    return {
+        "task": task,
+        "warm_start": warm["drawn"]["successes"] / warm["drawn"]["n"],
+        "expert": drawn["successes"] / drawn["n"],
+        "n": drawn["n"],
+        "success_drawn": drawn["successes"],
+        "success_benchmark": shipped["successes"],
+        "n_benchmark": shipped["n"],
+        **{
+            f"{short}_{source}": values[measure]
+            for short, measure in measures.items()
+            for source, values in by_source.items()
+            if measure in values
+        },
+        "env_step_ms": drawn["env_step_ms"],
+        **spent,
+        "recipe": recipe,
+    }
+
+
+def read_rows() -> dict[str, dict]:
+    """Rows by task; those of "Cost of an expert" are of the same recipe."""
+    if ROWS.exists():
+        return {row["task"]: row for row in json.loads(ROWS.read_text())}
+    costs = [json.loads(path.read_text()) for path in sorted(COST.glob("*[0-9].json"))]
+    return {
+        cost["task"]: flat(
+            cost["task"], cost, {key: cost[key] for key in ("core_minutes", "env_steps")}, "2c9afca"
+        )
+        for cost in costs
+    }
+
+
+def write_rows(rows: dict[str, dict]) -> None:
+    lines = [json.dumps(row) for row in rows.values()]
+    ROWS.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+def summarise(rows: list[dict]) -> dict:
+    successes = [row["success_drawn"] for row in rows]
+    return {
+        "tasks": len(rows),
+        "reached": sum(number >= 95 for number in successes),
+        "fewest_successes": min(successes),
+        "core_hours": round(sum(row["core_minutes"] or 0 for row in rows) / 60, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

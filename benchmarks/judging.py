@@ -1,0 +1,57 @@
+"""How good an expert is, from init states that chose nothing."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from rl_datagen.config import SimConfig
+from rl_datagen.demos import load_human_demonstration, replay
+from rl_datagen.policy import load_expert
+from rl_datagen.report import measure_sources
+from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
+from rl_datagen.sim import load_scene
+from rl_datagen.tasks import get_task
+
+NUM_DRAWN, NUM_COLLECTED = 100, 50
+
+
+def judge(task: str, folder: Path, name: str) -> dict:
+    """Rolls out an expert, its warm start and the human.
+
+    Args:
+        task: The expert's.
+        folder: Of the task's experts.
+        name: The expert's; ``-warm-start`` is added for the other one.
+    """
+    torch.set_num_threads(1)
+    scene, sim = load_scene(get_task(task), "exact"), SimConfig()
+    drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
+    shipped = [plan_evaluation(scene, 0, index) for index in range(scene.num_init_states)]
+
+    def run(expert: str, plans: list) -> dict:
+        actor = load_expert(folder / expert, task=task)
+        begin = time.process_time()
+        episodes = list(rollout(actor, scene, plans, source="diffusion_rl", sim=sim, num_threads=1))
+        seconds = time.process_time() - begin
+        step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
+        return _summary(episodes) | {"env_step_ms": round(step_ms, 2)}
+
+    human = replay(load_human_demonstration(scene.task), scene, sim)
+    return {
+        "expert": {"drawn": run(name, drawn), "shipped": run(name, shipped)},
+        "warm_start": {"drawn": run(f"{name}-warm-start", drawn[:NUM_COLLECTED])},
+        "human": _summary([human]),
+    }
+
+
+def _summary(episodes: list) -> dict:
+    """Success, and the quality of the first 50 successes."""
+    good = [episode for episode in episodes if episode.success]
+    row = {"n": len(episodes), "successes": len(good)}
+    if good:
+        (quality,) = measure_sources(good[:NUM_COLLECTED])
+        measures = ("length", "mean_squared_jerk", "action_std")
+        estimates = {measure: quality.estimate(measure) for measure in measures}
+        row |= {name: round(found.mean, 4) for name, found in estimates.items() if found}
+    return row
