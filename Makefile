@@ -11,7 +11,7 @@ TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_check
 	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
 	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
-.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes check-formats bench clean
+.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes check-formats bench docs clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -102,6 +102,14 @@ hashes: $(STAMP)  ## constraints-hashes.txt: every package of an installation wi
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report - -c constraints.txt . \
 		| $(BIN)/python docker/hashes.py > constraints-hashes.txt
 
+docs: .venv-docs/.installed  ## the documentation as a site: outputs/site
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site . outputs/site
+
+.venv-docs/.installed: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet -r $<
+	@touch $@
+
 clean:  ## removes the environment and caches, keeps outputs/
-	rm -rf $(VENV) $(CLIENTS:%=.venv-%) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS:%=.venv-%) .venv-docs build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

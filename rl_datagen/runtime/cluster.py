@@ -48,6 +48,14 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         _check_temporary_folder()
         options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}
     try:
+        _start(address, options, log)
+        yield
+    finally:  # also of a start that a signal ends: Ray's own end at exit may crash then
+        ray.shutdown()
+
+
+def _start(address: str, options: dict[str, Any], log: Path) -> None:
+    try:
         _knock(address)
         with stderr_to(log), hold_signals():
             _init(address, options)
@@ -59,10 +67,6 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
             "Call again if this machine was too busy to start it; for a cluster, check address and "
             "token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)."
         ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _too_slow(error: BaseException) -> bool:
