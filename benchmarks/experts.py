@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = [f"name={NAME}", f"task={arguments.tasks}", f"output_dir={arguments.outputs}"]
     at_once = f"campaign.max_concurrent_trials={arguments.at_once}"
     run_counted(
-        ["campaign", "run", "expert_state", "campaign", *settings, at_once],
+        ["campaign", "run", "--retry-failed", "expert_state", "campaign", *settings, at_once],
         arguments.outputs / "campaign.seconds",
         arguments.outputs / "campaign.log",
     )
