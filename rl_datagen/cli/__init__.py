@@ -1,13 +1,15 @@
 """The ``rl-datagen`` command: parse, load the configuration, call one function, print."""
 
+import atexit
 import faulthandler
 import json
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -93,10 +95,22 @@ def main() -> None:
         if number is None:
             raise
         _say("", f"Stopped by {number.name}. {_STOPPED}")
-        sys.exit(128 + number)
+        _leave(128 + number)
 
 
 _STOPPED = "What is finished is stored; the same command goes on with the rest."
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process without the destructors of native libraries.
+
+    Threads of Ray may outlive an interrupted start, and crash (SIGSEGV) while what they use is
+    destroyed at exit.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _say(what: str, sentence: str) -> None:
