@@ -125,7 +125,7 @@ def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
     return buffer.getvalue()
 
 
-def decode_image(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
     """Returns the image in the bytes of a PNG or JPEG file, RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return np.array(image.convert("RGB"))
