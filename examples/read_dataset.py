@@ -1,7 +1,7 @@
 """A dataset for training: action chunks, a split by episode, PyTorch's loader (about 10 s).
 
-The released one is compact: actions and init states. ``rl-datagen dataset hydrate`` gives it states,
-observations and images; ``columns`` and ``cameras`` then say which of them to read.
+The released one is compact: actions and init states. ``rl-datagen dataset hydrate`` gives it
+states, observations and images; ``columns`` and ``cameras`` then say which of them to read.
 """
 
 import time

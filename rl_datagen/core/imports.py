@@ -26,20 +26,25 @@ class _After(MetaPathFinder):
 
     def __init__(self, name: str, function: Callable[[], None]) -> None:
         self._name, self._function = name, function
+        self._is_asking = False  # the other finders, which is not to ask this one again
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Returns None for any other module."""
-        if fullname != self._name:
+        if fullname != self._name or self._is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
+        self._is_asking = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._is_asking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_call(module: ModuleType) -> None:
                 execute(module)
+                sys.meta_path.remove(self)
                 self._function()
 
             spec.loader.exec_module = execute_and_call

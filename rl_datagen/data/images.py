@@ -95,7 +95,10 @@ def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
 
 
 def write_video(
-    path: str | Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: float = CONTROL_FREQUENCY
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    *,
+    fps: float = CONTROL_FREQUENCY,
 ) -> None:
     """Writes an MP4 that browsers play (H.264, yuv420p), atomically.
 
@@ -107,7 +110,9 @@ def write_video(
     with atomic_path(Path(path).expanduser()) as temporary:
         options = {"movflags": "faststart"}  # a browser starts before it has the whole file
         with av.open(str(temporary), "w", format="mp4", container_options=options) as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20"})
+            stream = container.add_stream(
+                "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20"}
+            )
             stream.pix_fmt = "yuv420p"
             for image in frames:
                 image = np.ascontiguousarray(image[: image.shape[0] & ~1, : image.shape[1] & ~1])

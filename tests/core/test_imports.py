@@ -1,6 +1,7 @@
 import inspect
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -24,6 +25,7 @@ def test_a_function_is_called_once_the_module_is_imported(package):
     calls, finders = [], list(sys.meta_path)
     after_import(package, lambda: calls.append(sys.modules[package].VALUE))
     import_module("json")
+    assert find_spec(package) is not None  # whoever asks whether it is there does not import it
     assert calls == []
     import_module(f"{package}.part")
     assert calls == [1]
@@ -34,8 +36,11 @@ def test_a_function_is_called_once_the_module_is_imported(package):
 
 def test_a_module_that_is_missing_is_still_missing():
     after_import("nobody_has_this", lambda: None)
-    with pytest.raises(ModuleNotFoundError, match="nobody_has_this"):
-        import_module("nobody_has_this")
+    try:
+        with pytest.raises(ModuleNotFoundError, match="nobody_has_this"):
+            import_module("nobody_has_this")
+    finally:
+        del sys.meta_path[0]
 
 
 def test_a_package_is_called_and_is_still_a_package(package):
