@@ -97,6 +97,7 @@ bench: install .venv-lerobot/.installed  ## every benchmark of docs/results.md
 	$(BIN)/python benchmarks/learner.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/dataset.py
+	$(BIN)/python benchmarks/random_access.py
 
 hashes: $(STAMP)  ## constraints-hashes.txt: every package of an installation with its SHA-256
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report - -c constraints.txt . \

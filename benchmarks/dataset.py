@@ -26,7 +26,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from rl_datagen.data import DatasetWriter, FrameDataset, RenderedEpisode, Trajectory, read_rendered
+from rl_datagen.data import Dataset, DatasetWriter, RenderedEpisode, Trajectory, read_rendered
 from rl_datagen.export import export_hdf5, export_lerobot
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def read_all(folder: Path) -> dict[str, float]:
     """Random frames with both cameras, per second, one process."""
     rates = {}
     for encoding in ("jpeg", "png"):
-        frames = FrameDataset(folder / f"shards-{encoding}")
+        frames = Dataset(folder / f"shards-{encoding}")
         chosen = np.random.default_rng(0).integers(len(frames), size=NUM_SAMPLES)
         took = timed(lambda f=frames, c=chosen: [f[int(index)] for index in c])
         rates[f"shards-{encoding}"] = NUM_SAMPLES / took

@@ -1,7 +1,10 @@
-"""LeRobot's own writer and reader, for ``benchmarks/dataset.py``; runs where lerobot is installed.
+"""LeRobot's own writer and reader, for ``dataset.py`` and ``random_access.py``, beside this file.
+
+Runs where lerobot is installed.
 
 Usage: lerobot_writer.py write video|image FRAMES OUT
        lerobot_writer.py read EXPORT NUM_SAMPLES
+       lerobot_writer.py read_chunks EXPORT NUM_WARM NUM_SAMPLES HORIZON torchcodec|pyav
 """
 
 import json
@@ -51,6 +54,22 @@ def read(export, num_samples):
     return time.perf_counter() - begin
 
 
+def read_chunks(export, num_warm, num_samples, horizon, backend):
+    """Seconds for random frames with both cameras and the actions from there on."""
+    windows = {"action": [step / 20 for step in range(int(horizon))]}
+    dataset = LeRobotDataset(
+        "local/bench", root=export, video_backend=backend, delta_timestamps=windows
+    )
+    num_warm, num_samples = int(num_warm), int(num_samples)
+    chosen = np.random.default_rng(0).integers(len(dataset), size=num_warm + num_samples)
+    for number, index in enumerate(chosen.tolist()):
+        if number == num_warm:
+            begin = time.perf_counter()
+        dataset[index]
+    return time.perf_counter() - begin
+
+
 if __name__ == "__main__":
-    seconds = {"write": write, "read": read}[sys.argv[1]](*sys.argv[2:])
+    functions = {"write": write, "read": read, "read_chunks": read_chunks}
+    seconds = functions[sys.argv[1]](*sys.argv[2:])
     sys.stdout.write(json.dumps({"seconds": seconds}) + "\n")

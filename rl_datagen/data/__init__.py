@@ -1,6 +1,7 @@
 """Episodes, shards, manifests and normalisation statistics."""
 
 from rl_datagen.data.card import DatasetInfo, TaskInfo, dataset_info, write_card
+from rl_datagen.data.columns import Episode
 from rl_datagen.data.dataset import (
     read_episodes,
     read_images,
@@ -8,7 +9,7 @@ from rl_datagen.data.dataset import (
     read_trajectories,
     rendered_episodes,
 )
-from rl_datagen.data.frames import FrameDataset
+from rl_datagen.data.frames import Dataset
 from rl_datagen.data.images import RenderedEpisode, write_video
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory, find_noops
@@ -17,9 +18,10 @@ from rl_datagen.data.writer import DatasetWriter
 
 __all__ = [
     "CONTROL_FREQUENCY",
+    "Dataset",
     "DatasetInfo",
     "DatasetWriter",
-    "FrameDataset",
+    "Episode",
     "Manifest",
     "Problem",
     "RenderedEpisode",

@@ -1,102 +1,258 @@
-"""Random access to the env steps of a dataset."""
+"""Random access to the env steps of a dataset, for training."""
 
+# Legend: M env steps, n env steps of a window.
+
+import copy
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import DatasetError
-from rl_datagen.data.images import decode_image, row_group_episodes
-from rl_datagen.data.manifest import check_file, read_manifest
+from rl_datagen.core.errors import ConfigError, DatasetError, did_you_mean, shown
+from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.columns import Episode, load_columns
+from rl_datagen.data.compact import is_compact
+from rl_datagen.data.images import decode_image
+from rl_datagen.data.pages import BinaryFile
 from rl_datagen.data.schema import CAMERAS
-from rl_datagen.data.shards import column_array, open_parquet
-from rl_datagen.tasks import get_task, select_tasks
+from rl_datagen.data.shards import open_parquet, reading, to_trajectory
+from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
 
-_COLUMNS = ["episode_id", "step", "proprio", "action"]
+_TOLERANCE = 1e-4  # s, of delta timestamps; LeRobot's
 
 
-class FrameDataset:
+class Dataset:
     """The env steps of a dataset by number, as ``torch.utils.data.DataLoader`` takes them.
 
-    Proprio and actions are held in memory, 60 bytes per env step; an image is decoded when asked
-    for. Files are opened in the process that reads them, so that any number of workers may.
+    Columns are held in memory; an image is found by its row and decoded when asked for. Files are
+    opened in the process that reads them, so that any number of workers may.
 
     Args:
-        dataset: The dataset's folder; each file's checksum is compared once, here.
-        selector: Tasks, such as ``"libero_goal"``.
-        images: Give the images too, and only steps that are rendered.
+        path: The dataset's folder, whole or compact.
+        tasks: Selector, such as ``"libero_goal"``.
+        columns: Numbers to give, such as ``("proprio", "object_state", "action")``: any numeric
+            column of a steps file. None: ``proprio`` and ``action``; of a compact dataset
+            ``action``.
+        cameras: Images to give, of ``"agentview"`` and ``"wrist"``; only episodes that are
+            rendered are in the dataset then. None: both if every episode is rendered, else none.
+        action_horizon: Give so many actions from each env step on, as ``[action_horizon, 7]``.
+        delta_timestamps: Windows of any columns and cameras, in LeRobot's words: by name, seconds
+            relative to the env step, multiples of 1/20 s. Beyond the ends of its episode a window
+            repeats what is there, and ``<name>_is_pad`` says so.
+        check: Compare each file's checksum once, here, which reads all of them.
 
     Raises:
-        DatasetError: Nothing is selected, or a file is missing or damaged.
+        ConfigError: A column or camera does not exist, or a window is not on the 20 Hz grid.
+        DatasetError: Nothing is selected, a camera's images are not there, or a file is missing or
+            damaged.
     """
 
-    def __init__(self, dataset: Path, selector: str = "all", *, images: bool = True) -> None:
-        tasks = {task.id for task in select_tasks(selector)}
-        self._paths: list[Path] = []  # of images
-        self._open: dict[tuple[int, Path], pq.ParquetFile] = {}
-        self._tasks: list[str] = []
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in ("proprio", "action", "where")}
-        for shard in read_manifest(dataset).shards:
-            if shard.task not in tasks:
-                continue
-            places: dict[str, tuple[int, int]] = {}  # file and row group of an episode's images
-            for entry in shard.images:
-                self._paths.append(check_file(dataset, entry))
-                for group, name in enumerate(row_group_episodes(open_parquet(self._paths[-1]))):
-                    places[name] = (len(self._paths) - 1, group)
-            steps = open_parquet(check_file(dataset, shard.steps))
-            for index in range(steps.num_row_groups):
-                rows = steps.read_row_group(index, columns=_COLUMNS)
-                file, group = places.get(rows["episode_id"][0].as_py(), (-1, -1))
-                if images and file < 0:
-                    continue
-                step = column_array(rows, "step")
-                where = np.full((len(step), 4), (len(self._tasks), file, group, 0), np.int32)
-                where[:, 3] = step
-                parts["where"].append(where)
-                for name in ("proprio", "action"):
-                    parts[name].append(column_array(rows, name))
-            self._tasks.append(shard.task)
-        if not parts["where"]:
-            what = "rendered env step" if images else "env step"
-            raise DatasetError(
-                f"Dataset {dataset} has no {what} of task={selector}. Select other tasks, or "
-                f"render them: rl-datagen dataset render {dataset}"
-            )
-        self._images = images
-        self._proprio, self._action, self._where = map(np.concatenate, parts.values())
+    def __init__(
+        self,
+        path: str | Path,
+        tasks: str = "all",
+        *,
+        columns: Sequence[str] | None = None,
+        cameras: Sequence[str] | None = None,
+        action_horizon: int | None = None,
+        delta_timestamps: Mapping[str, Sequence[float]] | None = None,
+        check: bool = True,
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self._columns = load_columns(self.path, tasks, columns, check=check)
+        self._open: dict[tuple[int, int], BinaryFile] = {}  # by process and number of the file
+        self.cameras = self._find_cameras(cameras)
+        self._windows = self._find_windows(delta_timestamps or {}, action_horizon)
+        images, episodes = self._columns.images, self._columns.episodes
+        self._choose(
+            [i for i, each in enumerate(episodes) if not self.cameras or each.episode_id in images]
+        )
 
     def __len__(self) -> int:
-        return len(self._action)
+        return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Returns an env step.
 
         Returns:
-            ``proprio`` float32 [8] and ``action`` float32 [7] as in ``Trajectory``, ``task``,
-            ``instruction``, and ``agentview`` and ``wrist``: uint8 [H, W, 3], RGB, upright.
+            Columns (``proprio`` float32 [8], ``action`` float32 [7], ... as in ``Trajectory``) and
+            cameras (uint8 [H, W, 3], RGB, upright), or a window ``[n, ...]`` of each that has one,
+            with ``<name>_is_pad``, bool [n]; ``task``, ``instruction``; ``episode_index``, which
+            counts in ``episodes``, and ``step``, the env step in it.
+
+        Raises:
+            IndexError: There is no such env step.
         """
-        shard, file, group, step = self._where[index].tolist()
-        task = self._tasks[shard]
-        item: dict[str, Any] = {
-            "proprio": self._proprio[index],
-            "action": self._action[index],
-            "task": task,
-            "instruction": get_task(task).instruction,
-        }
-        if self._images:
-            # Without Arrow's threads: a worker that was forked does not have them.
-            rows = self._file(file).read_row_group(group, columns=list(CAMERAS), use_threads=False)
-            item |= {camera: decode_image(rows[camera][step].as_py()) for camera in CAMERAS}
-        return item
+        number, step = self._locate(index)
+        episode = self.episodes[number]
+        begin = self._columns.begins[self._chosen[number]]
+        item: dict[str, Any] = {}
+        for name in (*self._columns.arrays, *self.cameras):
+            window = self._windows.get(name)
+            steps = step
+            if window is not None:
+                steps = np.minimum(np.maximum(step + window, 0), episode.length - 1)
+                item[f"{name}_is_pad"] = step + window != steps
+            if name in self._columns.arrays:
+                item[name] = np.array(self._columns.arrays[name][begin + steps])
+            else:
+                item[name] = self._images(name, episode, steps)
+        where = {"episode_index": number, "step": step}
+        return item | {"task": episode.task, "instruction": episode.instruction} | where
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes in it."""
+        return len(self.episodes)
+
+    def array(self, column: str) -> np.ndarray:
+        """Returns a column of all env steps, ``[M, ...]``, such as to normalise by."""
+        values, begins = self._columns.arrays[column], self._columns.begins
+        pairs = zip(self._chosen, self.episodes, strict=True)
+        return np.concatenate([values[begins[i] : begins[i] + e.length] for i, e in pairs])
+
+    def trajectory(self, episode_index: int) -> Trajectory:
+        """Returns everything that is recorded of an episode but its images.
+
+        Raises:
+            DatasetError: The dataset is compact, or the file is damaged.
+        """
+        episode = self.episodes[episode_index]
+        if not episode.shard:
+            raise DatasetError(
+                f"{self.path} is a compact dataset, of init states and actions. `rl-datagen "
+                f"dataset hydrate {self.path} OUT` replays it into one with whole trajectories."
+            )
+        path = self.path / episode.shard
+        with reading(path):
+            return to_trajectory(
+                open_parquet(path).read_row_group(episode.row_group), vars(episode)
+            )
+
+    def select(self, episode_indices: Sequence[int]) -> Self:
+        """Returns some of the episodes, in this order, as a dataset that shares its memory."""
+        part = copy.copy(self)
+        part._choose([self._chosen[index] for index in episode_indices])
+        return part
+
+    def split(self, validation: float = 0.1, *, seed: int = 0) -> tuple[Self, Self]:
+        """Returns two datasets without a common episode: to train on, and to validate with.
+
+        Args:
+            validation: Share of each task's episodes in the second one, in (0, 1).
+            seed: Which ones.
+
+        Raises:
+            ConfigError: The share is not in (0, 1), or leaves one of them empty.
+        """
+        if not 0 < validation < 1:
+            raise ConfigError(f"validation={validation!r} is a share: between 0 and 1 is allowed.")
+        by_task: dict[str, list[int]] = {}
+        for index, episode in enumerate(self.episodes):
+            by_task.setdefault(episode.task, []).append(index)
+        held_out: list[int] = []
+        for task, indices in by_task.items():
+            order = np.random.default_rng(derive_seed("split", seed, task)).permutation(indices)
+            held_out += order[: round(validation * len(indices))].tolist()
+        rest = sorted(set(range(self.num_episodes)) - set(held_out))
+        if not held_out or not rest:
+            raise ConfigError(
+                f"validation={validation!r} of {self.num_episodes} episodes in "
+                f"{len(by_task)} tasks leaves one part empty. Take more episodes, or another share."
+            )
+        return self.select(rest), self.select(sorted(held_out))
+
+    def __repr__(self) -> str:
+        tasks = {episode.task for episode in self.episodes}
+        return (
+            f"Dataset({str(self.path)!r}: {self.num_episodes} episodes, {len(self)} env steps, "
+            f"{len(tasks)} tasks; {', '.join([*self._columns.arrays, *self.cameras])})"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}
 
-    def _file(self, number: int) -> pq.ParquetFile:
-        key = (os.getpid(), self._paths[number])
+    def _choose(self, numbers: Sequence[int]) -> None:
+        self._chosen = list(numbers)
+        self.episodes: list[Episode] = [self._columns.episodes[number] for number in numbers]
+        """Its episodes, in order."""
+        self._ends = np.cumsum([episode.length for episode in self.episodes])
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Returns the episode and the env step in it of an index."""
+        at = index + len(self) if index < 0 else index
+        if not 0 <= at < len(self):
+            raise IndexError(f"index {index} of a dataset of {len(self)} env steps")
+        number = int(np.searchsorted(self._ends, at, side="right"))
+        return number, int(at - self._ends[number] + self.episodes[number].length)
+
+    def _images(self, camera: str, episode: Episode, steps: int | np.ndarray) -> np.ndarray:
+        number, group = self._columns.images[episode.episode_id]
+        key = (os.getpid(), number)
         if key not in self._open:
-            self._open[key] = pq.ParquetFile(self._paths[number], memory_map=True)
-        return self._open[key]
+            self._open[key] = BinaryFile(self._columns.image_files[number])
+        if isinstance(steps, int):
+            return decode_image(self._open[key].read(group, camera, steps))
+        decoded = {
+            step: decode_image(self._open[key].read(group, camera, step))
+            for step in set(steps.tolist())
+        }
+        return np.stack([decoded[step] for step in steps.tolist()])
+
+    def _find_cameras(self, cameras: Sequence[str] | None) -> tuple[str, ...]:
+        episodes, images = self._columns.episodes, self._columns.images
+        if cameras is None:
+            return CAMERAS if all(each.episode_id in images for each in episodes) else ()
+        for name in cameras:
+            if name not in CAMERAS:
+                raise ConfigError(
+                    f"cameras has '{shown(name)}', which no dataset has."
+                    f"{did_you_mean(name, CAMERAS)} Allowed: {', '.join(CAMERAS)}."
+                )
+        if cameras and not any(each.episode_id in images for each in episodes):
+            raise DatasetError(
+                f"Dataset {self.path} has no images of camera '{cameras[0]}': none of the selected "
+                f"episodes is rendered. {self._how_to_render()}"
+            )
+        return tuple(cameras)
+
+    def _how_to_render(self) -> str:
+        if is_compact(self.path):
+            return f"`rl-datagen dataset hydrate {self.path} OUT --render` makes one that has them."
+        return f"Render them: `rl-datagen dataset render {self.path}`."
+
+    def _find_windows(
+        self, delta_timestamps: Mapping[str, Sequence[float]], action_horizon: int | None
+    ) -> dict[str, np.ndarray]:
+        """Returns env steps relative to an index's, by column or camera."""
+        there = (*self._columns.arrays, *self.cameras)
+        windows = {
+            name: _steps_of(name, delta_timestamps[name], there) for name in delta_timestamps
+        }
+        if action_horizon is None:
+            return windows
+        if action_horizon < 1 or "action" in windows or "action" not in there:
+            raise ConfigError(
+                f"action_horizon={action_horizon!r} is a number of actions, 1 or more, of the "
+                "column action, which needs no delta_timestamps then."
+            )
+        return windows | {"action": np.arange(action_horizon)}
+
+
+def _steps_of(name: str, seconds: Sequence[float], there: Sequence[str]) -> np.ndarray:
+    if name not in there:
+        raise ConfigError(
+            f"delta_timestamps has '{shown(name)}', which this dataset does not give."
+            f"{did_you_mean(name, there)} Allowed: {', '.join(there)}; columns and cameras add to "
+            "them."
+        )
+    exact = np.asarray(seconds, float) * CONTROL_FREQUENCY
+    steps = np.rint(exact)
+    if not len(steps) or not np.allclose(steps, exact, rtol=0, atol=_TOLERANCE * CONTROL_FREQUENCY):
+        raise ConfigError(
+            f"delta_timestamps of {name} are {shown(list(seconds))} s: multiples of "
+            f"1/{CONTROL_FREQUENCY} s are allowed, one or more."
+        )
+    return steps.astype(np.int64)

@@ -95,7 +95,10 @@ def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
 
 
 def write_video(
-    path: Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: int = CONTROL_FREQUENCY
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    *,
+    fps: float = CONTROL_FREQUENCY,
 ) -> None:
     """Writes an MP4 that browsers play (H.264, yuv420p), atomically.
 
@@ -104,10 +107,12 @@ def write_video(
         frames: RGB images of one size; an odd last row or column is cut off, as H.264 needs.
         fps: Frames per second.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(Path(path).expanduser()) as temporary:
         options = {"movflags": "faststart"}  # a browser starts before it has the whole file
         with av.open(str(temporary), "w", format="mp4", container_options=options) as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "20"})
+            stream = container.add_stream(
+                "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20"}
+            )
             stream.pix_fmt = "yuv420p"
             for image in frames:
                 image = np.ascontiguousarray(image[: image.shape[0] & ~1, : image.shape[1] & ~1])
@@ -125,7 +130,7 @@ def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
     return buffer.getvalue()
 
 
-def decode_image(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
     """Returns the image in the bytes of a PNG or JPEG file, RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return np.array(image.convert("RGB"))

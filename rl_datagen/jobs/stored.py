@@ -67,14 +67,17 @@ class StoredExpert(StoredPolicy):
         """``libero_goal/3/default@1a2b3c4d5e6f``."""
         return f"{self.task}/{self.label}"
 
-    def load(self) -> ChunkActor:
+    def load(self, *, explore: bool = False) -> ChunkActor:
         """Returns the actor.
+
+        Args:
+            explore: Sample as in training instead of deterministically.
 
         Raises:
             UserError: It is damaged, or an expert of another task.
         """
         with tempfile.TemporaryDirectory() as folder:
-            return load_expert(self.unpack(folder), task=self.task)
+            return load_expert(self.unpack(folder), task=self.task, explore=explore)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from rl_datagen.core.errors import UserError
+from rl_datagen.core.seeding import derive_seed
 from rl_datagen.policy.base import ChunkPolicy
 
 
@@ -22,20 +24,58 @@ class ChunkActor:
         policy: The policy; put into evaluation mode.
         explore: Sample as in training, with noise at every denoising step.
         appearance: How the textures of the images it was trained on were coloured; None: unknown.
+        task: Task it is an expert of; None: unknown.
 
     Attributes:
+        action_steps: Actions that each call returns.
         image_size: Height and width of the images it looks at; None in state mode.
     """
 
     def __init__(
-        self, policy: ChunkPolicy, *, explore: bool = False, appearance: str | None = None
+        self,
+        policy: ChunkPolicy,
+        *,
+        explore: bool = False,
+        appearance: str | None = None,
+        task: str | None = None,
     ) -> None:
         self.policy = policy.eval()
         self.action_steps = policy.config.action_steps
         pixels = policy.config.mode == "pixel"
         self.image_size = policy.config.image_size if pixels else None
-        self._explore, self.appearance = explore, appearance
+        self._explore, self.appearance, self.task = explore, appearance, task
         self._generators: dict[int, torch.Generator] = {}
+        self.reset()
+
+    def reset(self, seed: int = 0) -> None:
+        """Begins anew for ``predict``, with the noise of a seed."""
+        self._seed = seed
+        self._generators.clear()
+
+    def predict(
+        self, observation: dict[str, np.ndarray]
+    ) -> Float32[np.ndarray, "Ts Da"] | Float32[np.ndarray, "N Ts Da"]:
+        """Returns the actions to execute next, in an environment or in each of a vector's.
+
+        Args:
+            observation: As an environment, or a vector environment, gives it.
+
+        Raises:
+            UserError: It lacks what the policy looks at.
+        """
+        if missing := [key for key in self.policy.observation_keys if key not in observation]:
+            raise UserError(
+                f"The policy looks at {', '.join(missing)}, which the observation lacks. Make the "
+                f"environment with mode='pixel', image_size={self.image_size}."
+            )
+        single = observation["proprio"].ndim == 1
+        rows = {key: value[None] if single else value for key, value in observation.items()}
+        episodes = range(len(rows["proprio"]))
+        for episode in episodes:
+            if episode not in self._generators:
+                self.start(episode, None, derive_seed("predict", self._seed, episode))
+        actions = self.act(rows, episodes)
+        return actions[0] if single else actions
 
     def start(self, episode: int, simulator: Any, seed: int) -> None:
         """Begins an episode.

@@ -67,8 +67,9 @@ def load_expert(path: str | Path, *, task: str | None = None, explore: bool = Fa
         UserError: The folder is missing or damaged, its weights do not fit its configuration or
             are not finite, or it is an expert of another task.
     """
-    policy, _, _ = load_policy(path, task=task)
-    return ChunkActor(policy, explore=explore, appearance=_appearance(Path(path)))
+    policy, config, _ = load_policy(path, task=task)
+    appearance = _appearance(Path(path))
+    return ChunkActor(policy, explore=explore, appearance=appearance, task=config.task)
 
 
 def _appearance(folder: Path) -> str:

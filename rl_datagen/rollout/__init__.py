@@ -1,5 +1,7 @@
 """Any policy on any task: planned episodes in, trajectories out, until enough have succeeded."""
 
+from rl_datagen.core.imports import make_callable
+from rl_datagen.rollout.episodes import Rollouts, run_policy
 from rl_datagen.rollout.gather import count_attempts, describe_attempts, gather, gather_shard
 from rl_datagen.rollout.plans import (
     PlannedEpisode,
@@ -14,6 +16,7 @@ __all__ = [
     "Observation",
     "PlannedEpisode",
     "Policy",
+    "Rollouts",
     "count_attempts",
     "describe_attempts",
     "gather",
@@ -23,4 +26,7 @@ __all__ = [
     "plan_episode",
     "plan_evaluation",
     "rollout",
+    "run_policy",
 ]
+
+make_callable(__name__, run_policy)

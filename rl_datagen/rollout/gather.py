@@ -1,14 +1,17 @@
 """Attempts until enough of them succeeded."""
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from rl_datagen.config import ATTEMPTS_PER_SHARD, ShardsConfig, SimConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.trajectory import Source, Trajectory
 from rl_datagen.rollout.plans import PlannedEpisode, plan_episode
 from rl_datagen.rollout.run import Policy, rollout
-from rl_datagen.runtime.executor import Tell
 from rl_datagen.sim import Scene
+
+if TYPE_CHECKING:  # Ray, which nobody needs to run a few episodes
+    from rl_datagen.runtime.executor import Tell
 
 _MIN_WAVE = 8  # attempts run side by side, even when fewer episodes are still missing
 
@@ -135,7 +138,7 @@ def gather_shard(
     )
 
 
-def count_attempts(tell: Tell, num_episodes: int) -> Callable[[Trajectory], None]:
+def count_attempts(tell: "Tell", num_episodes: int) -> Callable[[Trajectory], None]:
     """Returns what tells of each attempt.
 
     Args:

@@ -8,6 +8,7 @@ import_mujoco()  # before any module that needs it
 from rl_datagen.config import Appearance, Backend
 from rl_datagen.sim.episode import Episode
 from rl_datagen.sim.factory import load_scene
+from rl_datagen.sim.gym_env import LiberoEnv
 from rl_datagen.sim.render import CAMERAS, Camera
 from rl_datagen.sim.replay import replay
 from rl_datagen.sim.scene import InitialState, Scene
@@ -22,6 +23,7 @@ __all__ = [
     "Camera",
     "Episode",
     "InitialState",
+    "LiberoEnv",
     "LiberoVectorEnv",
     "Scene",
     "Simulator",

@@ -4,9 +4,8 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
@@ -18,9 +17,9 @@ from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.sim.episode import Episode
 from rl_datagen.sim.factory import load_scene
-from rl_datagen.sim.render import CAMERAS
 from rl_datagen.sim.scene import InitialState
 from rl_datagen.sim.simulator import Simulator
+from rl_datagen.sim.spaces import Mode, action_space, observation_space, observe
 from rl_datagen.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class LiberoVectorEnv(VectorEnv):
     Args:
         task: The task.
         num_envs: Simulators.
-        action_steps: Env steps per action.
+        action_steps: Env steps per action; None: one, and an action is ``[7]``.
         mode: ``state``: observe ``proprio`` and ``object_state``; ``pixel``: uint8 images of both
             cameras too, rendered once per action. The state is for the critic then.
         backend: See ``load_scene``, as for the next two.
@@ -88,9 +87,9 @@ class LiberoVectorEnv(VectorEnv):
         self,
         task: Task,
         num_envs: int,
-        action_steps: int,
+        action_steps: int | None = None,
         *,
-        mode: Literal["state", "pixel"] = "state",
+        mode: Mode = "state",
         backend: Backend = "exact",
         appearance: Appearance = "original",
         render_backend: RenderBackend = "culled",
@@ -103,7 +102,10 @@ class LiberoVectorEnv(VectorEnv):
         image_size: int = 96,
     ) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.task, self.num_envs, self.action_steps, self.mode = task, num_envs, action_steps, mode
+        self.task, self.num_envs, self.action_steps = task, num_envs, action_steps
+        self.mode: Mode = mode
+        self._pool = ThreadPoolExecutor(min(num_threads or num_cores(), num_envs))
+        self._slots: list[_Slot] = []
         self.scene = load_scene(task, backend, appearance, render_backend)
         self.num_errors = 0
         self._num_settle_steps = num_settle_steps
@@ -111,10 +113,9 @@ class LiberoVectorEnv(VectorEnv):
         self._init_state_indices = None if init_state_indices is None else list(init_state_indices)
         self._seed, self._num_episodes, self._image_size = seed, num_episodes, image_size
         self._num_started = 0
-        self._pool = ThreadPoolExecutor(min(num_threads or num_cores(), num_envs))
-        self._spaces = self._observation_spaces()
-        self.single_observation_space = gym.spaces.Dict(self._spaces)
-        self.single_action_space = gym.spaces.Box(-1.0, 1.0, (action_steps, 7), np.float32)
+        space = observation_space(self.scene, mode, image_size)
+        self.single_observation_space, self._keys = space, tuple(space)
+        self.single_action_space = action_space(action_steps)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         nothing = create_empty_array(self.single_observation_space, num_envs)
@@ -142,13 +143,13 @@ class LiberoVectorEnv(VectorEnv):
         return self._observations(), {}
 
     def step(
-        self, actions: Float[np.ndarray, "N Ta 7"]
+        self, actions: Float[np.ndarray, "N ..."]
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Executes a chunk in every simulator that is in an episode."""
         for slot in self._slots:
             if slot.state is _State.ENDED:
                 self._assign_next(slot)
-        ended = self._advance_all(np.asarray(actions))
+        ended = self._advance_all(np.asarray(actions).reshape(self.num_envs, -1, 7))
         success = np.array([bool(slot.episode and slot.episode.success) for slot in self._slots])
         infos: dict[str, Any] = {}
         for i, slot in enumerate(self._slots):
@@ -201,29 +202,13 @@ class LiberoVectorEnv(VectorEnv):
             self.num_errors += 1
             slot.state, episode.error = _State.ENDED, str(error)
             return True
-        slot.observation = self._observe(slot.simulator)
+        slot.observation = observe(slot.simulator, self.mode, self._image_size)
         slot.state = _State.ENDED if episode.is_over else _State.RUNNING
         return episode.is_over
 
-    def _observation_spaces(self) -> dict[str, gym.Space]:
-        def numbers(size: int) -> gym.spaces.Box:
-            return gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-
-        size = self.scene.state_layout.size
-        spaces: dict[str, gym.Space] = {"proprio": numbers(8), "object_state": numbers(size)}
-        if self.mode == "pixel":
-            shape = (self._image_size, self._image_size, 3)
-            spaces |= {name: gym.spaces.Box(0, 255, shape, np.uint8) for name in CAMERAS}
-        return spaces
-
-    def _observe(self, simulator: Simulator) -> dict[str, np.ndarray]:
-        if self.mode == "state":
-            return simulator.observe()
-        return simulator.observe() | simulator.images(self._image_size)
-
     def _observations(self) -> dict[str, np.ndarray]:
         return {
-            key: np.stack([slot.observation[key] for slot in self._slots]) for key in self._spaces
+            key: np.stack([slot.observation[key] for slot in self._slots]) for key in self._keys
         }
 
 

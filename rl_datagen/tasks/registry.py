@@ -71,7 +71,7 @@ def get_task(task_id: str) -> Task:
     return tasks[0]
 
 
-def select_tasks(selector: str) -> tuple[Task, ...]:
+def select_tasks(selector: str = "all") -> tuple[Task, ...]:
     """Returns the tasks a comma-separated selector names, each once, in selector order.
 
     Args:

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rl_datagen.core.errors import ConfigError, DatasetError, UserError
-from rl_datagen.data import FrameDataset
+from rl_datagen.data import Dataset
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.tasks import get_task
@@ -21,7 +21,7 @@ TRAINED = "config.yaml data.json embeddings.safetensors metrics.json norm_stats.
 
 def frames_of(dataset, index):
     """Stored frames as a simulator would show them, and their instructions."""
-    items = [FrameDataset(dataset)[i] for i in index]
+    items = [Dataset(dataset)[i] for i in index]
     keys = ("proprio", *CAMERAS)
     return {k: np.stack([i[k] for i in items]) for k in keys}, [i["instruction"] for i in items]
 
