@@ -90,6 +90,8 @@ def test_sim_steps_and_replays_without_torch_and_ray(installed, tmp_path):
     programs = installed("sim")
     assert lacks(programs, HEAVY)
     succeed(programs / "python", "-c", STEP)
+    looked = succeed(programs / "rl-datagen", "doctor")  # draws an image
+    assert looked.count("not installed; training needs it") == 2
     words = ("demos", "import", "task=libero_object/0-1", "output_dir=out")
     said = succeed(programs / "rl-datagen", *words, cwd=tmp_path)
     assert "2 episodes" in said
