@@ -1,17 +1,22 @@
 # Every target makes its own .venv first, so that a fresh clone needs Python 3.11, git and make only.
 PYTHON ?= python3.11
+PYTHON312 ?= python3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-CLIENTS := robomimic rlds lerobot lerobot-v21
+# This package and lerobot in one environment, which needs a later Python than the pinned one.
+LEROBOT := .venv-lerobot/bin
+CLIENTS := robomimic rlds lerobot-v21
 FORMATS := outputs/formats
+UNIT_TESTS := tests/config tests/core tests/data tests/export tests/policy tests/tasks tests/vla
 TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_checkpoint=false \
 	--wandb.enable=false --dataset.video_backend=pyav \
 	--policy.type=act --policy.device=cpu --policy.push_to_hub=false --policy.chunk_size=10 \
 	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
 	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
-.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes check-formats bench docs clean
+.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes \
+	check-resolve check-lowest check-lerobot check-formats bench docs clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -48,35 +53,63 @@ test: install  ## every test but the whole chain, faults and autoscaling
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e
 
+check-resolve: $(STAMP)  ## every extra can be installed on every Python, with the lowest versions too
+	for python in 3.11 3.12 3.13; do \
+		for versions in highest lowest-direct; do \
+			$(RESOLVE) --python-version $$python --resolution $$versions --extra all || exit 1; \
+		done; \
+	done
+	$(RESOLVE) --python-version 3.12 --extra all --extra lerobot
+RESOLVE = $(BIN)/uv pip compile --quiet --no-header --output-file /dev/null pyproject.toml
+
+check-lowest: gl .venv-lowest/.installed  ## unit tests with the lowest versions that pyproject.toml allows
+	.venv-lowest/bin/pytest -m 'not slow' $(UNIT_TESTS)
+
+# What runs the tests comes first: of it the newest will do.
+.venv-lowest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv $(TEST_TOOLS)
+	VIRTUAL_ENV=.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct -e '.[all]'
+	@touch $@
+TEST_TOOLS := beartype hypothesis jsonschema psutil pytest pytest-timeout pytest-xdist 'setuptools>=77'
+
+check-lerobot: export HF_HUB_OFFLINE := 1
+check-lerobot: export OMP_NUM_THREADS := 1
+check-lerobot: gl .venv-lerobot/.installed  ## Python 3.12 with lerobot: unit tests, a simulator, its training
+	$(LEROBOT)/rl-datagen doctor
+	$(LEROBOT)/pytest $(UNIT_TESTS)
+
+.venv-lerobot/.installed: pyproject.toml constraints-lerobot.txt
+	$(PYTHON312) -m venv .venv-lerobot
+	$(LEROBOT)/python -m pip install --quiet --upgrade pip
+	$(LEROBOT)/python -m pip install --quiet -c constraints-lerobot.txt -e '.[all,lerobot]' $(TEST_TOOLS)
+	@touch $@
+
 check-formats: export HF_HUB_OFFLINE := 1
 check-formats: export HF_HOME := $(CURDIR)/$(FORMATS)/cache
-check-formats: install $(CLIENTS:%=.venv-%/.installed)  ## our exports, read by other people's libraries
+check-formats: gl .venv-lerobot/.installed $(CLIENTS:%=.venv-%/.installed)  ## our exports, read by other people's libraries
 	rm -rf $(FORMATS)
-	$(BIN)/python tests/formats/make_dataset.py $(FORMATS)/dataset
-	.venv-lerobot/bin/python tests/formats/check_datasets.py $(FORMATS)/dataset
-	$(BIN)/rl-datagen export hdf5 $(FORMATS)/dataset $(FORMATS)/hdf5
+	$(LEROBOT)/python tests/formats/make_dataset.py $(FORMATS)/dataset
+	$(LEROBOT)/python tests/formats/check_datasets.py $(FORMATS)/dataset
+	$(LEROBOT)/rl-datagen export hdf5 $(FORMATS)/dataset $(FORMATS)/hdf5
 	.venv-robomimic/bin/python tests/formats/check_hdf5.py $(FORMATS)/hdf5 $(FORMATS)/dataset
-	$(BIN)/rl-datagen export rlds $(FORMATS)/dataset $(FORMATS)/libero_rl
+	$(LEROBOT)/rl-datagen export rlds $(FORMATS)/dataset $(FORMATS)/libero_rl
 	.venv-rlds/bin/python tests/formats/check_rlds.py $(FORMATS)/libero_rl $(FORMATS)/dataset
-	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v21 --version v2.1
+	$(LEROBOT)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v21 --version v2.1
 	.venv-lerobot-v21/bin/python tests/formats/check_lerobot.py $(FORMATS)/v21 $(FORMATS)/dataset
-	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30-images --images image
-	.venv-lerobot/bin/python tests/formats/check_lerobot.py $(FORMATS)/v30-images $(FORMATS)/dataset
-	$(BIN)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30
-	.venv-lerobot/bin/python tests/formats/check_lerobot.py $(FORMATS)/v30 $(FORMATS)/dataset
-	.venv-lerobot/bin/lerobot-train $(TRAIN_ACT) \
+	$(LEROBOT)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30-images --images image
+	$(LEROBOT)/python tests/formats/check_lerobot.py $(FORMATS)/v30-images $(FORMATS)/dataset
+	$(LEROBOT)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30
+	$(LEROBOT)/python tests/formats/check_lerobot.py $(FORMATS)/v30 $(FORMATS)/dataset
+	$(LEROBOT)/lerobot-train $(TRAIN_ACT) \
 		--dataset.repo_id=local/check --dataset.root=$(FORMATS)/v30 --output_dir=$(FORMATS)/act
 
-# What robomimic and lerobot 0.3 need besides (torch, ...) is in another environment.
-.venv-robomimic/.installed: BESIDE = $(VENV)
-.venv-lerobot-v21/.installed: BESIDE = .venv-lerobot
-.venv-lerobot-v21/.installed: .venv-lerobot/.installed
-
-.venv-%/.installed: tests/formats/requirements/%.txt | $(STAMP)
-	$(PYTHON) -m venv .venv-$*
+# Readers whose requirements contradict ours. What they need besides (torch, ...) is lerobot's.
+.venv-%/.installed: tests/formats/requirements/%.txt .venv-lerobot/.installed
+	$(PYTHON312) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --no-deps -r $<
-	@$(if $(BESIDE),echo $(CURDIR)/$(BESIDE)/lib/python3.11/site-packages \
-		> .venv-$*/lib/python3.11/site-packages/beside.pth)
+	@test $* = rlds || echo $(CURDIR)/.venv-lerobot/lib/python3.12/site-packages \
+		> .venv-$*/lib/python3.12/site-packages/beside.pth
 	@touch $@
 
 test-faults: install  ## kills the processes of campaigns, which go on
@@ -112,5 +145,5 @@ docs: .venv-docs/.installed  ## the documentation as a site: outputs/site
 	@touch $@
 
 clean:  ## removes the environment and caches, keeps outputs/
-	rm -rf $(VENV) $(CLIENTS:%=.venv-%) .venv-docs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

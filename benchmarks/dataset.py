@@ -6,7 +6,7 @@ our export to LeRobot v3.0, and by our export to LIBERO's HDF5; then random fram
 sides begin with decoded frames, so that like is compared with like: lossy files (JPEG beside video)
 and lossless ones (PNG beside PNG). The exports read a dataset first, which is in their time.
 
-How to run this script: ``make .venv-lerobot/.installed``, then
+How to run this script: ``make .venv-lerobot/.installed`` (Python 3.12), then
 ``.venv/bin/python benchmarks/dataset.py [DATASET [NUM_EPISODES]]``; without DATASET, 50 episodes of
 two tasks are made and rendered first.
 

@@ -1,18 +1,12 @@
 """The wheel, installed where there is no checkout: what a user has who never saw the repository."""
 
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.installed import ROOT, build_wheel, make_environment, run, succeed
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = (
@@ -30,59 +24,15 @@ SHORT = (
 )
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Without ``PYTHONPATH``, which may name a checkout."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, cwd=cwd, env=environment
-    )
-
-
-def succeed(*command: str | Path, cwd: Path | None = None) -> str:
-    result = run(*command, cwd=cwd)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def has_build_backend() -> bool:
-    """Whether this environment can build without fetching what ``pyproject.toml`` asks for."""
-    try:
-        return int(version("setuptools").split(".")[0]) >= 77
-    except PackageNotFoundError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    tree = folder / "tree"
-    tree.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    for name in ("configs", "rl_datagen"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignore)
-    options = ["--no-build-isolation"] if has_build_backend() else []
-    pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", *options)
-    succeed(*pip, "--wheel-dir", folder, tree)
-    shutil.rmtree(tree)
-    (built,) = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def programs(wheel, tmp_path_factory) -> Path:
-    """The folder of an environment's programs: the wheel's package, everybody else's from here."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index")
-    succeed(*pip, wheel)
-    # A path file's folders are searched last, and path files in them, such as that of an editable
-    # installation, are not read.
-    (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "beside.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    return folder / "bin"
+    """The folder of an environment's programs: what trains experts, and no more."""
+    return make_environment(tmp_path_factory.mktemp("environment"), wheel, "train")
 
 
 def test_the_wheel_has_every_overlay(wheel):

@@ -29,6 +29,7 @@ from rl_datagen.cli.doctor import doctor
 from rl_datagen.cli.evaluate import evaluate, tables
 from rl_datagen.cli.expert import app as expert_app
 from rl_datagen.cli.export import app as export_app
+from rl_datagen.cli.extras import missing_package
 from rl_datagen.cli.paper import paper
 from rl_datagen.cli.progress import show_progress
 from rl_datagen.cli.quality import quality
@@ -86,7 +87,8 @@ def main() -> None:
         _say("Error: ", str(error))
         sys.exit(2)
     except Exception as error:
-        if (said := disk_error(error) or refused_path(error)) is None:
+        said = disk_error(error) or refused_path(error) or missing_package(error, sys.argv[1:])
+        if said is None:
             raise
         _say("Error: ", str(said))
         sys.exit(2)

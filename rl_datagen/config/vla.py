@@ -99,7 +99,7 @@ class SmallVlaConfig(Section):
 
 
 class LerobotConfig(Section):
-    """A VLA that lerobot trains, in an environment of its own."""
+    """A VLA that lerobot trains, in processes of its own."""
 
     kind: Literal["lerobot"] = "lerobot"
     policy: dict[str, Any] = Field(default_factory=dict)
@@ -114,11 +114,12 @@ class LerobotConfig(Section):
     """How the exported dataset stores images."""
     num_loader_workers: Count = 4
     """Processes of each training process that decode images."""
-    python: Folder = ".venv-lerobot/bin/python"
-    """Python of an environment that has lerobot, on the machine where it runs."""
+    python: Folder | None = None
+    """Python of another environment that has lerobot, on the machine where it runs; null: the one
+    that runs this package there."""
     runtime_env: dict[str, Any] | None = None
     """null: lerobot runs on this machine; otherwise as a Ray task with this runtime environment
-    (``{}``; ``{image_uri: ...}`` of docker/Dockerfile.lerobot) and all GPUs of all workers."""
+    (``{}``: the cluster's own) and all GPUs of all workers."""
 
 
 class VlaConfig(Section):

@@ -5,9 +5,12 @@ import errno
 import os
 from collections.abc import Iterable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
+
+from rl_datagen import __version__
 
 
 class UserError(ValueError):
@@ -102,10 +105,21 @@ def shown(value: object, limit: int = 120) -> str:
 
 def how_to_install(extra: str) -> str:
     """Returns the sentence that says how to install one of this package's extras."""
+    wheel = f"rl_datagen-{__version__}-py3-none-any.whl"
     return (
-        f"Run `pip install -e '.[{extra}]'` in a checkout, or `pip install 'rl_datagen[{extra}]' "
-        "--find-links FOLDER` with the folder that its wheel is in."
+        f"Run `pip install -e '.[{extra}]'` in a checkout, or `pip install '{wheel}[{extra}]'` "
+        "in the folder of its wheel."
     )
+
+
+def require(package: str) -> None:
+    """Imports nothing, but fails as the import would that comes later.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed; the command line says what to install.
+    """
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

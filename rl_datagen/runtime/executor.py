@@ -5,14 +5,12 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import ray
-
 from rl_datagen.core.errors import DiskError, SimulatorError, UserError
 from rl_datagen.core.progress import SILENT, Progress
-from rl_datagen.runtime.cluster import map_units, ray_session
 
 Key = TypeVar("Key")
 Unit = TypeVar("Unit")
@@ -50,7 +48,8 @@ class Job(ABC, Generic[Key, Unit, Result]):
         folder: Where results lie.
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
         num_gpus: GPU share of each unit.
-        num_in_process: So few units are run here, since they are not worth Ray's start.
+        num_in_process: So few units are run here, since they are not worth Ray's start. All are,
+            one after the other, where Ray is not installed.
         advice: What ``Outcome.check`` adds to its last sentence.
     """
 
@@ -159,7 +158,8 @@ def execute(job: Job[Key, Unit, Result], progress: Progress = SILENT) -> Outcome
     keys = job.keys()
     missing = [key for key in keys if not job.is_done(key)]
     meter = _Meter(job, progress, {key: job.num_missing(key) for key in missing})
-    results = _run_here if len(missing) <= job.num_in_process else _run_on_ray
+    alone = len(missing) <= job.num_in_process or find_spec("ray") is None
+    results = _run_here if alone else _run_on_ray
     problems: list[str] = []
     for key, unit, result in results(job, missing, meter):
         found = result.sentence if isinstance(result, Problem) else job.store(unit, result)
@@ -187,6 +187,10 @@ def _run_here(
 def _run_on_ray(
     job: Job[Key, Unit, Result], missing: Sequence[Key], meter: "_Meter"
 ) -> Iterator[_Ended[Key, Result]]:
+    import ray  # an installation that only steps the simulator has none, and runs all units here
+
+    from rl_datagen.runtime.cluster import map_units, ray_session
+
     meter.say("starts Ray and its workers")
     with ray_session(job.folder / ".ray.log", job.num_workers):
         board: Any = ray.remote(num_cpus=0)(Board).remote()

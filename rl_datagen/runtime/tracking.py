@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rl_datagen.core.errors import first_line
+from rl_datagen.core.errors import first_line, require
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def make_tracker(
         experiment: Name of the experiment.
         metrics: What is logged of a report.
     """
+    require("mlflow")  # said before the training, and not what it goes on without
     uri = os.environ.get("MLFLOW_TRACKING_URI") or uri
     if uri:
         return Tracker(uri, experiment, metrics)

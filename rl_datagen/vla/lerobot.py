@@ -1,20 +1,21 @@
 """VLAs that lerobot trains: pi0, pi0.5, SmolVLA. The one module that knows its names.
 
-lerobot and this package cannot share an environment. Its program is given a dataset and a
-configuration as files, and leaves a checkpoint and a log. Versions 0.4 and 0.6 take the same.
+lerobot's program is started, never imported: it is given a dataset and a configuration as files,
+and leaves a checkpoint and a log (docs/decisions/0017). Versions 0.4 and 0.6 take the same.
 """
 
 import math
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rl_datagen.config import LerobotConfig, VlaConfig
-from rl_datagen.core.errors import ConfigError, UserError, first_line
+from rl_datagen.core.errors import ConfigError, UserError, first_line, how_to_install, require
 from rl_datagen.core.storage import write_json
 from rl_datagen.core.stored import Count, Open, list_form, object_form, read_stored
 from rl_datagen.export import export_lerobot
@@ -64,7 +65,10 @@ def train_with_lerobot(
 
     Raises:
         UserError: lerobot cannot be started, or has failed; with the end of its log.
+        ModuleNotFoundError: lerobot is to run in this environment, which lacks it.
     """
+    if model.python is None and model.runtime_env is None:
+        require("lerobot")
     work = folder / "work"
     output, export = work / "lerobot", work / "export"
     if not export.exists():
@@ -85,7 +89,7 @@ def train_with_lerobot(
     curve = read_stored(stored, _CURVE, again) if stored.exists() else []
     curve = [row for row in curve if row["iteration"] <= begin]
     iteration = begin - begin % every
-    for line in _run(config, model, command(config, model, work), folder / "lerobot.log"):
+    for line in _run(config, model, command(config, work), folder / "lerobot.log"):
         if found := _ROW.search(line):
             iteration += every
             values = zip(("loss", "grad_norm", "lr"), map(float, found.groups()), strict=True)
@@ -138,23 +142,21 @@ def training_settings(
     }
 
 
-def command(config: VlaConfig, model: LerobotConfig, work: Path) -> list[str]:
-    """Returns the command line of lerobot's training, which goes on if it left a checkpoint."""
-    python = [_absolute(model.python)]
+def command(config: VlaConfig, work: Path) -> list[str]:
+    """Returns what Python is told: lerobot's training, which goes on if it left a checkpoint."""
+    launch = ["-m", _PROGRAM]
     if config.num_workers > 1:
         processes = f"--num_processes={config.num_workers}"
-        launch = [*python, "-m", "accelerate.commands.launch", processes, "-m", _PROGRAM]
-    else:
-        launch = [*python, "-m", _PROGRAM]
+        launch = ["-m", "accelerate.commands.launch", processes, *launch]
     stored = work / "lerobot" / "checkpoints" / "last" / "pretrained_model" / "train_config.json"
     if stored.exists():
         return [*launch, f"--config_path={stored}", "--resume=true"]
     return [*launch, f"--config_path={work / 'train_config.json'}"]
 
 
-def _absolute(python: str) -> str:
+def _absolute(python: str | None) -> str | None:
     """A path is from here; a bare name is looked up where it runs."""
-    return str(Path(python).absolute()) if "/" in python else python
+    return str(Path(python).absolute()) if python and "/" in python else python
 
 
 def _run(
@@ -185,14 +187,14 @@ def _on_this_machine(
 ) -> Iterator[Callable[[], int | None]]:
     """Yields what waits a second and returns the exit code, or None if it still runs."""
     del config
+    words = [_absolute(model.python) or sys.executable, *arguments]
     try:
         with log.open("ab") as file:
-            process = subprocess.Popen(arguments, stdout=file, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
     except OSError as error:
         raise UserError(
             f"model.python={model.python} cannot be started: {first_line(error)}. Give the Python "
-            "of an environment that has lerobot; `make check-formats` makes .venv-lerobot, and "
-            "docs/vla.md says what pi0 and pi0.5 need."
+            f"of an environment that has lerobot, or leave it out. {how_to_install('lerobot')}"
         ) from None
 
     def ended() -> int | None:
@@ -215,11 +217,13 @@ def _on_ray(
     """The same on the cluster, which shares the VLA's folder; it need not have this package."""
     import ray
 
-    def run(arguments: list[str], log: str) -> int:
+    def run(python: str | None, arguments: list[str], log: str) -> int:
         import subprocess
+        import sys
 
         with open(log, "ab") as file:
-            return subprocess.call(arguments, stdout=file, stderr=subprocess.STDOUT)
+            words = [python or sys.executable, *arguments]
+            return subprocess.call(words, stdout=file, stderr=subprocess.STDOUT)
 
     gpus = config.gpus_per_worker * config.num_workers
     gpus = gpus if gpus <= 1 else math.ceil(gpus)  # Ray gives no task one and a half
@@ -230,7 +234,7 @@ def _on_ray(
         watch = RoomWatch([bundle], settings)
         options: Any = {"num_gpus": gpus, "runtime_env": model.runtime_env}
         remote: Any = ray.remote(num_cpus=config.num_workers, **options)(run)
-        reference = remote.remote(list(arguments), str(log))
+        reference = remote.remote(_absolute(model.python), list(arguments), str(log))
 
         def ended() -> int | None:
             done, _ = ray.wait([reference], timeout=1)

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,17 @@ def test_both_devices_share_python_and_every_version():
     stages = {rest.split()[2] for name, rest in _instructions() if name == "FROM"}
     assert set(bases) - stages == {"${BASE}", "${DEVICE}"}
     assert ("ARG", "BASE=python:3.11-slim-bookworm") in list(_instructions())
-    assert any("-c constraints.txt" in rest for name, rest in _instructions() if name == "RUN")
+    assert ("ARG", "CONSTRAINTS=constraints.txt") in list(_instructions())
+    assert any('-c "${CONSTRAINTS}"' in rest for name, rest in _instructions() if name == "RUN")
+
+
+def test_the_image_has_extras_that_there_are():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = DOCKERFILE.read_text()
+    (default,) = re.findall(r"^ARG EXTRAS=(\S+)", text, re.MULTILINE)
+    (lerobot,) = re.findall(r"^# .*--build-arg EXTRAS=(\S+)", text, re.MULTILINE)
+    for extras in (default, lerobot):
+        assert set(extras.split(",")) <= declared["optional-dependencies"].keys()
 
 
 @pytest.mark.skipif(not HADOLINT, reason="hadolint is not installed")

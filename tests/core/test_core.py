@@ -3,6 +3,7 @@ import pickle
 
 import pytest
 
+from rl_datagen import __version__
 from rl_datagen.core.errors import SimulatorError, how_to_install
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.provenance import provenance
@@ -35,10 +36,10 @@ def test_seeds_depend_on_every_part_and_never_change():
     assert derive_seed(0, "a", "bc") != derive_seed(0, "ab", "c")
 
 
-def test_an_extra_is_installed_from_a_checkout_or_beside_a_wheel():
+def test_an_extra_is_installed_from_a_checkout_or_a_wheel():
     sentence = how_to_install("remote")
     assert "`pip install -e '.[remote]'` in a checkout" in sentence
-    assert "`pip install 'rl_datagen[remote]' --find-links FOLDER`" in sentence
+    assert f"`pip install 'rl_datagen-{__version__}-py3-none-any.whl[remote]'`" in sentence
 
 
 def test_provenance_names_the_versions_that_shape_a_result():
