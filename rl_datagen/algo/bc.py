@@ -18,6 +18,7 @@ from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkPolicy, make_policy
+from rl_datagen.policy.augment import shift_images
 from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.tasks import get_task
@@ -90,7 +91,7 @@ def _images(
     wanted = set(begins.tolist())
     scene = load_scene(get_task(config.task), **config.sim.scene())
     frames = [
-        simulator.images(config.policy.image_size)
+        simulator.images(config.policy.image_size, config.policy.rendering)
         for step, simulator in enumerate(replay(trajectory, scene))
         if step in wanted
     ]
@@ -192,7 +193,8 @@ def _train(
     while not learner.finished:
         index = torch.randint(len(chunks), (size,), generator=generator, device=device)
         batch = chunks.take(index.cpu()).to(device)
-        if row := learner.update(batch.observation, batch.action, generator):
+        observation = _shifted(batch.observation, policy, generator)
+        if row := learner.update(observation, batch.action, generator):
             metrics = {"train_loss": row["loss"], "lr": row["lr"]}
             if held_out:
                 with learner.averaged():
@@ -203,13 +205,21 @@ def _train(
     return metrics
 
 
+def _shifted(
+    observation: dict[str, Tensor], policy: ChunkPolicy, generator: torch.Generator
+) -> dict[str, Tensor]:
+    most = policy.config.random_shift
+    cameras = [key for key in observation if most and key in CAMERAS]
+    return observation | {c: shift_images(observation[c], most, generator) for c in cameras}
+
+
 def _held_out_loss(policy: ChunkPolicy, held_out: Chunks) -> float:
     """Error on held-out chunks, with the same noise every time it is asked."""
     generator = torch.Generator(held_out.action.device).manual_seed(0)
     with torch.inference_mode():
         losses = [
             policy.loss(held_out.observation, held_out.action, generator)
-            for _ in range(_NUM_HELD_OUT_DRAWS)
+            for _ in range(_NUM_HELD_OUT_DRAWS // policy.num_draws)
         ]
     return torch.stack(losses).mean().item()
 

@@ -25,6 +25,7 @@ class ChunkActor:
 
     Attributes:
         image_size: Height and width of the images it looks at; None in state mode.
+        rendering: How they are drawn.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ChunkActor:
         self.action_steps = policy.config.action_steps
         pixels = policy.config.mode == "pixel"
         self.image_size = policy.config.image_size if pixels else None
+        self.rendering = policy.config.rendering
         self._explore, self.appearance = explore, appearance
         self._generators: dict[int, torch.Generator] = {}
 

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from jaxtyping import Float
 
-from rl_datagen.config import Appearance, Backend, RenderBackend
+from rl_datagen.config import Appearance, Backend, RenderBackend, Rendering
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
@@ -82,6 +82,7 @@ class LiberoVectorEnv(VectorEnv):
             costs nothing. Whoever waits for all of them has an unbiased sample.
         num_threads: Threads; None: one per core this process may use, at most ``num_envs``.
         image_size: Height and width of the images in pixel mode.
+        rendering: How they are drawn; see ``sim.render``.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class LiberoVectorEnv(VectorEnv):
         num_episodes: int | None = None,
         num_threads: int | None = None,
         image_size: int = 96,
+        rendering: Rendering = "exact",
     ) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.task, self.num_envs, self.action_steps, self.mode = task, num_envs, action_steps, mode
@@ -109,7 +111,8 @@ class LiberoVectorEnv(VectorEnv):
         self._num_settle_steps = num_settle_steps
         self._max_episode_steps = max_episode_steps or task.max_episode_steps
         self._init_state_indices = None if init_state_indices is None else list(init_state_indices)
-        self._seed, self._num_episodes, self._image_size = seed, num_episodes, image_size
+        self._seed, self._num_episodes = seed, num_episodes
+        self._image_size, self._rendering = image_size, rendering
         self._num_started = 0
         self._pool = ThreadPoolExecutor(min(num_threads or num_cores(), num_envs))
         self._spaces = self._observation_spaces()
@@ -219,7 +222,7 @@ class LiberoVectorEnv(VectorEnv):
     def _observe(self, simulator: Simulator) -> dict[str, np.ndarray]:
         if self.mode == "state":
             return simulator.observe()
-        return simulator.observe() | simulator.images(self._image_size)
+        return simulator.observe() | simulator.images(self._image_size, self._rendering)
 
     def _observations(self) -> dict[str, np.ndarray]:
         return {
