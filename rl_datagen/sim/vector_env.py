@@ -112,7 +112,8 @@ class LiberoVectorEnv(VectorEnv):
         self._max_episode_steps = max_episode_steps or task.max_episode_steps
         self._init_state_indices = None if init_state_indices is None else list(init_state_indices)
         self._seed, self._num_episodes = seed, num_episodes
-        self._image_size, self._rendering = image_size, rendering
+        self._image_size = image_size
+        self._rendering: Rendering = rendering
         self._num_started = 0
         self._pool = ThreadPoolExecutor(min(num_threads or num_cores(), num_envs))
         self._spaces = self._observation_spaces()
