@@ -3,8 +3,10 @@
 # Legend: M chunks, B batch, Ta action horizon, Da action dim, T env steps.
 
 import copy
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from rl_datagen.tasks import get_task
 Report = Callable[[int, dict[str, Any]], None]
 """Called with the number of finished updates or iterations and what was measured."""
 
+_SAVE_INTERVAL_S = 120.0  # with images, cloning takes hours
 _NUM_HELD_OUT_DRAWS = 4  # noise levels per held-out chunk: the loss varies a lot over them
 
 
@@ -104,6 +107,7 @@ def warm_start(
     *,
     ignored: Bool[np.ndarray, " Do"] | None = None,
     report: Report | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[ChunkPolicy, NormStats, dict[str, float]]:
     """Clones demonstrations and returns the policy with averaged weights.
 
@@ -115,6 +119,8 @@ def warm_start(
         ignored: Entries of the object state that the policy is not to see.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
             50 updates and at the end.
+        checkpoint: File to keep the state of learning in every few minutes, and to go on from if
+            it is there; removed at the end. None: none is kept.
 
     Returns:
         The policy, the statistics it was built with, and the last reported metrics.
@@ -139,6 +145,7 @@ def warm_start(
         settings,
         torch.Generator(device).manual_seed(derive_seed("bc", "batches", config.seed)),
         report,
+        checkpoint,
     )
     return policy.cpu().eval(), stats, metrics
 
@@ -184,10 +191,14 @@ def _train(
     settings: WarmStartConfig,
     generator: torch.Generator,
     report: Report | None,
+    checkpoint: Path | None = None,
 ) -> dict[str, float]:
     device = str(generator.device)
     advice = "lower warm_start.lr, or look for NaN in the demonstrations"
-    learner = SupervisedLearner(policy, settings, policy.loss, advice=advice)
+    learner = SupervisedLearner(policy, settings, policy.loss, advice=advice, generator=generator)
+    if checkpoint:
+        learner.load(checkpoint)
+    saved = time.monotonic()
     size = min(settings.train_batch_size, len(chunks))
     metrics: dict[str, float] = {}
     while not learner.finished:
@@ -201,7 +212,12 @@ def _train(
                     metrics["held_out_loss"] = _held_out_loss(policy, held_out.to(device))
             if report:
                 report(learner.num_updates, metrics)
+        if checkpoint and not learner.finished and time.monotonic() - saved > _SAVE_INTERVAL_S:
+            learner.save(checkpoint)
+            saved = time.monotonic()
     learner.finish()
+    if checkpoint:
+        learner.remove(checkpoint)
     return metrics
 
 

@@ -32,7 +32,11 @@ def clone(run: Run) -> Summary:
     section = run.config.warm_start.model_copy(update={"num_updates": num_updates})
     config = run.config.model_copy(update={"warm_start": section})
     policy, stats, metrics = warm_start(
-        episodes, config, ignored=_ignored(run), report=report_updates(run.progress)
+        episodes,
+        config,
+        ignored=_ignored(run),
+        report=report_updates(run.progress),
+        checkpoint=run.folder / "warm_start.pt",
     )
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)

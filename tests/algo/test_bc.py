@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -127,3 +129,26 @@ def test_cloning_shifts_images_anew_for_each_gradient_step(monkeypatch):
             for y in range(-4, 5)
             for x in range(-4, 5)
         )
+
+
+def test_an_interrupted_clone_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path):
+    config = toy_config(*SMALL, "warm_start.num_updates=120")
+    episodes, checkpoint = demonstrations(8), tmp_path / "warm_start.pt"
+    expected, _, metrics = warm_start(episodes, config)
+    monkeypatch.setattr("rl_datagen.algo.bc._SAVE_INTERVAL_S", 0)
+    reports = []
+
+    def die(update, metrics):
+        reports.append(update)
+        if update == 100 and reports.count(100) == 1:
+            raise KeyboardInterrupt
+
+    for again in (False, True):
+        with nullcontext() if again else pytest.raises(KeyboardInterrupt):
+            policy, _, found = warm_start(episodes, config, report=die, checkpoint=checkpoint)
+        assert checkpoint.exists() != again
+    assert reports == [50, 100, 100, 120]  # the checkpoint was of the update before
+    assert found == metrics
+    for name, value in expected.state_dict().items():
+        assert value.equal(policy.state_dict()[name])
+    assert not list(tmp_path.iterdir())
