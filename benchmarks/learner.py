@@ -2,17 +2,22 @@
 
 What it shows: (decision, denoising step) pairs and critic states per second of our RLlib learner,
 from sampled episodes to updated weights, against a plain torch loop of the same losses on the same
-batch; then which part of the learner's update takes how long. Both take turns in one run.
+batch; then which part of the learner's update takes how long. Both take turns in one run. In pixel
+mode also the CPU time per decision of an epoch, when an image is encoded once for each of its
+denoising steps, as it was, and when it is encoded once for all of them, as it is.
 
 How to run it::
 
     python benchmarks/learner.py [--rounds 5] [--device cuda] [--shapes state pixel]
         [--set algo.precision=bf16 algo.compile=true]
 
-On a GPU batches are larger and images are 128 pixels high; ``--set`` overrides settings.
+On a GPU batches are larger and images are 128 pixels high; ``--set`` overrides settings. On a CPU
+that others use too, set OMP_NUM_THREADS=1: CPU time of threads that wait would count.
 
 Results to expect: the last line is ``RESULT`` and a JSON object with ``ratio_state`` and
-``ratio_pixel`` (ours over plain, medians over the rounds). Both are at least 0.85.
+``ratio_pixel`` (ours over plain, medians over the rounds), both at least 0.85, and with
+``encodings`` (CPU milliseconds per decision, ``per_pair`` and ``per_decision``, medians), whose
+``ratio`` is at least 3.
 """
 
 import argparse
@@ -40,17 +45,20 @@ from rl_datagen.data.normalization import NormStats
 
 PROPRIO, OBJECTS = 8, 56  # entries of a typical task's observation
 _STATE = ("algo.num_epochs=2", "algo.num_critic_epochs=2")
-_PIXEL = ("algo.num_epochs=1", "algo.num_critic_epochs=2", "policy.encoder=resnet")
+_PIXEL = (
+    *("algo.num_epochs=1", "algo.num_critic_epochs=2"),
+    *("policy.encoder=resnet", "policy.unet_channels=[80,160]"),  # the paper's 12 M parameters
+)
 SHAPES = {
     ("cpu", "state"): (*_STATE, "algo.minibatch_size=2500"),
     ("cpu", "pixel"): (
         *_PIXEL,
-        "policy.image_size=96",
+        "policy.image_size=84",
         "algo.minibatch_size=40",
         "algo.critic_minibatch_size=32",
     ),
     ("cuda", "state"): (*_STATE, "algo.minibatch_size=5000"),
-    ("cuda", "pixel"): (*_PIXEL, "policy.unet_channels=[80,160]", "algo.minibatch_size=250"),
+    ("cuda", "pixel"): (*_PIXEL, "algo.minibatch_size=250"),
 }
 NUM_EPISODES = {
     ("cpu", "state"): 125,
@@ -112,8 +120,11 @@ def compare(shape: str, rounds: int, device: str, overrides: Sequence[str]) -> d
     learner.update(episodes=episodes, **settings)  # warms up, and makes the batch
     plain = PlainLoop(learner.module[DEFAULT_MODULE_ID], config, columns)
     plain.update()
-    ratios, seconds = [], []
+    ratios, seconds, encodings = [], [], []
     for number in range(rounds):
+        if shape == "pixel":
+            encodings.append(cpu_per_decision(learner, episodes, settings))
+            print(shape, encodings[-1], flush=True)
         runs = {
             "ours": lambda: learner.update(episodes=episodes, **settings),
             "plain": plain.update,
@@ -128,7 +139,24 @@ def compare(shape: str, rounds: int, device: str, overrides: Sequence[str]) -> d
         f"ratio_{shape}": round(statistics.median(ratios), 3),
         f"pairs_per_s_{shape}": round(pairs / statistics.median(seconds), 1),
         f"shares_{shape}": time_shares(learner, episodes, settings),
+        **({"encodings": medians(encodings)} if encodings else {}),
     }
+
+
+def cpu_per_decision(learner, episodes, settings) -> dict[str, float]:
+    """CPU milliseconds of an update, all threads, by how often an image is encoded."""
+    num = settings["num_epochs"] * sum(len(episode) for episode in episodes)
+    found = {}
+    for name, whole in (("per_pair", False), ("per_decision", True)):
+        learner._whole_chains = whole
+        begin = time.process_time()
+        learner.update(episodes=episodes, **settings)
+        found[name] = 1e3 * (time.process_time() - begin) / num
+    return found | {"ratio": found["per_pair"] / found["per_decision"]}
+
+
+def medians(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(statistics.median(row[name] for row in rows), 2) for name in rows[0]}
 
 
 def timed(function) -> float:
@@ -221,6 +249,7 @@ class PlainLoop:
     def __init__(self, module, config, columns) -> None:
         self.module, self.algo, self.columns = module, config.algo, columns
         self.num_steps = config.policy.num_denoising_steps
+        self.whole_chains = config.policy.mode == "pixel"
         self.actor = torch.optim.Adam(module.policy.parameters(), self.algo.lr)
         self.critic = torch.optim.Adam(module.critic.parameters(), self.algo.critic_lr)
 
@@ -231,25 +260,31 @@ class PlainLoop:
                 value = self.module.critic(self.observation(rows))
                 loss = value_loss(value, self.columns["value_targets"][rows])
                 self.step(loss, self.critic, self.module.critic)
+        size = self.num_steps if self.whole_chains else 1  # pairs that are drawn at once
+        most = self.algo.minibatch_size // size
         for _ in range(self.algo.num_epochs):
-            for pairs in self.minibatches(num * self.num_steps, self.algo.minibatch_size):
-                self.step(self.policy_loss(pairs), self.actor, self.module.policy)
+            for drawn in self.minibatches(num * self.num_steps // size, most):
+                self.step(self.policy_loss(drawn), self.actor, self.module.policy)
 
-    def policy_loss(self, pairs):
-        rows, position = pairs // self.num_steps, pairs % self.num_steps
-        columns, k = self.columns, self.num_steps - position
-        log_prob = self.module.policy.log_prob(
-            self.observation(rows),
-            columns["chain"][rows, position],
-            columns["chain"][rows, position + 1],
-            k,
-        )
+    def policy_loss(self, drawn):
+        """Of pairs, or of whole chains."""
+        columns, policy = self.columns, self.module.policy
+        if self.whole_chains:
+            log_prob = policy.chain_log_prob(self.observation(drawn), columns["chain"][drawn])
+            log_prob = log_prob.flatten(0, 1)
+            rows = drawn.repeat_interleave(self.num_steps)
+            position = torch.arange(self.num_steps).repeat(len(drawn)).to(rows.device)
+        else:
+            rows, position = drawn // self.num_steps, drawn % self.num_steps
+            chunk, following = (columns["chain"][rows, position + i] for i in (0, 1))
+            k = self.num_steps - position
+            log_prob = policy.log_prob(self.observation(rows), chunk, following, k)
         result = policy_loss(
             log_prob,
             columns["chain_log_prob"][rows, position],
             columns["executed"][rows],
             columns["advantages"][rows],
-            k,
+            self.num_steps - position,
             num_denoising_steps=self.num_steps,
             gamma_denoising=self.algo.gamma_denoising,
             clip_base=self.algo.clip_base,

@@ -3,8 +3,10 @@
 # Legend: M chunks, B batch, Ta action horizon, Da action dim, T env steps.
 
 import copy
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkPolicy, make_policy
+from rl_datagen.policy.augment import shift_images
 from rl_datagen.policy.supervised import SupervisedLearner
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.tasks import get_task
@@ -25,6 +28,7 @@ from rl_datagen.tasks import get_task
 Report = Callable[[int, dict[str, Any]], None]
 """Called with the number of finished updates or iterations and what was measured."""
 
+_SAVE_INTERVAL_S = 120.0  # with images, cloning takes hours
 _NUM_HELD_OUT_DRAWS = 4  # noise levels per held-out chunk: the loss varies a lot over them
 
 
@@ -90,7 +94,7 @@ def _images(
     wanted = set(begins.tolist())
     scene = load_scene(get_task(config.task), **config.sim.scene())
     frames = [
-        simulator.images(config.policy.image_size)
+        simulator.images(config.policy.image_size, config.policy.rendering)
         for step, simulator in enumerate(replay(trajectory, scene))
         if step in wanted
     ]
@@ -103,6 +107,7 @@ def warm_start(
     *,
     ignored: Bool[np.ndarray, " Do"] | None = None,
     report: Report | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[ChunkPolicy, NormStats, dict[str, float]]:
     """Clones demonstrations and returns the policy with averaged weights.
 
@@ -114,6 +119,8 @@ def warm_start(
         ignored: Entries of the object state that the policy is not to see.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
             50 updates and at the end.
+        checkpoint: File to keep the state of learning in every few minutes, and to go on from if
+            it is there; removed at the end. None: none is kept.
 
     Returns:
         The policy, the statistics it was built with, and the last reported metrics.
@@ -138,6 +145,7 @@ def warm_start(
         settings,
         torch.Generator(device).manual_seed(derive_seed("bc", "batches", config.seed)),
         report,
+        checkpoint,
     )
     return policy.cpu().eval(), stats, metrics
 
@@ -183,24 +191,42 @@ def _train(
     settings: WarmStartConfig,
     generator: torch.Generator,
     report: Report | None,
+    checkpoint: Path | None = None,
 ) -> dict[str, float]:
     device = str(generator.device)
     advice = "lower warm_start.lr, or look for NaN in the demonstrations"
-    learner = SupervisedLearner(policy, settings, policy.loss, advice=advice)
+    learner = SupervisedLearner(policy, settings, policy.loss, advice=advice, generator=generator)
+    if checkpoint:
+        learner.load(checkpoint)
+    saved = time.monotonic()
     size = min(settings.train_batch_size, len(chunks))
     metrics: dict[str, float] = {}
     while not learner.finished:
         index = torch.randint(len(chunks), (size,), generator=generator, device=device)
         batch = chunks.take(index.cpu()).to(device)
-        if row := learner.update(batch.observation, batch.action, generator):
+        observation = _shifted(batch.observation, policy, generator)
+        if row := learner.update(observation, batch.action, generator):
             metrics = {"train_loss": row["loss"], "lr": row["lr"]}
             if held_out:
                 with learner.averaged():
                     metrics["held_out_loss"] = _held_out_loss(policy, held_out.to(device))
             if report:
                 report(learner.num_updates, metrics)
+        if checkpoint and not learner.finished and time.monotonic() - saved > _SAVE_INTERVAL_S:
+            learner.save(checkpoint)
+            saved = time.monotonic()
     learner.finish()
+    if checkpoint:
+        learner.remove(checkpoint)
     return metrics
+
+
+def _shifted(
+    observation: dict[str, Tensor], policy: ChunkPolicy, generator: torch.Generator
+) -> dict[str, Tensor]:
+    most = policy.config.random_shift
+    cameras = [key for key in observation if most and key in CAMERAS]
+    return observation | {c: shift_images(observation[c], most, generator) for c in cameras}
 
 
 def _held_out_loss(policy: ChunkPolicy, held_out: Chunks) -> float:
@@ -209,7 +235,7 @@ def _held_out_loss(policy: ChunkPolicy, held_out: Chunks) -> float:
     with torch.inference_mode():
         losses = [
             policy.loss(held_out.observation, held_out.action, generator)
-            for _ in range(_NUM_HELD_OUT_DRAWS)
+            for _ in range(_NUM_HELD_OUT_DRAWS // policy.num_draws)
         ]
     return torch.stack(losses).mean().item()
 

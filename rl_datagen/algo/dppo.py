@@ -52,6 +52,8 @@ class DPPOConfig(PPOConfig):
     Attributes:
         settings: Our configuration of the algorithm.
         num_denoising_steps: K of the policy.
+        whole_chains: Learn from decisions with all their denoising steps, not from single ones.
+        random_shift: Pixels by which images are shifted that are learnt from.
         board: The actor that env runners tell of their episodes; None: nobody asks.
     """
 
@@ -59,6 +61,7 @@ class DPPOConfig(PPOConfig):
         super().__init__(algo_class=algo_class or DPPO)
         self.settings = AlgoConfig()
         self.num_denoising_steps = 1
+        self.whole_chains, self.random_shift = False, 0
         self.board: Any = None
 
     def get_default_learner_class(self) -> type[DPPOLearner]:
@@ -282,6 +285,8 @@ def to_rllib(
     )
     rllib.normalize_actions = False
     rllib.num_denoising_steps = config.policy.num_denoising_steps
+    if config.policy.mode == "pixel":
+        rllib.whole_chains, rllib.random_shift = True, config.policy.random_shift
     rllib.settings = algo
     # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
     rllib.train_batch_size_per_learner = rllib.minibatch_size = algo.minibatch_size
@@ -322,6 +327,7 @@ def _env_config(
         "init_state_indices": indices,
         "mode": config.policy.mode,
         "image_size": config.policy.image_size,
+        "rendering": config.policy.rendering,
         "num_threads": 1,  # an env runner is an actor with one core
     }
 

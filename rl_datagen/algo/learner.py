@@ -10,23 +10,20 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
-from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor, distributed
 
 from rl_datagen.algo.bc import Chunks
 from rl_datagen.algo.connectors import EXECUTED
 from rl_datagen.algo.losses import policy_loss, value_loss
-from rl_datagen.algo.rl_module import (
-    CHAIN,
-    CHAIN_LOG_PROB,
-    CHUNK,
-    DENOISING_STEP,
-    LOG_PROB,
-    NEXT_CHUNK,
-)
+from rl_datagen.algo.minibatches import chains, flat, pairs, shuffled, slice_rows, states, wrap
+from rl_datagen.algo.rl_module import CHAIN, CHAIN_LOG_PROB, DENOISING_STEP, LOG_PROB
 from rl_datagen.config import AlgoConfig
+from rl_datagen.config.types import MANY
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.schema import CAMERAS
+from rl_datagen.policy.augment import shift_images
 
 ACTOR, CRITIC = "actor", "critic"
 ITERATION = "iteration"
@@ -34,10 +31,14 @@ ITERATION = "iteration"
 it, so a restored run goes on exactly where it was."""
 _FINAL_LR = 0.1  # of the peak
 _BC_BATCH_SIZE = 256  # demonstrated chunks per actor minibatch
+_NUM_JUDGED = 64  # shifted decisions whose densities are computed at once
 
 
 class DPPOLearner(TorchLearner):
-    """Fits the critic to the iteration's targets, then improves the policy on random pairs.
+    """Fits the critic to the iteration's targets, then improves the policy.
+
+    A minibatch for the policy holds random (decision, denoising step) pairs. In pixel mode it holds
+    random decisions, with all pairs of each: an image is encoded once, not K times.
 
     Policy and critic share nothing and have their own optimisers. The policy's learning rate is
     annealed by a cosine over the whole run; in the first ``num_critic_warmup_iterations`` only the
@@ -63,6 +64,8 @@ class DPPOLearner(TorchLearner):
         config: Any = self.config
         self._settings: AlgoConfig = config.settings
         self._num_denoising_steps: int = config.num_denoising_steps
+        self._whole_chains: bool = config.whole_chains
+        self._random_shift: int = config.random_shift
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Gives policy and critic an optimiser each."""
@@ -126,7 +129,7 @@ class DPPOLearner(TorchLearner):
     def _minibatches(
         self, columns: dict[str, Any], num_epochs: int, minibatch_size: int
     ) -> Iterator[MultiAgentBatch]:
-        """Critic minibatches of decisions, then actor minibatches of random pairs."""
+        """Critic minibatches of decisions, then actor minibatches of pairs or of whole chains."""
         seed = derive_seed("learner", self.config.seed or 0, self._iteration)
         generator = torch.Generator().manual_seed(seed)
         chain = columns[CHAIN]
@@ -135,22 +138,48 @@ class DPPOLearner(TorchLearner):
         )
         num, num_steps = len(chain), chain.shape[1] - 1
         for _ in range(self._settings.num_critic_epochs):
-            for rows in _shuffled(num, self._settings.critic_minibatch_size, generator):
+            for rows in shuffled(num, self._settings.critic_minibatch_size, generator):
                 share = self._share(rows).to(chain.device)
-                yield _wrap(_states(columns, share), len(share))
+                yield wrap(states(columns, share), len(share))
         if self._iteration < self._settings.num_critic_warmup_iterations:
             return
+        if self._random_shift:
+            columns = self._shifted(columns)
+        pairs_of_row = num_steps if self._whole_chains else 1
+        num_rows, size = num * num_steps // pairs_of_row, max(1, minibatch_size // pairs_of_row)
+        gather = chains if self._whole_chains else pairs
         for _ in range(num_epochs):
-            for pairs in _shuffled(num * num_steps, minibatch_size, generator):
-                share = self._share(pairs).to(chain.device)
-                yield _wrap(_pairs(columns, share, num_steps), len(share))
+            for rows in shuffled(num_rows, size, generator):
+                share = self._share(rows, pairs_of_row).to(chain.device)
+                yield wrap(gather(columns, share, num_steps), len(share))
                 if self._approx_kl > self._settings.target_kl:
                     return
 
-    def _share(self, minibatch: Tensor) -> Tensor:
+    def _shifted(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Shifts every image, and has the weights that begin the iteration judge what was done.
+
+        After DPPO: what is learnt from is another image than what was acted on, so ratios refer to
+        the density there.
+        """
+        seed = derive_seed("learner shift", self.config.seed or 0, self._iteration)
+        chain, observation = columns[CHAIN], dict(columns[Columns.OBS])
+        generator = torch.Generator(chain.device).manual_seed(seed)  # the same for every learner
+        for camera in CAMERAS:
+            observation[camera] = shift_images(observation[camera], self._random_shift, generator)
+        columns = {**columns, Columns.OBS: observation}
+        module: Any = self.module[DEFAULT_MODULE_ID].unwrapped()
+        num_steps = chain.shape[1] - 1
+        with torch.no_grad():
+            parts = [
+                module.forward_train(chains(columns, rows, num_steps))[LOG_PROB]
+                for rows in torch.arange(len(chain), device=chain.device).split(_NUM_JUDGED)
+            ]
+        return {**columns, CHAIN_LOG_PROB: torch.cat(parts)}
+
+    def _share(self, minibatch: Tensor, pairs_of_row: int = 1) -> Tensor:
         """Returns what this learner computes of a minibatch, and notes how much that weighs."""
         self._approx_kl = 0.0
-        size = self._settings.micro_batch_size or len(minibatch)
+        size = max(1, (self._settings.micro_batch_size or MANY) // pairs_of_row)
         self._num_parts = math.ceil(len(minibatch) / self._num_learners / size)
         if len(minibatch) < self._num_learners:  # too little to share: everyone computes it
             self._weight = 1.0
@@ -167,14 +196,14 @@ class DPPOLearner(TorchLearner):
         """
         del kwargs
         columns = batch[DEFAULT_MODULE_ID]
-        name = ACTOR if CHUNK in columns else CRITIC
+        name = CRITIC if Postprocessing.VALUE_TARGETS in columns else ACTOR
         optimizer: Any = self.get_optimizer(DEFAULT_MODULE_ID, name)
         optimizer.zero_grad(set_to_none=True)
         num = len(next(iter(columns[Columns.OBS].values())))
         fwd_out = loss = {}
         for rows in torch.arange(num).tensor_split(self._num_parts):
             self._part = len(rows) / num
-            part = {DEFAULT_MODULE_ID: _slice(columns, slice(rows[0], rows[-1] + 1))}
+            part = {DEFAULT_MODULE_ID: slice_rows(columns, slice(rows[0], rows[-1] + 1))}
             fwd_out = self.module.forward_train(part)
             loss = self.compute_losses(fwd_out=fwd_out, batch=part)
             (loss[DEFAULT_MODULE_ID] * self._part).backward()
@@ -228,11 +257,13 @@ class DPPOLearner(TorchLearner):
         self, batch: dict[str, Any], log_prob: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         result = policy_loss(
-            log_prob,
-            batch[CHAIN_LOG_PROB],
-            batch[EXECUTED],
-            batch[Postprocessing.ADVANTAGES],
-            batch[DENOISING_STEP],
+            *flat(
+                log_prob,
+                batch[CHAIN_LOG_PROB],
+                batch[EXECUTED],
+                batch[Postprocessing.ADVANTAGES],
+                batch[DENOISING_STEP],
+            ),
             num_denoising_steps=self._num_denoising_steps,
             gamma_denoising=self._settings.gamma_denoising,
             clip_base=self._settings.clip_base,
@@ -275,45 +306,3 @@ def actor_lr(settings: AlgoConfig, iteration: int) -> float:
     progress = max(0, iteration - warmup) / max(1, settings.num_iterations - warmup)
     share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return settings.lr * (_FINAL_LR + (1 - _FINAL_LR) * share)
-
-
-def _shuffled(num: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every index once, in nearly equal parts of at most ``size``."""
-    return iter(torch.randperm(num, generator=generator).chunk(math.ceil(num / size)))
-
-
-def _states(columns: dict[str, Any], rows: Tensor) -> dict[str, Any]:
-    """Gathers what the critic needs: it does not look at images, which are large."""
-    return {
-        Columns.OBS: {
-            key: value[rows]
-            for key, value in columns[Columns.OBS].items()
-            if value.is_floating_point()
-        },
-        Postprocessing.VALUE_TARGETS: columns[Postprocessing.VALUE_TARGETS][rows],
-    }
-
-
-def _pairs(columns: dict[str, Any], pairs: Tensor, num_steps: int) -> dict[str, Any]:
-    """Gathers (decision, position in the chain) pairs; position 0 leads away from noise."""
-    rows, position = pairs // num_steps, pairs % num_steps
-    return {
-        Columns.OBS: {key: value[rows] for key, value in columns[Columns.OBS].items()},
-        CHUNK: columns[CHAIN][rows, position],
-        NEXT_CHUNK: columns[CHAIN][rows, position + 1],
-        CHAIN_LOG_PROB: columns[CHAIN_LOG_PROB][rows, position],
-        DENOISING_STEP: num_steps - position,
-        EXECUTED: columns[EXECUTED][rows],
-        Postprocessing.ADVANTAGES: columns[Postprocessing.ADVANTAGES][rows],
-    }
-
-
-def _slice(columns: dict[str, Any], rows: slice) -> dict[str, Any]:
-    return {
-        name: _slice(value, rows) if isinstance(value, dict) else value[rows]
-        for name, value in columns.items()
-    }
-
-
-def _wrap(columns: dict[str, Any], num: int) -> MultiAgentBatch:
-    return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=num)

@@ -40,9 +40,10 @@ class ChunkModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
             self.critic = Critic(settings["critic_width"], stats)
         # Env runners act in float32, and uncompiled: they may be of another machine.
         self.policy.bf16 = settings["precision"] == "bf16" and not self.inference_only
-        self._log_prob = self.policy.log_prob
+        self._log_prob, self._chain_log_prob = self.policy.log_prob, self.policy.chain_log_prob
         if settings["compile"] and not self.inference_only:
             self._log_prob = torch.compile(self._log_prob, dynamic=True)
+            self._chain_log_prob = torch.compile(self._chain_log_prob, dynamic=True)
 
     def train(self, mode: bool = True) -> Self:
         """Returns itself; RLlib asks for training mode before every minibatch, which takes time."""
@@ -71,8 +72,10 @@ class ChunkModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         return {Columns.ACTIONS: self.policy.actions(chain)}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        """Log-densities of (decision, denoising step) pairs, or values of states."""
+        """Log-densities of whole chains or of single pairs, or values of states."""
         del kwargs
+        if CHAIN in batch:
+            return {LOG_PROB: self._chain_log_prob(batch[Columns.OBS], batch[CHAIN])}
         if CHUNK not in batch:
             return {Columns.VF_PREDS: self.compute_values(batch)}
         log_prob = self._log_prob(

@@ -100,11 +100,13 @@ def _drive(
 
 def _absolute(config: CampaignConfig) -> CampaignConfig:
     """Trials have another working folder."""
-    storage = config.campaign.storage
-    if not storage or is_uri(storage):
-        return config
-    section = config.campaign.model_copy(update={"storage": str(Path(storage).absolute())})
-    return config.model_copy(update={"campaign": section})
+    campaign, demos = config.campaign, config.demos
+    if campaign.storage and not is_uri(campaign.storage):
+        storage = str(Path(campaign.storage).absolute())
+        campaign = campaign.model_copy(update={"storage": storage})
+    if demos.dataset:
+        demos = demos.model_copy(update={"dataset": str(Path(demos.dataset).absolute())})
+    return config.model_copy(update={"campaign": campaign, "demos": demos})
 
 
 def bundles(config: CampaignConfig) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from rl_datagen.config.schema import (
     ShardsConfig,
     SimConfig,
 )
-from rl_datagen.config.types import Appearance, Backend, RenderBackend
+from rl_datagen.config.types import Appearance, Backend, RenderBackend, Rendering
 from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, VlaConfig
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "PolicyConfig",
     "RenderBackend",
     "RenderConfig",
+    "Rendering",
     "ShardsConfig",
     "SimConfig",
     "SmallVlaConfig",

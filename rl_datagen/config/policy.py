@@ -12,6 +12,7 @@ from rl_datagen.config.types import (
     Deviation,
     Fraction,
     Horizon,
+    Rendering,
     Section,
     Width,
     check_chunk,
@@ -38,7 +39,15 @@ class _ChunkPolicyConfig(Section):
     encoder_width: Width = 128
     """Features of the encoded observation, which condition the denoiser."""
     image_size: Annotated[int, Field(ge=48, le=1024)] = 128
-    """Height and width of the images in pixel mode."""
+    """Height and width of the images in pixel mode, pixels. A dataset's images have a size of their
+    own: they are made from its physics."""
+    rendering: Rendering = "exact"
+    """How the images in pixel mode are drawn. ``exact``: as LIBERO draws them, with four samples a
+    pixel; ``plain``: with one, edges are not smoothed, about half the time on a CPU."""
+    random_shift: Annotated[int, Field(ge=0, le=16)] = 0
+    """Pixel mode: each image that is learnt from is shifted by up to this many pixels, down or up
+    and sideways, anew for each gradient step of cloning and once for each iteration's episodes
+    (DPPO takes 4); 0 shifts none."""
     denoiser: Literal["unet", "mlp"] = "unet"
     """Network over the chunk, conditioned by the encoder's features. A Gaussian policy has the
     same one, applied once to a learnt chunk."""

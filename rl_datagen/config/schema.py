@@ -63,8 +63,12 @@ class SimConfig(Section):
 
 
 class DemosConfig(Section):
-    """One human demonstration to many amplified ones."""
+    """One human demonstration to many amplified ones, or episodes that there are."""
 
+    dataset: Folder | None = None
+    """Dataset whose successful episodes of the task are cloned in place of amplified ones, such as
+    one that the task's state expert has collected: a pixel expert's images are made of any
+    episode's physics. null: amplify the human demonstration."""
     num_episodes: NumEpisodes = 60
     """Successful episodes to make for every 200 env steps of the task's human demonstration, or
     part of them: a task of several parts takes more to learn."""
@@ -172,3 +176,14 @@ class Config(Section):
     polish: PolishConfig = PolishConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     collect: CollectConfig = CollectConfig()
+
+    @model_validator(mode="after")
+    def _images_stay_with_their_weights(self) -> Self:
+        shift = self.policy.random_shift
+        if self.algo.mode == "streaming" and self.policy.mode == "pixel" and shift:
+            raise ValueError(
+                f"policy.random_shift={shift} with algo.mode='streaming': of a shifted image only "
+                "the newest weights' densities can be computed, and a pack may be of older ones. "
+                "Set algo.mode=sync, or policy.random_shift=0"
+            )
+        return self

@@ -75,6 +75,7 @@ FolderOrName = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
 Backend = Literal["exact", "stock"]
 Appearance = Literal["original", "mujoco"]
 RenderBackend = Literal["culled", "stock"]
+Rendering = Literal["exact", "plain"]
 
 
 class Section(BaseModel):

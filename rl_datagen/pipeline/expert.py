@@ -13,63 +13,30 @@ from rl_datagen.algo.fine_tune import BEST, fine_tune
 from rl_datagen.config import Config
 from rl_datagen.core.progress import Progress
 from rl_datagen.core.storage import write_json
-from rl_datagen.data.dataset import read_trajectories
-from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration, replay
-from rl_datagen.jobs.amplify import with_time_limit
+from rl_datagen.pipeline.demonstrations import cloned_episodes, demonstrations
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.evaluation import evaluate
 from rl_datagen.pipeline.polish import polish
-from rl_datagen.pipeline.run import COMPILES, AttemptCounter, Run, report_updates, run_alone
+from rl_datagen.pipeline.run import AttemptCounter, Run, report_updates, run_alone
 from rl_datagen.pipeline.verdict import score
 from rl_datagen.policy import load_expert, load_policy, save_expert
-from rl_datagen.rollout import gather, held_back_indices, plan_attempt
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import actors, room_for, settings_of_actors
 
 
-def demonstrations(run: Run) -> Summary:
-    """Stage 1: replays the human demonstration and amplifies it."""
-    settings = run.config.demos
-    num_episodes = settings.num_episodes * run.scale
-    run.progress.start("demonstrations", num_episodes, "episodes")
-    run.progress.say(COMPILES)
-    scene = run.scene
-    human = load_human_demonstration(run.task)
-    policy = AmplifiedPolicy([human], scene, settings.action_noise)
-    num_after = policy.num_steps_after_success(settings.num_steps_after_success)
-    num_shipped = min(settings.num_shipped_init_states, held_back_indices(scene, run.config).start)
-    episodes, attempts = gather(
-        policy,
-        scene,
-        lambda number: plan_attempt(scene, run.config.seed, number, num_shipped=num_shipped),
-        num_episodes=num_episodes,
-        max_attempts=num_episodes * settings.max_attempts_per_episode,
-        source="amplified",
-        sim=with_time_limit(policy, scene, run.config.sim, num_after),
-        on_episode=AttemptCounter(run.progress).until(num_episodes),
-        num_steps_after_success=num_after,
-    )
-    with DatasetWriter(run.demos, config=run.settings) as writer:
-        writer.append([replay(human, scene, run.config.sim)], num_attempts=1)
-        writer.append(episodes, num_attempts=attempts)
-    return {
-        "episodes": len(episodes),
-        "attempts": attempts,
-        "length_mean": float(np.mean([e.num_steps_to_success for e in episodes])),
-    }
-
-
 def clone(run: Run) -> Summary:
-    """Stage 2: behaviour cloning of the amplified demonstrations."""
+    """Stage 2: behaviour cloning of the demonstrations."""
     num_updates = run.config.warm_start.num_updates * run.scale
     run.progress.start("warm_start", num_updates, "gradient steps")
-    episodes = _amplified(run)
+    episodes = cloned_episodes(run)
     section = run.config.warm_start.model_copy(update={"num_updates": num_updates})
     config = run.config.model_copy(update={"warm_start": section})
     policy, stats, metrics = warm_start(
-        episodes, config, ignored=_ignored(run), report=report_updates(run.progress)
+        episodes,
+        config,
+        ignored=_ignored(run),
+        report=report_updates(run.progress),
+        checkpoint=run.folder / "warm_start.pt",
     )
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)
@@ -80,10 +47,6 @@ def _ignored(run: Run) -> Bool[np.ndarray, " Do"] | None:
     if run.config.policy.objects == "all":
         return None
     return ~run.scene.state_layout.entries_of(run.scene.objects_of_interest)
-
-
-def _amplified(run: Run) -> list[Trajectory]:
-    return [t for t in read_trajectories(run.demos) if t.source == "amplified"]
 
 
 def evaluate_before(run: Run) -> Summary:
@@ -111,7 +74,7 @@ def fine_tune_expert(run: Run) -> Summary:
             run.polished,
             run.expert,
             evaluate=lambda policy, iteration: score(run, policy, str(iteration)),
-            demonstrations=_amplified(run) if algo.bc_loss_coeff else (),
+            demonstrations=cloned_episodes(run) if algo.bc_loss_coeff else (),
             report=lambda _, row: run.progress.iteration(row),
             say=run.progress.say if run.is_watched else None,
             should_stop=run.should_stop,

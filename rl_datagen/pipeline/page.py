@@ -1,6 +1,6 @@
 """Fills the HTML page from the files that the stages left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from rl_datagen.core.intervals import SuccessRate
 from rl_datagen.core.stored import OBJECT, read_stored
 from rl_datagen.data.card import dataset_info
 from rl_datagen.data.dataset import read_trajectories, rendered_episodes
+from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.verify import VerifyReport
 from rl_datagen.pipeline.run import Run
 from rl_datagen.report.content import ReportContent, VideoClip
@@ -26,9 +27,7 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
             _success_rate(run, "Expert", "evaluate_after"),
         ),
         learning_curve=tuple(read_stored(run.expert / LEARNING_CURVE, CURVE, _AGAIN)),
-        sources=measure_sources(
-            chain(read_trajectories(run.demos), read_trajectories(run.dataset))
-        ),
+        sources=measure_sources(chain(_demonstrations(run), read_trajectories(run.dataset))),
         dataset=dataset_info(run.dataset),
         verification=verification,
         videos=tuple(
@@ -45,6 +44,11 @@ def write_page(run: Run, verification: VerifyReport, stages: Sequence[str]) -> P
         confidence=run.config.evaluation.confidence,
     )
     return write_report(run.folder / "index.html", content)
+
+
+def _demonstrations(run: Run) -> Iterator[Trajectory]:
+    """Yields what was cloned, unless an expert made it, whose row would be taken for this one's."""
+    return (t for t in read_trajectories(run.demos) if t.source in ("human", "amplified"))
 
 
 def _success_rate(run: Run, name: str, stage: str) -> SuccessRate:

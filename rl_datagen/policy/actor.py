@@ -29,6 +29,7 @@ class ChunkActor:
     Attributes:
         action_steps: Actions that each call returns.
         image_size: Height and width of the images it looks at; None in state mode.
+        rendering: How they are drawn.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ChunkActor:
         pixels = policy.config.mode == "pixel"
         self.image_size = policy.config.image_size if pixels else None
         self._explore, self.appearance, self.task = explore, appearance, task
+        self.rendering = policy.config.rendering
         self._generators: dict[int, torch.Generator] = {}
         self.reset()
 
@@ -66,7 +68,8 @@ class ChunkActor:
         if missing := [key for key in self.policy.observation_keys if key not in observation]:
             raise UserError(
                 f"The policy looks at {', '.join(missing)}, which the observation lacks. Make the "
-                f"environment with mode='pixel', image_size={self.image_size}."
+                f"environment with mode='pixel', image_size={self.image_size}, "
+                f"rendering='{self.rendering}'."
             )
         single = observation["proprio"].ndim == 1
         rows = {key: value[None] if single else value for key, value in observation.items()}

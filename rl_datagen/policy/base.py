@@ -41,6 +41,8 @@ class ChunkPolicy(nn.Module, ABC):
     bf16 = False
     """Encode in bfloat16. The denoiser never does: rounding there moves ratios as far as clip
     ranges reach."""
+    num_draws = 1
+    """Noise levels of each demonstrated chunk in a gradient step of cloning."""
     deterministic = False
     """Whether evaluation and collection act without any noise."""
     sampling_eta = 1.0
@@ -182,13 +184,18 @@ class ChunkPolicy(nn.Module, ABC):
     def chain_log_prob(
         self, observation: Observation, chain: Float[Tensor, "B K1 Ta Da"]
     ) -> Float[Tensor, "B K Ts Da"]:
-        """Returns the log-densities of every denoising step, the noisiest first."""
-        condition = self.encode(observation)
-        steps = [
-            self._log_prob(condition, chain[:, i], chain[:, i + 1], self._k(i, chain))
-            for i in range(self.num_chain_steps)
-        ]
-        return torch.stack(steps, dim=1)
+        """Returns the log-densities of every denoising step, the noisiest first.
+
+        As ``log_prob`` of each step, but every observation is encoded once.
+        """
+        num = self.num_chain_steps
+        log_prob = self._log_prob(
+            self.encode(observation).repeat_interleave(num, 0),
+            chain[:, :-1].flatten(0, 1),
+            chain[:, 1:].flatten(0, 1),
+            torch.arange(num, 0, -1, device=chain.device).repeat(len(chain)),
+        )
+        return log_prob.unflatten(0, (len(chain), num))
 
     def _k(self, position: int, chain: Tensor) -> Tensor:
         """The denoising step that leads away from a position of the chain, for every row."""

@@ -49,6 +49,8 @@ class SupervisedLearner:
         settings: Hyper-parameters.
         loss: Of a batch, whatever that is; of the network, or of what wraps it.
         advice: What to do if the loss is not finite, the end of a sentence.
+        generator: Where the caller's randomness comes from, which then goes on too; None: the
+            caller looks after that.
 
     Attributes:
         num_updates: Gradient steps taken.
@@ -62,12 +64,14 @@ class SupervisedLearner:
         loss: Callable[..., Tensor],
         *,
         advice: str,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.settings, self.num_updates = settings, 0
         self.curve: list[Row] = []
         self._is_whole = False  # whether the newest checkpoint is this one's
         self._recent: list[Tensor] = []  # loss and gradient norm of updates not yet in the curve
         self._network, self._loss, self._advice = network.train(), loss, advice
+        self._generator = generator
         parameters = list(network.parameters())
         self._optimizer = torch.optim.AdamW(
             parameters, settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -135,6 +139,11 @@ class SupervisedLearner:
         save_state(path, self._state())
         self._is_whole = True
 
+    def remove(self, path: Path) -> None:
+        """Removes what ``save`` wrote."""
+        for each in (path, _before(path)):
+            each.unlink(missing_ok=True)
+
     def load(self, path: Path) -> None:
         """Goes on from what ``save`` wrote; from the state before if it is damaged, or the start.
 
@@ -162,6 +171,7 @@ class SupervisedLearner:
             "num_updates": self.num_updates,
             "curve": self.curve,
             "recent": self._recent,
+            "generator": None if self._generator is None else self._generator.get_state(),
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
@@ -170,6 +180,8 @@ class SupervisedLearner:
             part.load_state_dict(state[name])
         self.num_updates, self.curve = state["num_updates"], state["curve"]
         self._recent = state["recent"]
+        if self._generator is not None:
+            self._generator.set_state(state["generator"].cpu())
 
     def _parts(self) -> dict[str, Any]:
         return {

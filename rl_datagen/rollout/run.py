@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_datagen.config import SimConfig
+from rl_datagen.config import Rendering, SimConfig
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import ConfigError, PolicyError
 from rl_datagen.data.trajectory import Source, Trajectory
@@ -21,7 +21,8 @@ class Policy(Protocol):
     """Something that acts: an expert, an amplified demonstration, a VLA, a remote server.
 
     A policy that looks at cameras also has an ``image_size``, height and width in pixels: images
-    are rendered for it, whenever it is asked to act and at no other time.
+    are rendered for it, whenever it is asked to act and at no other time. It may have a
+    ``rendering`` too, which says how; see ``sim.render``.
 
     Attributes:
         action_steps: Actions returned by each call of ``act``.
@@ -113,9 +114,11 @@ def _check_appearance(policy: Policy, scene: Scene) -> None:
 
 def _act(policy: Policy, running: list[_Running]) -> np.ndarray:
     size: int | None = getattr(policy, "image_size", None)
+    look: Rendering = getattr(policy, "rendering", "exact")
     simulators = [each.episode.simulator for each in running]
     observations: list[Observation] = [
-        simulator.observe() | (simulator.images(size) if size else {}) for simulator in simulators
+        simulator.observe() | (simulator.images(size, look) if size else {})
+        for simulator in simulators
     ]
     stacked = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
     actions = np.asarray(policy.act(stacked, [each.number for each in running]))

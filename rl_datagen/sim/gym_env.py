@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from jaxtyping import Float32, UInt8
 
-from rl_datagen.config import Appearance, Backend, RenderBackend
+from rl_datagen.config import Appearance, Backend, RenderBackend, Rendering
 from rl_datagen.core.errors import (
     ConfigError,
     PolicyError,
@@ -52,6 +52,8 @@ class LiberoEnv(gym.Env[Observation, np.ndarray]):
         backend: See ``load_scene``, as for the next two.
         appearance: How textures are coloured.
         render_backend: What draws images.
+        rendering: How observed images are drawn: ``plain`` is what an expert with
+            ``policy.rendering=plain`` looks at.
 
     Raises:
         ConfigError: There is no such task, mode or camera.
@@ -73,6 +75,7 @@ class LiberoEnv(gym.Env[Observation, np.ndarray]):
         backend: Backend = "exact",
         appearance: Appearance = "original",
         render_backend: RenderBackend = "culled",
+        rendering: Rendering = "exact",
     ) -> None:
         check_choice("render_mode", render_mode, (None, "rgb_array"))
         check_choice("camera", camera, tuple(CAMERAS))
@@ -85,6 +88,7 @@ class LiberoEnv(gym.Env[Observation, np.ndarray]):
         self._mode: Mode = mode
         self._camera: Camera = camera
         self._image_size = image_size
+        self._rendering: Rendering = rendering
         self._max_episode_steps = max_episode_steps or self.task.max_episode_steps
         self._num_settle_steps = num_settle_steps
         self._simulator = self.scene.simulator()
@@ -110,8 +114,11 @@ class LiberoEnv(gym.Env[Observation, np.ndarray]):
         init = self._find_init(options or {})
         self._episode = Episode(self._simulator, init, self._max_episode_steps)
         self._episode.start(self._num_settle_steps)
-        self._observation = observe(self._simulator, self._mode, self._image_size)
+        self._observation = self._observe()
         return self._observation, self._info(self._episode)
+
+    def _observe(self) -> Observation:
+        return observe(self._simulator, self._mode, self._image_size, self._rendering)
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Executes an action, or a chunk up to the episode's end.
@@ -125,7 +132,7 @@ class LiberoEnv(gym.Env[Observation, np.ndarray]):
         actions = self._check_action(action)
         try:
             episode.run(actions)
-            self._observation = observe(self._simulator, self._mode, self._image_size)
+            self._observation = self._observe()
         except SimulatorError as error:
             episode.error, episode.success = str(error), False
         terminated = episode.success

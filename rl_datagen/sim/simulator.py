@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
+from rl_datagen.config import Rendering
 from rl_datagen.core.errors import ConfigError, SimulatorError, did_you_mean
 from rl_datagen.sim import render as rendering
 from rl_datagen.sim.observation import object_state_of, proprio_of
@@ -178,13 +179,14 @@ class Simulator(ABC):
         site = self.scene.robot.ee_site
         return scratch.site_xpos[site].copy(), scratch.site_xmat[site].reshape(3, 3).copy()
 
-    def images(self, size: int) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+    def images(self, size: int, look: Rendering = "exact") -> dict[str, UInt8[np.ndarray, "H W 3"]]:
         """Returns what each camera sees, by our names; see ``render``.
 
         Args:
             size: Height and width in pixels.
+            look: How it is drawn; see ``sim.render.render``.
         """
-        images = self._render(tuple(rendering.CAMERAS), size, size)
+        images = self._render(tuple(rendering.CAMERAS), size, size, look)
         return {str(camera): image for camera, image in images.items()}
 
     def render(
@@ -198,8 +200,12 @@ class Simulator(ABC):
         return self._render((camera,), height, width)[camera]
 
     def _render(
-        self, cameras: tuple[rendering.Camera, ...], height: int, width: int
+        self,
+        cameras: tuple[rendering.Camera, ...],
+        height: int,
+        width: int,
+        look: Rendering = "exact",
     ) -> dict[rendering.Camera, UInt8[np.ndarray, "H W 3"]]:
         assert self.init is not None, "reset the simulator before rendering"
         pose = rendering.Pose(self._render_qpos, self.init.fixture_poses, self._lamps_on)
-        return rendering.render(self.scene, cameras, height, width, pose)
+        return rendering.render(self.scene, cameras, height, width, pose, look)

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import gymnasium as gym
 import numpy as np
 
+from rl_datagen.config import Rendering
 from rl_datagen.core.errors import ConfigError, did_you_mean, quoted
 from rl_datagen.sim.render import CAMERAS
 from rl_datagen.sim.scene import Scene
@@ -47,9 +48,11 @@ def action_space(action_steps: int | None) -> gym.spaces.Box:
     return gym.spaces.Box(-1.0, 1.0, shape, np.float32)
 
 
-def observe(simulator: Simulator, mode: Mode, image_size: int) -> dict[str, np.ndarray]:
+def observe(
+    simulator: Simulator, mode: Mode, image_size: int, rendering: Rendering = "exact"
+) -> dict[str, np.ndarray]:
     """Returns the observation of a simulator."""
-    images = simulator.images(image_size) if mode == "pixel" else {}
+    images = simulator.images(image_size, rendering) if mode == "pixel" else {}
     return simulator.observe() | images
 
 

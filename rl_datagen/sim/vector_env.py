@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from jaxtyping import Float
 
-from rl_datagen.config import Appearance, Backend, RenderBackend
+from rl_datagen.config import Appearance, Backend, RenderBackend, Rendering
 from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.core.seeding import derive_seed
@@ -81,6 +81,7 @@ class LiberoVectorEnv(VectorEnv):
             costs nothing. Whoever waits for all of them has an unbiased sample.
         num_threads: Threads; None: one per core this process may use, at most ``num_envs``.
         image_size: Height and width of the images in pixel mode.
+        rendering: How they are drawn; see ``sim.render``.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class LiberoVectorEnv(VectorEnv):
         num_episodes: int | None = None,
         num_threads: int | None = None,
         image_size: int = 96,
+        rendering: Rendering = "exact",
     ) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.task, self.num_envs, self.action_steps = task, num_envs, action_steps
@@ -111,7 +113,9 @@ class LiberoVectorEnv(VectorEnv):
         self._num_settle_steps = num_settle_steps
         self._max_episode_steps = max_episode_steps or task.max_episode_steps
         self._init_state_indices = None if init_state_indices is None else list(init_state_indices)
-        self._seed, self._num_episodes, self._image_size = seed, num_episodes, image_size
+        self._seed, self._num_episodes = seed, num_episodes
+        self._image_size = image_size
+        self._rendering: Rendering = rendering
         self._num_started = 0
         space = observation_space(self.scene, mode, image_size)
         self.single_observation_space, self._keys = space, tuple(space)
@@ -202,7 +206,7 @@ class LiberoVectorEnv(VectorEnv):
             self.num_errors += 1
             slot.state, episode.error = _State.ENDED, str(error)
             return True
-        slot.observation = observe(slot.simulator, self.mode, self._image_size)
+        slot.observation = observe(slot.simulator, self.mode, self._image_size, self._rendering)
         slot.state = _State.ENDED if episode.is_over else _State.RUNNING
         return episode.is_over
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from rl_datagen.policy.augment import shift_images
+
 _LARGEST_SHIFT = 1 / 16  # of the image's size
 _LARGEST_CHANGE = 0.2  # of brightness, contrast and saturation
 
@@ -19,17 +21,8 @@ def augment(
         images: RGB.
         generator: Source of randomness, on the images' device.
     """
-    return _jitter(_shift(images, generator), generator)
-
-
-def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
-    num, height, width = images.shape[:3]
-    most, device = round(_LARGEST_SHIFT * height), images.device
-    by = torch.randint(-most, most + 1, (2, num, 1), generator=generator, device=device)
-    rows = (torch.arange(height, device=device) + by[0]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=device) + by[1]).clamp(0, width - 1)
-    every = torch.arange(num, device=device)[:, None, None]
-    return images[every, rows[:, :, None], columns[:, None, :]]
+    most = round(_LARGEST_SHIFT * images.shape[1])
+    return _jitter(shift_images(images, most, generator), generator)
 
 
 def _jitter(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,9 +1,14 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 
-from rl_datagen.algo.bc import clone_own, make_chunks, warm_start
+from rl_datagen.algo.bc import Chunks, _train, clone_own, make_chunks, warm_start
+from rl_datagen.config import WarmStartConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.data.normalization import NormStats
+from rl_datagen.policy import make_policy
 from tests.toy import demonstrations, toy_config
 
 SMALL = ("policy.unet_channels=[16]", "warm_start.train_batch_size=64")
@@ -96,3 +101,54 @@ def test_a_policy_clones_its_own_episodes_and_keeps_its_statistics():
     assert losses[1] < 0.8 * losses[0]
     for mean, own in zip(policy.normalizer.buffers(), learnt.normalizer.buffers(), strict=True):
         assert torch.equal(mean, own)
+
+
+def test_cloning_shifts_images_anew_for_each_gradient_step(monkeypatch):
+    policy_config = toy_config(
+        *SMALL, "policy.encoder=resnet", "policy.image_size=48", "policy.random_shift=4"
+    ).policy
+    policy = make_policy(policy_config, NormStats.from_trajectories(demonstrations(2)))
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (1, 48, 48, 3), generator=generator).to(torch.uint8)
+    chunks = Chunks(
+        {"proprio": torch.zeros(1, 8), "agentview": image, "wrist": image}, torch.zeros(1, 4, 7)
+    )
+    seen, loss = [], policy.loss
+
+    def remember(observation, *arguments):
+        seen.append(observation)
+        return loss(observation, *arguments)
+
+    monkeypatch.setattr(policy, "loss", remember)
+    _train(policy, chunks, None, WarmStartConfig(num_updates=3), generator, None)
+    images = [observation[camera] for observation in seen for camera in ("agentview", "wrist")]
+    assert len({each.numpy().tobytes() for each in images}) == 6
+    for each in images:  # within four pixels the middle moves, and nothing else happens to it
+        assert any(
+            torch.equal(each[0, 8:40, 8:40], image[0, 8 + y : 40 + y, 8 + x : 40 + x])
+            for y in range(-4, 5)
+            for x in range(-4, 5)
+        )
+
+
+def test_an_interrupted_clone_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path):
+    config = toy_config(*SMALL, "warm_start.num_updates=120")
+    episodes, checkpoint = demonstrations(8), tmp_path / "warm_start.pt"
+    expected, _, metrics = warm_start(episodes, config)
+    monkeypatch.setattr("rl_datagen.algo.bc._SAVE_INTERVAL_S", 0)
+    reports = []
+
+    def die(update, metrics):
+        reports.append(update)
+        if update == 100 and reports.count(100) == 1:
+            raise KeyboardInterrupt
+
+    for again in (False, True):
+        with nullcontext() if again else pytest.raises(KeyboardInterrupt):
+            policy, _, found = warm_start(episodes, config, report=die, checkpoint=checkpoint)
+        assert checkpoint.exists() != again
+    assert reports == [50, 100, 100, 120]  # the checkpoint was of the update before
+    assert found == metrics
+    for name, value in expected.state_dict().items():
+        assert value.equal(policy.state_dict()[name])
+    assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from rl_datagen.algo.dppo import to_rllib
 from rl_datagen.algo.learner import ITERATION
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.normalization import NormStats
+from rl_datagen.data.schema import CAMERAS
 from tests.toy import demonstrations
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # RLlib warns about its own interior
@@ -41,6 +42,10 @@ def make_episodes(learner, num=6, decisions=5):
 def make_episode(module, rng, decisions):
     draw = lambda size: rng.normal(0, 0.1, (decisions + 1, size)).astype(np.float32)  # noqa: E731
     observation = {"proprio": draw(8), "object_state": draw(3)}
+    if module.policy.config.mode == "pixel":
+        size = module.policy.config.image_size
+        shape = (decisions + 1, size, size, 3)
+        observation |= {name: rng.integers(0, 256, shape, np.uint8) for name in CAMERAS}
     rows = {key: torch.from_numpy(value[:-1]) for key, value in observation.items()}
     output = {k: v.numpy() for k, v in module.forward_exploration({"obs": rows}).items()}
     success = bool(rng.integers(2))

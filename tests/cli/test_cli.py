@@ -129,7 +129,7 @@ def complete(line):
 
 def test_a_shell_completes_commands_overlays_and_settings():
     assert complete("coll") == ["collect"]
-    assert complete("train expert_") == ["expert_pixel", "expert_state"]
+    assert complete("train expert_") == ["expert_pixel", "expert_pixel_cpu", "expert_state"]
     assert complete("vla train model.num_loader") == ["model.num_loader_workers="]
 
 

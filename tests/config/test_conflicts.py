@@ -11,7 +11,7 @@ from rl_datagen.core.errors import ConfigError
             ["expert_pixel", "ablation/gaussian"],
             (
                 "'ablation/gaussian' would silently undo 'expert_pixel'",
-                "without policy.encoder=resnet, policy.unet_channels=[80,160].",
+                "without policy.encoder=resnet, policy.random_shift=4, policy.unet_channels=[80,160].",
                 "Give 'ablation/gaussian' first",
             ),
         ),
@@ -55,7 +55,11 @@ def test_two_vlas_are_not_mixed(pair):
         (
             [
                 *("expert_pixel", "ablation/gaussian"),
-                *("policy.encoder=resnet", "policy.unet_channels=[80,160]"),
+                *(
+                    "policy.encoder=resnet",
+                    "policy.random_shift=4",
+                    "policy.unet_channels=[80,160]",
+                ),
             ],
             "gaussian",
             "resnet",

@@ -1,7 +1,5 @@
 """What holds for every policy over chunks."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,8 +7,6 @@ import torch
 from rl_datagen.config import load_config
 from rl_datagen.policy import make_policy
 from rl_datagen.policy.base import MIN_LOG_PROB
-
-PIXEL = Path(__file__).parents[2] / "configs" / "expert_pixel.yaml"
 
 
 def noise_for(policy, num=6, seed=2):
@@ -100,8 +96,9 @@ def test_encoding_in_parts_changes_neither_features_nor_gradients(make, observat
     )
 
 
-def test_the_papers_pixel_policy_has_twelve_million_parameters(stats):
-    policy = make_policy(load_config([str(PIXEL)]).policy, stats)
+@pytest.mark.parametrize("overlay", ["expert_pixel", "expert_pixel_cpu"])
+def test_the_papers_pixel_policy_has_twelve_million_parameters(stats, overlay):
+    policy = make_policy(load_config([overlay]).policy, stats)
     num = sum(parameter.numel() for parameter in policy.parameters())
     assert num == pytest.approx(12e6, rel=0.05)
 

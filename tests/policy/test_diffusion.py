@@ -116,3 +116,19 @@ def test_golden_cloning_loss(policy, observation):
 
 
 GOLDEN_LOSS = 0.9966290593147278
+
+
+def test_in_pixel_mode_an_observation_is_cloned_at_four_noise_levels(make, observation):
+    """One encoding serves four draws: the same loss in expectation, with less noise."""
+    policy = make("policy.encoder=resnet", "policy.image_size=48")
+    encoded, denoised = [], []
+    policy.encoder.register_forward_hook(lambda _, inputs, __: encoded.append(len(inputs[0])))
+    policy.denoiser.register_forward_hook(lambda _, inputs, __: denoised.append(inputs[0]))
+    policy.loss(observation, torch.zeros(6, 4, 7), torch.Generator().manual_seed(0))
+    assert encoded == [6]
+    assert len(denoised[0]) == 24
+    assert len(denoised[0].unique(dim=0)) == 24
+    state = make()
+    state.denoiser.register_forward_hook(lambda _, inputs, __: denoised.append(inputs[0]))
+    state.loss(observation, torch.zeros(6, 4, 7))
+    assert len(denoised[1]) == 6

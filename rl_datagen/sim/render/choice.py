@@ -19,22 +19,27 @@ logger = logging.getLogger(__name__)
 _SIZE = 64  # pixels, of the images that are compared
 
 
-def make_renderer(scene: Scene, gl_context: Any) -> StockRenderer:
+def make_renderer(scene: Scene, gl_context: Any, *, plain: bool = False) -> StockRenderer:
     """Returns the fastest renderer whose images are MuJoCo's own, with this GL.
 
     Under software GL that is ``CulledRenderer``, if what it draws of the scene at rest equals what
     MuJoCo draws. On a GPU triangles cost nothing.
+
+    Args:
+        scene: The scene.
+        gl_context: What it draws with.
+        plain: One sample a pixel; see ``StockRenderer``.
     """
     if scene.render_backend == "stock" or not _is_software(gl_context):
-        return StockRenderer(scene, gl_context)
+        return StockRenderer(scene, gl_context, plain=plain)
     try:
         # Imported here since it binds to the GL that the context was made with.
         from rl_datagen.sim.render.culled import CulledRenderer
 
-        culled = CulledRenderer(scene, gl_context)
+        culled = CulledRenderer(scene, gl_context, plain=plain)
     except (OSError, RuntimeError, AttributeError) as error:
         logger.warning("images are drawn by MuJoCo itself, which is slower: %s", error)
-        return StockRenderer(scene, gl_context)
+        return StockRenderer(scene, gl_context, plain=plain)
     if _is_exact(culled, scene):
         return culled
     logger.warning(
@@ -43,7 +48,7 @@ def make_renderer(scene: Scene, gl_context: Any) -> StockRenderer:
         scene.task,
     )
     culled.free()
-    return StockRenderer(scene, gl_context)
+    return StockRenderer(scene, gl_context, plain=plain)
 
 
 def _is_software(gl_context: Any) -> bool:

@@ -93,16 +93,16 @@ class Frame:
 
 
 class CulledRenderer(StockRenderer):
-    """Renders one scene, bit for bit as ``StockRenderer`` does.
+    """Renders one scene, bit for bit as ``StockRenderer`` does, whose arguments it takes.
 
     Raises:
         OSError: There is no GL library to call.
         RuntimeError: This MuJoCo is not the one this was written for.
     """
 
-    def __init__(self, scene: Scene, gl_context: Any) -> None:
+    def __init__(self, scene: Scene, gl_context: Any, *, plain: bool = False) -> None:
         load_gl()
-        super().__init__(scene, gl_context)
+        super().__init__(scene, gl_context, plain=plain)
         self._geoms = view_geoms(self._drawing)
         self._rest = mujoco.MjvScene(scene.model, maxgeom=self._drawing.maxgeom)
         self._rest_geoms = view_geoms(self._rest)

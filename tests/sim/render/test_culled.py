@@ -85,3 +85,23 @@ def test_a_renderer_that_draws_otherwise_is_not_used(drawer_task, monkeypatch, c
     assert "drawn by MuJoCo itself" in caplog.text
     for camera, image in expected.items():
         np.testing.assert_array_equal(images[camera], image)
+
+
+@pytest.mark.parametrize("task", ["libero_goal/0", "libero_90/70"])
+def test_plain_images_are_mujocos_own_without_multisampling(task):
+    images = {}
+    for backend in ("culled", "stock"):
+        scene = load_scene(get_task(task), render_backend=backend)
+        simulator = scene.simulator()
+        simulator.reset(scene.shipped_state(0), 1)
+        for look in ("exact", "plain", "exact"):  # one after the other, in one process
+            drawn = simulator.images(84, look)
+            for camera, image in images.setdefault((backend, look), drawn).items():
+                np.testing.assert_array_equal(drawn[camera], image)
+        assert scene.model.vis.quality.offsamples == 4
+    for camera, plain in images["culled", "plain"].items():
+        np.testing.assert_array_equal(plain, images["stock", "plain"][camera])
+        exact = images["culled", "exact"][camera]
+        differ = (plain != exact).any(axis=-1).mean()
+        assert 0.01 < differ < 0.5  # edges
+        assert abs(plain.astype(float) - exact).mean() < 4
