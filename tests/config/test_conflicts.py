@@ -11,7 +11,7 @@ from rl_datagen.core.errors import ConfigError
             ["expert_pixel", "ablation/gaussian"],
             (
                 "'ablation/gaussian' would silently undo 'expert_pixel'",
-                "without policy.encoder=resnet, policy.random_shift=4, policy.unet_channels=[80,160].",
+                "without policy.encoder=resnet, policy.random_shift=4, ",
                 "Give 'ablation/gaussian' first",
             ),
         ),
