@@ -91,7 +91,7 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
 
 
 def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
-    """Makes the expert and returns what it took; a run that was cut off goes on."""
+    """Makes the expert and returns what it took; a run that was cut off resumes."""
     command = [
         *("train", "expert_state", *KINDS[kind], f"task={task}", f"name={name}"),
         *(f"output_dir={outputs}", "algo.num_env_runners=0"),

@@ -4,7 +4,7 @@ What it shows: ``run`` is ``rl-datagen campaign run`` with the CPU time of all i
 counted, over interruptions. ``judge`` takes its finished experts, each on 100 newly drawn init
 states that chose nothing and on the 50 shipped ones, its warm start on 50 of the former.
 
-How to run it (a day; both go on where they were)::
+How to run it (a day; both resume where they were)::
 
     python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
     python benchmarks/experts.py judge --outputs FOLDER

@@ -4,13 +4,13 @@ What it shows: success on LIBERO's 50 shipped init states and mean length of the
 episodes, of a warm start that was made weak on purpose and of its expert, for the diffusion policy
 and the Gaussian one, on four tasks.
 
-How to run it (hours; what was interrupted goes on)::
+How to run it (hours; what was interrupted resumes)::
 
     python benchmarks/learning.py run [--kinds diffusion gaussian] [--tasks libero_goal/8 ...]
     python benchmarks/learning.py shorten --tasks libero_spatial/6
     python benchmarks/learning.py figures
 
-``run`` prints each command it gives; two run at once. ``shorten`` goes on with finished runs under
+``run`` prints each command it gives; two run at once. ``shorten`` resumes with finished runs under
 a lower discount. ``figures`` reads what is there so far and writes docs/results/learning.json and
 learning.png.
 

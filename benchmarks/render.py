@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def episode(task: str, count: int | None = None) -> list[tuple]:
-    """Poses along the human's demonstration: all, or some, the last with the lamps on."""
+    """Poses along the human's demonstration: all, or some, the last with the visual_sites on."""
     scene = load_scene(get_task(task))
     demonstration = load_human_demonstration(scene.task)
     simulator = scene.simulator()
@@ -74,7 +74,7 @@ def episode(task: str, count: int | None = None) -> list[tuple]:
     for action in demonstration.actions:
         simulator.step(action.astype(np.float64))
         pose = (simulator._render_qpos.copy(), simulator.init.fixture_poses)
-        poses.append((*pose, simulator._lamps_on.copy()))
+        poses.append((*pose, simulator._sites_on.copy()))
     if count is None:
         return poses
     poses = [poses[i] for i in np.linspace(0, len(poses) - 1, count).astype(int)]

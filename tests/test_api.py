@@ -75,9 +75,9 @@ def test_ids_are_the_tasks():
 def test_an_expert_is_found_by_name_or_refused(tmp_path):
     expert = rd.load_expert(EXPERT)
     assert (expert.task, expert.image_size) == ("libero_object/3", None)
-    with pytest.raises(UserError, match="is no expert folder"):
+    with pytest.raises(UserError, match="is not an expert folder"):
         rd.load_expert(tmp_path)
-    with pytest.raises(UserError, match="is no expert folder"):
+    with pytest.raises(UserError, match="is not an expert folder"):
         rd.load_expert("release/libero_goal/8")
 
 

@@ -1,4 +1,4 @@
-"""Whatever has become of a file of state: going on works, or one paragraph says what to do."""
+"""Whatever has become of a file of state: resuming works, or one paragraph says what to do."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

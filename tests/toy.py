@@ -55,7 +55,7 @@ class Reach:
 
 
 class ToyVectorEnv(VectorEnv):
-    """Chunks of actions, NEXT_STEP autoreset, and cohorts of ``num_episodes`` with parking."""
+    """Chunks of actions, NEXT_STEP autoreset, and episode batches of ``num_episodes`` with idling."""
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 

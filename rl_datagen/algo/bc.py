@@ -119,7 +119,7 @@ def warm_start(
         ignored: Entries of the object state that the policy is not to see.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
             50 updates and at the end.
-        checkpoint: File to keep the state of learning in every few minutes, and to go on from if
+        checkpoint: File to keep the state of learning in every few minutes, and to resume from if
             it is there; removed at the end. None: none is kept.
 
     Returns:

@@ -36,7 +36,7 @@ _ARRAYS: list[Any] = [
 
 
 class _Row(Open):
-    """What of an iteration's row has a meaning to who goes on; what was not evaluated lacks it."""
+    """What of an iteration's row has a meaning to who resumes; what was not evaluated lacks it."""
 
     iteration: Count
     num_env_steps_lifetime: Count
@@ -98,7 +98,7 @@ def restore_checkpoint(algo: Any, folder: Path) -> list[dict[str, Any]]:
                 raise ValueError(f"{LEARNING_CURVE} has another checksum")
         except (ValueError, KeyError, TypeError) as error:
             logger.warning(
-                "damaged or not this release's, going on from the one before or the warm start "
+                "damaged or not this release's, resuming from the one before or the warm start "
                 "checkpoint=%s error=%s",
                 path,
                 first_line(error),

@@ -25,8 +25,8 @@ from ray.rllib.utils.metrics import (
 from rl_datagen.algo.connectors import DecisionBatch
 from rl_datagen.algo.env_runner import (
     LIBERO_ENV,
-    Cohort,
-    CohortEnvRunner,
+    EpisodeBatch,
+    EpisodeBatchEnvRunner,
     Outcome,
     make_libero_env,
 )
@@ -35,7 +35,7 @@ from rl_datagen.algo.live import note_episode
 from rl_datagen.algo.rl_module import ChunkModule
 from rl_datagen.algo.streaming import (
     MAX_REQUESTS_IN_FLIGHT,
-    PackStream,
+    BatchStream,
     idle_fraction,
     policy_lag,
 )
@@ -92,7 +92,7 @@ class DPPOConfig(PPOConfig):
 
 
 class DPPO(PPO):
-    """Samples complete cohorts, learns, hands out the weights; see ``algo.mode`` for the order.
+    """Samples complete episode batches, learns, hands out weights; ``algo.mode`` is the order.
 
     Attributes:
         activity: What it does now, for who watches.
@@ -114,17 +114,17 @@ class DPPO(PPO):
         super().setup(config)
         settings = self.config.settings
         streaming = settings.mode == "streaming"
-        self._stream = PackStream(self.env_runner_group, settings) if streaming else None
+        self._stream = BatchStream(self.env_runner_group, settings) if streaming else None
 
     def training_step(self) -> None:
         """Runs one iteration."""
         start = time.perf_counter()
         self.activity = "samples"
-        cohorts = self._take() if self._stream else self._sample()
-        self._log_cohorts(cohorts)
+        batches = self._take() if self._stream else self._sample()
+        self._log_batches(batches)
         sampled = time.perf_counter()
         self.activity = "learns"
-        self._learn([episode for cohort in cohorts for episode in cohort.episodes])
+        self._learn([episode for batch in batches for episode in batch.episodes])
         learnt = time.perf_counter()
         if not self._stream:  # else the next request brings them along
             self.broadcast_weights()
@@ -137,7 +137,7 @@ class DPPO(PPO):
                     "sync": synced - learnt,
                     "iteration": synced - start,
                     "learner_idle_fraction": 1 - (learnt - sampled) / (synced - start),
-                    "simulator_idle_fraction": idle_fraction(cohorts),
+                    "simulator_idle_fraction": idle_fraction(batches),
                 }
             }
         )
@@ -187,35 +187,35 @@ class DPPO(PPO):
         )[COMPONENT_LEARNER]
         return {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
 
-    def _take(self) -> list[Cohort]:
-        """Returns the next packs of the stream."""
+    def _take(self) -> list[EpisodeBatch]:
+        """Returns the next batches of the stream."""
         assert self._stream
         weights = self._weights()
         version = int(weights[WEIGHTS_SEQ_NO])
-        packs = self._stream.take(ray.put(weights), version)
+        batches = self._stream.take(ray.put(weights), version)
         dropped = {"num_episodes_dropped": self._stream.num_dropped}
-        self._log({"policy_lag": policy_lag(packs, version), "stream": dropped})
-        return packs
+        self._log({"policy_lag": policy_lag(batches, version), "stream": dropped})
+        return batches
 
-    def _sample(self) -> list[Cohort]:
-        """Returns the cohorts of all env runners that are alive, always in the same order."""
+    def _sample(self) -> list[EpisodeBatch]:
+        """Returns the batches of all env runners that are alive, always in the same order."""
         timeout = self.config.settings.sample_timeout_s
-        cohorts: list[Cohort] = self.env_runner_group.foreach_env_runner(
-            partial(_sample_cohort, iteration=self.iteration),
+        batches: list[EpisodeBatch] = self.env_runner_group.foreach_env_runner(
+            partial(_sample_batch, iteration=self.iteration),
             local_env_runner=self._samples_here,
             timeout_seconds=timeout,
         )
-        if not cohorts:
+        if not batches:
             raise RuntimeError(
-                f"No env runner returned a cohort in iteration {self.iteration}: all of them died, "
-                f"or took more than {timeout} s."
+                f"No env runner returned an episode batch in iteration {self.iteration}: all of "
+                f"them died, or took more than {timeout} s."
             )
-        cohorts.sort(key=lambda cohort: cohort.worker_index)
-        return cohorts
+        batches.sort(key=lambda batch: batch.worker_index)
+        return batches
 
-    def _log_cohorts(self, cohorts: list[Cohort]) -> None:
-        self.metrics.aggregate([cohort.metrics for cohort in cohorts], key=ENV_RUNNER_RESULTS)
-        outcomes = [outcome for cohort in cohorts for outcome in cohort.outcomes]
+    def _log_batches(self, batches: list[EpisodeBatch]) -> None:
+        self.metrics.aggregate([batch.metrics for batch in batches], key=ENV_RUNNER_RESULTS)
+        outcomes = [outcome for batch in batches for outcome in batch.outcomes]
         self._log({ENV_RUNNER_RESULTS: summarize(outcomes)})
         missing = self.config.settings.num_episodes_per_iteration - len(outcomes)
         if missing > 0:
@@ -228,7 +228,7 @@ class DPPO(PPO):
 
 
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Returns the metrics of complete cohorts; lengths are in env steps."""
+    """Returns the metrics of complete episode batches; lengths are in env steps."""
     lengths = [outcome.num_env_steps for outcome in outcomes]
     successful = [o.num_env_steps for o in outcomes if o.success]
     return {
@@ -268,7 +268,7 @@ def to_rllib(
             clip_actions=True,
         )
         .env_runners(
-            env_runner_cls=CohortEnvRunner,
+            env_runner_cls=EpisodeBatchEnvRunner,
             num_env_runners=algo.num_env_runners,
             num_gpus_per_env_runner=algo.num_gpus_per_env_runner,
             num_envs_per_env_runner=algo.num_envs_per_env_runner,
@@ -290,7 +290,7 @@ def to_rllib(
     rllib.settings = algo
     # RLlib checks minibatches of (decision, denoising step) pairs against a number of env steps.
     rllib.train_batch_size_per_learner = rllib.minibatch_size = algo.minibatch_size
-    # It would wait for the packs in flight, to synchronise connectors that have no state.
+    # It would wait for the batches in flight, to synchronise connectors that have no state.
     rllib._dont_auto_sync_env_runner_states = algo.mode == "streaming"
     # A minibatch is for the policy or for the critic.
     rllib.torch_ddp_kwargs = {"find_unused_parameters": True}
@@ -310,8 +310,8 @@ def _fetched(value: Any) -> Any:
     return ray.get(value) if isinstance(value, ray.ObjectRef) else value
 
 
-def _sample_cohort(env_runner: Any, iteration: int) -> Cohort:
-    return env_runner.sample_cohort(iteration)
+def _sample_batch(env_runner: Any, iteration: int) -> EpisodeBatch:
+    return env_runner.sample_batch(iteration)
 
 
 def _env_config(

@@ -1,4 +1,4 @@
-"""Ray actors that step simulators and return complete cohorts of episodes."""
+"""Ray actors that step simulators and return complete episode batches."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cohort:
+class EpisodeBatch:
     """Episodes that one env runner started together, every one finished.
 
     Attributes:
@@ -54,19 +54,19 @@ class Cohort:
     seconds_idle: float
 
 
-class CohortEnvRunner(SingleAgentEnvRunner):
-    """Samples cohorts: so many episodes are started, and all of them are returned.
+class EpisodeBatchEnvRunner(SingleAgentEnvRunner):
+    """Samples episode batches: so many episodes are started, and all of them are returned.
 
     Waiting for so many *finished* episodes would favour short ones. The environment therefore
-    parks its simulators once the cohort is started (``num_episodes`` of ``LiberoVectorEnv``).
-    All randomness derives from (seed, cohort, env runner): a restored run repeats itself.
+    idles its simulators once the batch is started (``num_episodes`` of ``LiberoVectorEnv``).
+    All randomness derives from (seed, batch, env runner): a restored run repeats itself.
 
     Attributes:
         sampled: The episodes that have ended in this process, if nobody else counts them.
     """
 
     _finished_at: float | None = None
-    _pack_version: int | None = None  # none yet: RLlib's own counter says 0 in a new actor
+    _weights_version: int | None = None  # none yet: RLlib's own counter says 0 in a new actor
 
     def __init__(self, **kwargs: Any) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)  # RLlib warns about its own interior
@@ -76,7 +76,7 @@ class CohortEnvRunner(SingleAgentEnvRunner):
     def make_env(self) -> None:
         """Makes the environment with this env runner's share of an iteration."""
         config: Any = self.config.copy(copy_frozen=False)
-        sizes = cohort_sizes(config.settings)
+        sizes = batch_sizes(config.settings)
         position = max(0, (self.worker_index or 0) - 1)
         settings = {**config.env_config, "num_episodes": sizes[position]}
         if indices := settings.get("init_state_indices"):
@@ -87,16 +87,16 @@ class CohortEnvRunner(SingleAgentEnvRunner):
         self._num_episodes = sizes[position]
         super().make_env()
 
-    def sample_cohort(self, cohort: int | str) -> Cohort:
-        """Returns a cohort; in ``sync`` mode the iteration is its name."""
+    def sample_batch(self, batch: int | str) -> EpisodeBatch:
+        """Returns an episode batch; in ``sync`` mode the iteration is its name."""
         begin, index = time.monotonic(), self.worker_index or 0
         idle = 0.0 if self._finished_at is None else begin - self._finished_at
-        self._seed = derive_seed("rollout", self.config.seed or 0, cohort, index)
+        self._seed = derive_seed("rollout", self.config.seed or 0, batch, index)
         torch.manual_seed(derive_seed("exploration", self._seed))
         episodes = self.sample(num_episodes=self._num_episodes, explore=True)
         outcomes = [_outcome(episode) for episode in episodes]
         self._finished_at = time.monotonic()
-        return Cohort(
+        return EpisodeBatch(
             index,
             episodes,
             outcomes,
@@ -106,19 +106,19 @@ class CohortEnvRunner(SingleAgentEnvRunner):
             seconds_idle=idle,
         )
 
-    def sample_pack(self, pack: str, version: int, weights: dict[str, Any]) -> Cohort:
-        """Returns a cohort sampled with the weights in ``weights``, a state of an env runner."""
-        if self._pack_version != version:
-            self._pack_version = version
+    def sample_with(self, batch: str, version: int, weights: dict[str, Any]) -> EpisodeBatch:
+        """Returns a batch sampled with the weights in ``weights``, a state of an env runner."""
+        if self._weights_version != version:
+            self._weights_version = version
             self.set_state(weights)
-        return self.sample_cohort(pack)
+        return self.sample_batch(batch)
 
 
-def cohort_sizes(settings: AlgoConfig) -> list[int]:
+def batch_sizes(settings: AlgoConfig) -> list[int]:
     """Returns how many episodes each env runner starts at once.
 
     In ``sync`` mode together an iteration, split as evenly as possible. In ``streaming`` mode one
-    per simulator: the smallest cohort that uses them all, so weights are fresh.
+    per simulator: the smallest episode batch that uses them all, so weights are fresh.
     """
     num = max(1, settings.num_env_runners)
     if settings.mode == "streaming":

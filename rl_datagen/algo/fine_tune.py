@@ -56,7 +56,7 @@ def fine_tune(
 ) -> dict[str, Any]:
     """Fine-tunes a warm-started expert with DPPO; Ray must be running (``ray.init()``).
 
-    Every iteration ends with a checkpoint in ``output_dir``; called again, it goes on after the
+    Every iteration ends with a checkpoint in ``output_dir``; called again, it resumes after the
     last one, and ends as an uninterrupted run would (in ``sync`` mode). ``learning_curve.json``
     there holds a row per iteration. With evaluations, the expert in ``output_dir`` is the best
     policy; ``last`` in it is the last one.
@@ -73,7 +73,7 @@ def fine_tune(
         should_stop: Asked with the last row before each further iteration; True ends the run early.
         max_episode_steps: Time limit while learning, env steps; None: ``sim.max_episode_steps``.
         init_state_indices: Shipped init states to train on, taken from the beginning for every
-            cohort; None draws new ones.
+            episode batch; None draws new ones.
         env: A registered environment, for tests.
 
     Returns:
@@ -205,7 +205,7 @@ def _row(
         "init_states_in_batch": int(learner["init_states_in_batch"]),
         "episodes_in_batch": int(learner["episodes_in_batch"]),
         "lr": float(learner["actor_lr"]),
-        "gamma": settings.gamma,  # may change when a run goes on
+        "gamma": settings.gamma,  # may change when a run resumes
         "policy_lag_mean": float(lag.get("mean", 0)),
         "policy_lag_max": int(lag.get("max", 0)),
         "num_episodes_dropped": int(result.get("stream", {}).get("num_episodes_dropped", 0)),

@@ -28,7 +28,7 @@ from rl_datagen.policy.augment import shift_images
 ACTOR, CRITIC = "actor", "critic"
 ITERATION = "iteration"
 """Key in ``timesteps``: finished iterations. Everything that changes over a run is a function of
-it, so a restored run goes on exactly where it was."""
+it, so a restored run resumes exactly where it was."""
 _FINAL_LR = 0.1  # of the peak
 _BC_BATCH_SIZE = 256  # demonstrated chunks per actor minibatch
 _NUM_JUDGED = 64  # shifted decisions whose densities are computed at once

@@ -53,7 +53,7 @@ def run_campaign(
 ) -> Mapping[str, TrialState | None]:
     """Makes the experts that are missing.
 
-    Called again with the same name it goes on: experts that exist are left alone, and interrupted
+    Called again with the same name it resumes: experts that exist are left alone, and interrupted
     trials continue after their last finished stage and iteration.
 
     Args:

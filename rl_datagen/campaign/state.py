@@ -92,7 +92,7 @@ def read_state(storage: Storage, task: Task) -> TrialState | None:
     Raises:
         UserError: The file is damaged.
     """
-    advice = "Restore it from a copy, or delete it: `rl-datagen campaign run` then goes on with it."
+    advice = "Restore it from a copy, or delete it: `rl-datagen campaign run` then resumes with it."
     state = storage.read_json(_path(task), _FORM, advice)
     if state is not None and state.task != task.id:
         raise damaged(storage.uri_of(_path(task)), f"it is of {state.task}", advice)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from ray import tune
 
-from rl_datagen.campaign.mirror import Mirror
 from rl_datagen.campaign.state import DONE, Successes, TrialState, read_state, write_state
+from rl_datagen.campaign.sync import Sync
 from rl_datagen.config import CampaignConfig
 from rl_datagen.core.disk import disk_error
 from rl_datagen.core.errors import UserError
@@ -73,7 +73,7 @@ class Trial(Silent):
         self.storage = Storage(config.campaign.storage or str(root / "campaigns" / config.name))
         own = config.for_task(task)
         self.run = TrialRun(own, self, root, self._over_budget)
-        self._mirror = _mirror(self.storage, self.run) if config.campaign.storage else None
+        self._copy = _sync_of(self.storage, self.run) if config.campaign.storage else None
         known = read_state(self.storage, task) or TrialState(task.id)
         self.done = known.state in DONE
         again = known.state == "running"  # nobody has said how it ended
@@ -91,8 +91,8 @@ class Trial(Silent):
     def __call__(self, stages: Stages) -> None:
         """Runs what is not finished yet."""
         self._update()
-        if self._mirror:
-            self._mirror.download()
+        if self._copy:
+            self._copy.download()
         stopped = False
         for name, function in stages.items():
             self._update(stage=name)
@@ -107,7 +107,7 @@ class Trial(Silent):
             state="stopped" if stopped else "finished",
             stage=None,
             finished=time.time(),
-            expert=without_credentials(self.storage.uri_of(expert)) if self._mirror else here,
+            expert=without_credentials(self.storage.uri_of(expert)) if self._copy else here,
         )
         self._report(_final(self.state))
 
@@ -144,8 +144,8 @@ class Trial(Silent):
         )
 
     def _sync(self) -> None:
-        if self._mirror:
-            self._mirror.upload()
+        if self._copy:
+            self._copy.upload()
 
     def _update(self, **changes: Any) -> None:
         seconds = time.monotonic() - self._begin
@@ -183,11 +183,11 @@ def _training() -> Stages:
     return STAGES
 
 
-def _mirror(storage: Storage, run: TrialRun) -> Mirror:
+def _sync_of(storage: Storage, run: TrialRun) -> Sync:
     moments = [run.evaluation(moment) for moment in ("before", "after")]
     folders = [run.folder, run.demos, run.warm_expert, run.polished, run.expert, *moments]
     name = f"{run.task.suite}-{run.task.index}"
-    return Mirror(storage, run.root, folders, f"mirror/{run.config.name}/{name}.json")
+    return Sync(storage, run.root, folders, f"mirror/{run.config.name}/{name}.json")
 
 
 def _curve(
@@ -226,5 +226,5 @@ def expert_folder(task: Task, config: CampaignConfig, root: Path) -> Path:
     nobody: Any = None
     run = TrialRun(config.for_task(task), nobody, root, lambda _: False)
     if config.campaign.storage and not run.expert.exists():
-        _mirror(Storage(config.storage), run).fetch(run.expert)
+        _sync_of(Storage(config.storage), run).fetch(run.expert)
     return run.expert

@@ -100,7 +100,7 @@ def main() -> None:
         _leave(128 + number)
 
 
-_STOPPED = "What is finished is stored; the same command goes on with the rest."
+_STOPPED = "What is finished is stored; the same command resumes with the rest."
 
 
 def _leave(code: int) -> NoReturn:
@@ -204,7 +204,7 @@ def train(
 ) -> None:
     """Make one task's expert: demonstrations, warm start, polishing, PPO if it is needed.
 
-    A second call continues where the first one stopped; `quickstart` with the same settings goes on
+    A second call continues where the first one stopped; `quickstart` with the same settings resumes
     to the dataset.
     """
     config = load_config(settings or [])

@@ -16,7 +16,7 @@ def ablate(
 ) -> None:
     """Learn with one choice changed at a time, over tasks and seeds; one table, one figure.
 
-    Starts from the overlay `ablation`. A second call goes on where the first one stopped, also with
+    Starts from the overlay `ablation`. A second call resumes where the first one stopped, also with
     more arms, tasks and seeds.
     """
     config = load_config(overrides or [], base="ablation", model=AblationConfig)

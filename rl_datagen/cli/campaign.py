@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Make the experts of all selected tasks.
 
-    A second call with the same name goes on: experts that exist are left alone, and interrupted
+    A second call with the same name resumes: experts that exist are left alone, and interrupted
     trials continue where they stopped.
     """
     config = load_config(settings or [], model=CampaignConfig)
@@ -56,7 +56,7 @@ def run(
             "not affected. Run the same command with --retry-failed to try these again."
         )
     if counts["pending"] + counts["running"]:
-        raise UserError("The campaign was interrupted. The same command goes on.")
+        raise UserError("The campaign was interrupted. The same command resumes.")
 
 
 @app.command()

@@ -20,7 +20,7 @@ from rl_datagen.core.durations import duration
 from rl_datagen.core.intervals import SuccessRate
 from rl_datagen.core.paths import without_credentials
 
-_WIDTH = 80  # where the output is no terminal
+_WIDTH = 80  # where the output is not a terminal
 
 
 def print_status(campaign: Campaign) -> None:

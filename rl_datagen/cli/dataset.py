@@ -238,6 +238,6 @@ def _weighted(text: str) -> tuple[Path, float | None]:
         return Path(path), float(weight)
     except ValueError:
         raise ConfigError(
-            f"'{text}': the weight '{weight}' is no number. Write DATASET=WEIGHT, such as "
+            f"'{text}': the weight '{weight}' is not a number. Write DATASET=WEIGHT, such as "
             "outputs/datasets/collected=3."
         ) from None

@@ -25,7 +25,7 @@ def paper(
 ) -> None:
     """Run the study: experts of two algorithms, datasets, VLAs, evaluations, tables, figures.
 
-    Every job is run once; a second call goes on where the first one stopped.
+    Every job is run once; a second call resumes where the first one stopped.
     """
     config = load_config(overrides or [], model=PaperConfig)
     if dry_run:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rl_datagen.config import Config
 from rl_datagen.config.reference import MODELS, Group, Setting, groups, model_of, own_groups
 
-_WIDTH = 80  # where the output is no terminal, and at most 100 on one
+_WIDTH = 80  # where the output is not a terminal, and at most 100 on one
 _HEAD = """# Settings
 
 Every setting of every command, with its type, default and meaning. `rl-datagen config reference`

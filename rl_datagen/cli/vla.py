@@ -21,7 +21,7 @@ def train(
 ) -> None:
     """Train a VLA on datasets with images: the built-in one, or lerobot's pi0, pi0.5 and SmolVLA.
 
-    A second call with the same name goes on where the first one stopped.
+    A second call with the same name resumes where the first one stopped.
     """
     config = load_config(settings or [], model=VlaConfig)
     with show_progress("loads PyTorch") as progress:

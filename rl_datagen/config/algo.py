@@ -130,7 +130,7 @@ class AlgoConfig(Section):
     compile: bool = False
     """Compile the policy's log-probabilities with ``torch.compile``; for a GPU."""
     sample_timeout_s: PositiveFloat = 3600
-    """An env runner that takes longer for its cohort is given up for this iteration."""
+    """An env runner that takes longer for its episode batch is given up for this iteration."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -54,7 +54,7 @@ class Given:
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields path and value of all that is no section."""
+    """Yields path and value of all that is not a section."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")

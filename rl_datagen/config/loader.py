@@ -101,7 +101,7 @@ def parse_override(text: str) -> dict[str, Any]:
     """Returns ``{"algo": {"lr": 1e-4}}`` for ``"algo.lr=1e-4"``; the value is YAML.
 
     Raises:
-        ConfigError: The text is no ``key=value``.
+        ConfigError: The text is not a ``key=value``.
     """
     path, _, raw = text.partition("=")
     keys = path.strip().split(".")

@@ -115,7 +115,7 @@ class _Reader:
     def _values(
         self, key: str, schema: Mapping[str, Any], defaults: Mapping[str, Any]
     ) -> list[Setting]:
-        """Returns the settings of a section that are no sections."""
+        """Returns the settings of a section that are not sections."""
         prefix, found = f"{key}." if key else "", list[Setting]()
         for name, field in schema.get("properties", {}).items():
             if name != "kind" and not self._alternatives(field):

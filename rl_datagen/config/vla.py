@@ -89,7 +89,7 @@ class SmallVlaConfig(Section):
     """Shift images by up to a sixteenth of their size and change brightness, contrast and
     saturation by up to a fifth, while training."""
     checkpoint_interval: PositiveInt = 1000
-    """Gradient steps between checkpoints, which an interrupted training goes on from."""
+    """Gradient steps between checkpoints, which an interrupted training resumes from."""
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> Self:
@@ -109,7 +109,7 @@ class LerobotConfig(Section):
     train_batch_size: PositiveInt = 32
     """Env steps per gradient step, over all processes."""
     checkpoint_interval: PositiveInt = 5000
-    """Gradient steps between checkpoints, which an interrupted training goes on from."""
+    """Gradient steps between checkpoints, which an interrupted training resumes from."""
     images: Literal["video", "image"] = "video"
     """How the exported dataset stores images."""
     num_loader_workers: Count = 4

@@ -19,7 +19,7 @@ _WORDS = re.compile("|".join(map(re.escape, _UNMISTAKABLE)))
 _OF_NUMPY = re.compile(r"\d+ requested and \d+ written")
 _WHAT_NOW = (
     "What was finished before is stored and whole. Make room, or choose a folder that can be "
-    "written, such as by output_dir=...; the same command then goes on."
+    "written, such as by output_dir=...; the same command then resumes."
 )
 
 

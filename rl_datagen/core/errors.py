@@ -86,7 +86,7 @@ def refused_path(error: BaseException) -> UserError | None:
         return None
     return UserError(
         f"'{shown(os.fsdecode(error.filename))}' cannot be used: {error.strerror}. What is "
-        "finished is stored. Give another path, or put this one right; the same command goes on."
+        "finished is stored. Give another path, or put this one right; the same command resumes."
     )
 
 

@@ -121,7 +121,7 @@ def write_text(path: Path, text: str) -> None:
         raise DiskError(
             f"'{path}' cannot be written: {error.strerror or first_line(error)}. What is finished "
             "is stored. Make room, or choose a folder that can be written; the same command then "
-            "goes on."
+            "resumes."
         ) from error
 
 

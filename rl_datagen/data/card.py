@@ -67,7 +67,7 @@ def dataset_info(dataset: Path) -> DatasetInfo:
     """Counts what a dataset holds.
 
     Raises:
-        DatasetError: It is no dataset, or damaged.
+        DatasetError: It is not a dataset, or damaged.
     """
     manifest = read_manifest(dataset)
     columns = ["task", "source", "success", "length"]
@@ -89,7 +89,7 @@ def write_card(dataset: Path) -> Path:
     """Writes the dataset's README.md, with the YAML header that data hubs read; returns it.
 
     Raises:
-        DatasetError: It is no dataset, or damaged.
+        DatasetError: It is not a dataset, or damaged.
     """
     environment = template_environment("rl_datagen.data", html=False)
     text = environment.get_template("card.md.j2").render(

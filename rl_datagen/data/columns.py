@@ -207,7 +207,7 @@ def _check_names(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if name not in COLUMNS:
             raise ConfigError(
-                f"columns has '{shown(name)}', which is no column of numbers."
+                f"columns has '{shown(name)}', which is not a column of numbers."
                 f"{did_you_mean(name, COLUMNS)} Allowed: {', '.join(COLUMNS)}."
             )
         if name not in COMPACT_COLUMNS and is_compact(folder):

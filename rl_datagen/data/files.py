@@ -179,7 +179,7 @@ def writing(path: Path) -> Generator[None]:
         raise DiskError(
             f"The dataset {path} cannot be written: {reason(error)}. What its manifest lists "
             "is whole. Make room, or choose a folder that can be written; the same command then "
-            "goes on."
+            "resumes."
         ) from error
 
 

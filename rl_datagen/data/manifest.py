@@ -80,7 +80,7 @@ class Shard(Entry):
         for path, right, holds in expected:
             if not holds:
                 raise ValueError(
-                    f"'{path}' is no file of {self.task}: such as '{right}' is allowed"
+                    f"'{path}' is not a file of {self.task}: such as '{right}' is allowed"
                 )
         if len(set(images)) < len(images):
             raise ValueError(f"a file of images of '{self.steps.path}' is listed twice")
@@ -242,7 +242,7 @@ def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
         if line.shard is not None:
             shards.setdefault(line.shard.steps.path, line.shard)
         elif line.images is None or line.of not in shards:
-            raise ValueError(f"images of '{line.of}', which is no shard of the dataset")
+            raise ValueError(f"images of '{line.of}', which is not a shard of the dataset")
         else:
             shards[line.of] = shards[line.of].with_images(line.images)
             changed.add(line.of)

@@ -35,7 +35,7 @@ def check_task_id(value: object) -> str:
     """
     if not isinstance(value, str) or value not in _TASKS:
         raise ValueError(
-            f"{quoted(value)} is no task: an id such as 'libero_goal/3' is allowed, of the "
+            f"{quoted(value)} is not a task: an id such as 'libero_goal/3' is allowed, of the "
             f"{len(_TASKS)} that `rl-datagen tasks` lists"
         )
     return value
@@ -48,7 +48,7 @@ def check_name(value: object) -> str:
         ValueError: It is none.
     """
     if not isinstance(value, str) or not _PART.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no safe name: {_ALLOWED}")
+        raise ValueError(f"{quoted(value)} is not a safe name: {_ALLOWED}")
     return value
 
 
@@ -65,7 +65,7 @@ def check_relative_path(value: object) -> str:
         or max(len(part.encode()) for part in parts) > _MAX_BYTES
     ):
         raise ValueError(
-            f"{quoted(value)} is no path below the folder: names joined by '/' are allowed, with "
+            f"{quoted(value)} is not a path below the folder: names joined by '/' are allowed, with "
             "no '/' at the beginning, no '..', no backslash and no ':'"
         )
     return str(value)

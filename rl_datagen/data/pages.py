@@ -44,7 +44,7 @@ class BinaryFile:
         path: The file, as ``write_parquet`` writes it.
 
     Raises:
-        DatasetError: It is no Parquet file.
+        DatasetError: It is not a Parquet file.
     """
 
     def __init__(self, path: Path) -> None:

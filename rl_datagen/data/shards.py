@@ -161,7 +161,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file.
 
     Raises:
-        DatasetError: It is no Parquet file.
+        DatasetError: It is not a Parquet file.
     """
     with reading(path):
         return pq.ParquetFile(path)

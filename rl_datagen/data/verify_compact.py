@@ -144,4 +144,4 @@ def _wrong_arrays(table: pa.Table) -> Iterator[tuple[int, str]]:
         if success != (reached is not None) or (reached or 1) > length:
             yield row, f"has num_steps_to_success {reached}, with success={success}"
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-            yield row, f"has states_sha256 {quoted(digest)}, which is no SHA-256"
+            yield row, f"has states_sha256 {quoted(digest)}, which is not a SHA-256"

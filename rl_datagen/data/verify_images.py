@@ -38,9 +38,9 @@ def wrong_images(table: pa.Table, looks: set[Look], *, decode: bool) -> Iterator
 
 def _wrong_image(data: bytes | None, looks: set[Look], decode: bool) -> str:
     if not data:
-        return "is no image: it is null or empty"
+        return "is not an image: it is null or empty"
     if not any(data.startswith(magic) for magic in _MAGIC):
-        return f"is no PNG or JPEG: it begins with {quoted(data[:8])}"
+        return f"is not a PNG or JPEG: it begins with {quoted(data[:8])}"
     try:
         look, mode = _look(data, decode)
     except (*_UNDECODABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

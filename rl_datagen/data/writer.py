@@ -79,7 +79,7 @@ class DatasetWriter:
         origin: Provenance to record; None describes this machine.
 
     Raises:
-        DatasetError: The folder belongs to another configuration, is no dataset, is damaged, cannot
+        DatasetError: The folder belongs to another configuration, is not a dataset, is damaged, cannot
             be written, or another process is writing to it.
     """
 

@@ -99,7 +99,7 @@ def find_task(path: Path) -> Task:
 
     Raises:
         ConfigError: Neither is the name of a task.
-        OSError: The file is no HDF5 file.
+        OSError: The file is not an HDF5 file.
     """
     names = [path.stem.removesuffix(_SUFFIX)]
     try:
@@ -127,7 +127,7 @@ def _read(data: h5py.Group, name: str, task: Task, scene: Scene | None) -> Human
         raise _MalformedError(f"has a name that cannot be used: {error}") from None
     group = _own(data, name)
     if not isinstance(group, h5py.Group):
-        raise _MalformedError("is no group")
+        raise _MalformedError("is not a group")
     actions, states = _array(group, "actions"), _array(group, "states")
     if actions.shape[1] != 7:
         raise _MalformedError(f"has actions of width {actions.shape[1]}, not 7")

@@ -66,7 +66,7 @@ def _decode(value: dict[Any, Any]) -> Any:
         return value
     dtype = np.dtype(value[b"dtype"])
     if dtype.kind not in _NUMBERS:
-        raise ValueError(f"an array of {dtype} is no message of a policy server")
+        raise ValueError(f"an array of {dtype} is not a message of a policy server")
     if b"__npgeneric__" in value:
         return dtype.type(value[b"data"])
     return np.frombuffer(value[b"data"], dtype).reshape(value[b"shape"])

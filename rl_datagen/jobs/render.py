@@ -176,7 +176,7 @@ def render_dataset(
 
     Raises:
         ConfigError: The selector names no task, or none of the dataset's.
-        DatasetError: It is no dataset, damaged, or rendered with another size or encoding.
+        DatasetError: It is not a dataset, damaged, or rendered with another size or encoding.
     """
     with DatasetWriter(dataset, config=None) as writer:
         chosen = first_episodes(dataset, settings.num_episodes, tasks)

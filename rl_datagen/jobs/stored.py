@@ -121,7 +121,7 @@ def find_policy(folder: str) -> StoredExpert | StoredVla:
     if "task" in settings:
         return StoredExpert(files, settings["task"])
     raise UserError(
-        f"'{folder}' is no policy: give the folder of a VLA (`rl-datagen vla train`) or "
+        f"'{folder}' is not a policy: give the folder of a VLA (`rl-datagen vla train`) or "
         "of an expert (outputs/experts/<task>/<name>), or the address of a policy server such "
         "as ws://localhost:8000."
     )

@@ -1,4 +1,4 @@
-"""Stages that need each other, run once each; what was killed goes on after the last one."""
+"""Stages that need each other, run once each; what was killed resumes after the last one."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +115,7 @@ def run_stages(
 ) -> None:
     """Runs the stages that are not done, one after another.
 
-    A stage spreads its own work over the machine or the cluster, and goes on where it was killed.
+    A stage spreads its own work over the machine or the cluster, and resumes where it was killed.
 
     Args:
         stages: What each does, by name, after those that it needs.

@@ -138,7 +138,7 @@ def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
     """Makes an expert.
 
     Args:
-        config: As for ``quickstart``, which can go on from here.
+        config: As for ``quickstart``, which can resume from here.
         progress: Told how far the run is.
         fresh: Delete what an earlier run of this name left, its dataset too, and start over.
 

@@ -93,7 +93,7 @@ class Run:
 
     @property
     def owned(self) -> tuple[Path, ...]:
-        """Its folders that are no datasets."""
+        """Its folders that are not datasets."""
         experts = (self.warm_expert, self.polished, self.expert)
         return (self.folder, *experts, self.evaluation("before"), self.evaluation("after"))
 
@@ -160,7 +160,7 @@ class Run:
         """Whether learning ends with this row of the learning curve; a campaign has budgets."""
         return False
 
-    def claim(self) -> None:
+    def bind(self) -> None:
         """Writes configuration and provenance, or checks that the folder has the same.
 
         How long an expert learns, and how much time counts, may change until there is a dataset of
@@ -263,7 +263,7 @@ def run_stages(
     """
     if fresh:
         run.clear()
-    run.claim()
+    run.bind()
     bound = {name: partial(function, run) for name, function in stages.items()}
     engine.run_stages(bound, run.markers, run.progress, sentence)
 

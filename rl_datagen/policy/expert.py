@@ -93,7 +93,7 @@ def load_policy(
     missing = [name for name in (CONFIG, WEIGHTS, NORM_STATS) if not (folder / name).is_file()]
     if missing:
         raise UserError(
-            f"'{folder}' is no expert folder: {', '.join(missing)} missing. Train one with "
+            f"'{folder}' is not an expert folder: {', '.join(missing)} missing. Train one with "
             "`rl-datagen quickstart`."
         )
     advice = "Copy the whole folder again, or train the expert anew."

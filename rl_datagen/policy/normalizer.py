@@ -18,7 +18,7 @@ MAX_NORMALIZED = 10.0
 class Normalizer(nn.Module):
     """Maps actions to [-1, 1] and observations to zero mean and unit deviation.
 
-    The statistics are buffers that move with the module but are no weights: they are stored apart,
+    The statistics are buffers that move with the module but are not weights: they are stored apart,
     as readable JSON.
 
     Args:

@@ -42,14 +42,14 @@ def lr_factor(update: int, settings: SupervisedSettings) -> float:
 
 
 class SupervisedLearner:
-    """A network, its optimizer and the average of its weights, which can be stored and go on.
+    """A network, its optimizer and the average of its weights, which can be stored and resumed.
 
     Args:
         network: What learns, where it computes; put into training mode.
         settings: Hyper-parameters.
         loss: Of a batch, whatever that is; of the network, or of what wraps it.
         advice: What to do if the loss is not finite, the end of a sentence.
-        generator: Where the caller's randomness comes from, which then goes on too; None: the
+        generator: Where the caller's randomness comes from, which then resumes too; None: the
             caller looks after that.
 
     Attributes:
@@ -156,7 +156,7 @@ class SupervisedLearner:
             except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
                 self._set(start)
                 logger.warning(
-                    "damaged or not this release's, going on from the one before or the start "
+                    "damaged or not this release's, resuming from the one before or the start "
                     "checkpoint=%s error=%s",
                     each,
                     first_line(error),

@@ -38,7 +38,7 @@ class Job(ABC, Generic[Key, Unit, Result]):
     A subclass says which units there are, which of them are stored, what one takes and how its
     result is kept. It inherits the rest: only what is missing is run, on as many cores as there
     are; a worker that dies is replaced; a unit that fails leaves the others alone; a job that was
-    killed goes on where it was; progress, and one message about what is missing at the end.
+    killed resumes where it was; progress, and one message about what is missing at the end.
 
     ``run`` goes to a worker with its unit alone. All other methods are called in the driver.
 
@@ -143,7 +143,7 @@ class Outcome:
             others = f"; the others are in {job.folder}" if self.missing < self.total else ""
             raise UserError(
                 f"{self.missing} of {self.total} {job.noun} are missing{others}. "
-                f"{' '.join(found[:_SHOWN])}{more} The same command goes on with what is "
+                f"{' '.join(found[:_SHOWN])}{more} The same command resumes with what is "
                 f"missing{job.advice}."
             )
 

@@ -45,7 +45,7 @@ def make_tracker(
         experiment: Name of the experiment.
         metrics: What is logged of a report.
     """
-    require("mlflow")  # said before the training, and not what it goes on without
+    require("mlflow")  # said before the training, and not what it resumes without
     uri = os.environ.get("MLFLOW_TRACKING_URI") or uri
     if uri:
         return Tracker(uri, experiment, metrics)

@@ -37,7 +37,7 @@ class Goal:
 
 
 @dataclass(frozen=True, eq=False)
-class Lamp:
+class VisualSite:
     """A site that is visible while a joint is turned on (the stove's burner).
 
     Attributes:
@@ -51,15 +51,15 @@ class Lamp:
     is_on: Callable[[float], bool]
 
 
-def find_lamps(env: Any, model: mujoco.MjModel) -> tuple[Lamp, ...]:
+def find_visual_sites(env: Any, model: mujoco.MjModel) -> tuple[VisualSite, ...]:
     """Returns the sites whose visibility follows a joint."""
-    lamps = []
+    visual_sites = []
     for name in env.visualization_sites_list:
         thing = env.get_object(name)
         for site, _ in thing.object_properties["vis_site_names"].values():
             address = int(model.joint(thing.joints[-1]).qposadr[0])
-            lamps.append(Lamp(model.site(site).id, address, thing.turn_on))
-    return tuple(lamps)
+            visual_sites.append(VisualSite(model.site(site).id, address, thing.turn_on))
+    return tuple(visual_sites)
 
 
 def _compile(statement: tuple[str, ...], env: Any, model: mujoco.MjModel) -> Predicate:

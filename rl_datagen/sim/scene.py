@@ -19,7 +19,7 @@ from jaxtyping import Float64
 from rl_datagen.config import Appearance, Backend, RenderBackend
 from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.seeding import derive_seed
-from rl_datagen.sim.goal import Goal, Lamp, find_lamps
+from rl_datagen.sim.goal import Goal, VisualSite, find_visual_sites
 from rl_datagen.sim.libero import bddl_path, load_init_states, make_domain
 from rl_datagen.sim.observation import SampleLayout, StateLayout, lay_out
 from rl_datagen.sim.placement import Placement
@@ -95,7 +95,7 @@ class Scene:
         sample_layout: Which numbers an observation is computed from.
         state_layout: Layout of the object state.
         goal: When the task is done.
-        lamps: Sites that glow while a joint is turned on.
+        visual_sites: Sites that glow while a joint is turned on.
         placement: Draws init states.
         init_states: ``[N, S]``: LIBERO's own, without fixture poses.
         make_simulator: Makes a simulator of a scene.
@@ -115,7 +115,7 @@ class Scene:
     sample_layout: SampleLayout
     state_layout: StateLayout
     goal: Goal
-    lamps: tuple[Lamp, ...]
+    visual_sites: tuple[VisualSite, ...]
     placement: Placement
     init_states: Float64[np.ndarray, "N S"]
     make_simulator: Callable[["Scene"], "Simulator"]
@@ -190,7 +190,7 @@ def compile_scene(task: Task, make_simulator: Callable[[Scene], "Simulator"]) ->
         sample_layout=sample_layout,
         state_layout=state_layout,
         goal=Goal(env, model),
-        lamps=find_lamps(env, model),
+        visual_sites=find_visual_sites(env, model),
         placement=Placement(env, model, fixture_ids),
         init_states=load_init_states(task),
         make_simulator=make_simulator,

@@ -43,7 +43,7 @@ class Simulator(ABC):
         self._sample = np.zeros(scene.sample_layout.size)
         self._render_qpos = np.zeros(scene.model.nq)
         self._divergences = np.zeros(3, int)
-        self._lamps_on = np.zeros(len(scene.lamps), bool)
+        self._sites_on = np.zeros(len(scene.visual_sites), bool)
 
     @property
     @abstractmethod
@@ -77,7 +77,7 @@ class Simulator(ABC):
         self.init, self.num_steps = init, 0
         self._reset(init)
         self._divergences = self.data.warning.number[_DIVERGED]
-        self._look_at_lamps()
+        self._look_at_sites()
         for _ in range(num_settle_steps):
             self.step(SETTLE_ACTION)
 
@@ -97,7 +97,7 @@ class Simulator(ABC):
         action = np.asarray(action, np.float64)
         if not np.isfinite(action).all():
             raise self.error(f"action {action.tolist()} is not finite")
-        self._look_at_lamps()
+        self._look_at_sites()
         reached = self._step(action)
         self.num_steps += 1
         # MuJoCo answers a diverged state by a warning and a reset to its defaults.
@@ -105,10 +105,10 @@ class Simulator(ABC):
             raise self.error("the physics diverged")
         return reached
 
-    def _look_at_lamps(self) -> None:
+    def _look_at_sites(self) -> None:
         """LIBERO lights a burner at the end of an env step: images show it one step later."""
-        for i, lamp in enumerate(self.scene.lamps):
-            self._lamps_on[i] = lamp.is_on(self.data.qpos[lamp.qpos])
+        for i, site in enumerate(self.scene.visual_sites):
+            self._sites_on[i] = site.is_on(self.data.qpos[site.qpos])
 
     def error(self, message: str) -> SimulatorError:
         """Returns an error that carries this episode's coordinates."""
@@ -207,5 +207,5 @@ class Simulator(ABC):
         look: Rendering = "exact",
     ) -> dict[rendering.Camera, UInt8[np.ndarray, "H W 3"]]:
         assert self.init is not None, "reset the simulator before rendering"
-        pose = rendering.Pose(self._render_qpos, self.init.fixture_poses, self._lamps_on)
+        pose = rendering.Pose(self._render_qpos, self.init.fixture_poses, self._sites_on)
         return rendering.render(self.scene, cameras, height, width, pose, look)

@@ -38,8 +38,8 @@ CHECKPOINT = "checkpoint"
 _SOURCES: tuple[Source, ...] = get_args(Source)
 
 
-def claim(config: VlaConfig) -> Path:
-    """Begins a VLA's folder: configuration, provenance, data; or checks that it may go on.
+def bind(config: VlaConfig) -> Path:
+    """Begins a VLA's folder: configuration, provenance, data; or checks that it may resume.
 
     Returns:
         The folder.
@@ -95,7 +95,7 @@ def read_config(folder: Path) -> VlaConfig:
     """
     if not (folder / CONFIG).is_file() or not (folder / DATA).is_file():
         raise UserError(
-            f"'{folder}' is no VLA's folder: {CONFIG} or {DATA} is missing. Train one with "
+            f"'{folder}' is not a VLA's folder: {CONFIG} or {DATA} is missing. Train one with "
             "`rl-datagen vla train`."
         )
     content = read_bytes(folder / CONFIG, _AGAIN)

@@ -64,7 +64,7 @@ def load_embeddings(path: Path) -> Embeddings:
         if not found or len({(value.shape, value.dtype) for value in found.values()}) > 1:
             raise ValueError("its vectors are not of one length")
         if any(value.ndim != 1 or not torch.isfinite(value).all() for value in found.values()):
-            raise ValueError("it holds what is no vector of finite numbers")
+            raise ValueError("it holds what is not a vector of finite numbers")
         if said not in (None, _digest(found)):  # files of earlier releases have none
             raise ValueError("it was written with another checksum")
     except (OSError, SafetensorError, ValueError) as error:

@@ -68,7 +68,7 @@ def fit(
     """Trains to the end, from a checkpoint if there is one.
 
     Whatever is drawn depends on the seed, the update's number and the process's rank alone, so that
-    an interrupted training goes on as if nothing had happened.
+    an interrupted training resumes as if nothing had happened.
 
     Args:
         learner: What learns.

@@ -143,7 +143,7 @@ def training_settings(
 
 
 def command(config: VlaConfig, work: Path) -> list[str]:
-    """Returns what Python is told: lerobot's training, which goes on if it left a checkpoint."""
+    """Returns what Python is told: lerobot's training, which resumes if it left a checkpoint."""
     launch = ["-m", _PROGRAM]
     if config.num_workers > 1:
         processes = f"--num_processes={config.num_workers}"
@@ -176,7 +176,7 @@ def _run(
     if code:
         lines = log.read_text("utf-8", "replace").splitlines()
         raise UserError(
-            f"lerobot has failed with exit code {code}; the same command goes on from its last "
+            f"lerobot has failed with exit code {code}; the same command resumes from its last "
             f"checkpoint. The end of {log}:\n" + "\n".join(lines[-_TAIL:])
         )
 

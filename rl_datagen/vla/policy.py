@@ -98,7 +98,7 @@ def load_vla(folder: str | Path, *, device: str = "cpu") -> VlaPolicy:
         device: Where it computes.
 
     Raises:
-        UserError: The folder is no VLA's, unfinished or damaged, or lerobot trained it.
+        UserError: The folder is not a VLA's, unfinished or damaged, or lerobot trained it.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -112,7 +112,7 @@ def load_vla(folder: str | Path, *, device: str = "cpu") -> VlaPolicy:
     if missing:
         raise UserError(
             f"The VLA in '{folder}' is not finished: {', '.join(missing)} missing. The command "
-            "that began it goes on."
+            "that began it resumes."
         )
     embeddings = load_embeddings(folder / EMBEDDINGS)
     network = SmallVla(config.model, NormStats.load(folder / NORM_STATS), size_of(embeddings))

@@ -60,7 +60,7 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
 
 
 def _train(config: VlaConfig, report: Report) -> Path:
-    folder = files.claim(config).absolute()
+    folder = files.bind(config).absolute()
     if (folder / files.METRICS).exists():
         files.read_metrics(folder)
         return config.folder

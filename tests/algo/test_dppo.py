@@ -9,7 +9,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from rl_datagen.algo import fine_tune as module
 from rl_datagen.algo.dppo import to_rllib
-from rl_datagen.algo.env_runner import cohort_sizes
+from rl_datagen.algo.env_runner import batch_sizes
 from rl_datagen.algo.fine_tune import fine_tune
 from rl_datagen.algo.learner import actor_lr
 from rl_datagen.core.errors import UserError
@@ -55,7 +55,7 @@ def uninterrupted(toy_ray, small_config, expert_dir, tmp_path_factory):
     return output, rows
 
 
-def test_iterations_are_complete_cohorts(uninterrupted):
+def test_iterations_are_complete_batches(uninterrupted):
     _, rows = uninterrupted
     assert [row["iteration"] for row in rows] == [1, 2, 3]
     for row in rows:
@@ -112,7 +112,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert_same(weights(output), weights(tmp_path))
     for one, other in zip(*(optimizers(folder) for folder in (output, tmp_path)), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
-    # Called once more, it has nothing to do; asked for more, it goes on.
+    # Called once more, it has nothing to do; asked for more, it resumes.
     assert fine_tune(small_config, expert_dir, tmp_path, env="toy")["num_iterations"] == 3
     longer = changed(small_config, num_iterations=4)
     last = fine_tune(longer, expert_dir, tmp_path, env="toy")["last"]
@@ -181,10 +181,10 @@ def test_the_learning_rate_is_annealed_after_the_warm_up(small_config):
     assert {actor_lr(constant, iteration) for iteration in range(7)} == {1.0}
 
 
-def test_cohorts_are_even(small_config):
+def test_batches_are_even(small_config):
     settings = changed(small_config, num_episodes_per_iteration=10, num_env_runners=3).algo
-    assert cohort_sizes(settings) == [4, 3, 3]
-    assert cohort_sizes(settings.model_copy(update={"mode": "streaming"})) == [4, 4, 4]
+    assert batch_sizes(settings) == [4, 3, 3]
+    assert batch_sizes(settings.model_copy(update={"mode": "streaming"})) == [4, 4, 4]
 
 
 def test_fewer_episodes_than_simulators_are_refused():

@@ -25,7 +25,7 @@ def env_runners() -> list[int]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             pid = int(path.parent.name)
-            if path.read_bytes().startswith(b"ray::CohortEnvRunner"):
+            if path.read_bytes().startswith(b"ray::EpisodeBatchEnvRunner"):
                 raylet = parent_of(pid)
                 if os.getpid() in (raylet, parent_of(raylet)):
                     found.append(pid)

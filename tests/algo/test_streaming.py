@@ -4,14 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl_datagen.algo.env_runner import Cohort, Outcome
+from rl_datagen.algo.env_runner import EpisodeBatch, Outcome
 from rl_datagen.algo.fine_tune import fine_tune
-from rl_datagen.algo.streaming import MAX_REQUESTS_IN_FLIGHT, PackStream, idle_fraction, policy_lag
+from rl_datagen.algo.streaming import MAX_REQUESTS_IN_FLIGHT, BatchStream, idle_fraction, policy_lag
 
 
-def pack(worker, version, episodes=("a", "b")):
+def batch(worker, version, episodes=("a", "b")):
     outcomes = [Outcome(True, 5, "")] * len(episodes)
-    return Cohort(worker, list(episodes), outcomes, None, version, seconds_busy=3, seconds_idle=1)
+    return EpisodeBatch(
+        worker, list(episodes), outcomes, None, version, seconds_busy=3, seconds_idle=1
+    )
 
 
 class Runners:
@@ -22,7 +24,7 @@ class Runners:
         self.sampled, self.largest, self.polls = [], 0, 0
 
     def foreach_env_runner_async(self, func, tag, kwargs):
-        assert func == "sample_pack"
+        assert func == "sample_with"
         free = [queue for queue in self.queues.values() if len(queue) < MAX_REQUESTS_IN_FLIGHT]
         for queue in free:
             queue.append(kwargs)
@@ -34,9 +36,9 @@ class Runners:
         for worker, queue in self.queues.items():
             if queue and (worker == 1 or self.polls % 5 == 0):
                 request = queue.popleft()
-                names = [f"{worker} {request['pack']} {i}" for i in range(2)]
+                names = [f"{worker} {request['batch']} {i}" for i in range(2)]
                 self.sampled += names
-                yield worker, pack(worker, request["version"], names)
+                yield worker, batch(worker, request["version"], names)
 
     def num_healthy_remote_workers(self):
         return 2
@@ -49,12 +51,12 @@ def settings(**changes):
 
 def test_every_episode_is_used_once_or_dropped_once():
     runners = Runners()
-    stream = PackStream(runners, settings())
+    stream = BatchStream(runners, settings())
     used = []
     for version in range(40):
-        packs = stream.take(None, version)
-        assert all(version - item.weights_version <= 1 for item in packs)
-        used += [episode for item in packs for episode in item.episodes]
+        batches = stream.take(None, version)
+        assert all(version - item.weights_version <= 1 for item in batches)
+        used += [episode for item in batches for episode in item.episodes]
     assert len(used) >= 40 * 4
     assert max(Counter(used).values()) == 1
     assert max(Counter(runners.sampled).values()) == 1
@@ -65,16 +67,16 @@ def test_every_episode_is_used_once_or_dropped_once():
 
 
 def test_lag_and_idle_time():
-    packs = [pack(1, 5), pack(2, 3)]
-    assert policy_lag(packs, 5) == {"mean": 1, "max": 2}
-    assert idle_fraction(packs) == 0.25
+    batches = [batch(1, 5), batch(2, 3)]
+    assert policy_lag(batches, 5) == {"mean": 1, "max": 2}
+    assert idle_fraction(batches) == 0.25
 
 
 def test_silence_is_an_error():
     runners = Runners()
     runners.fetch_ready_async_reqs = lambda **_: time.sleep(0.01) or []
-    with pytest.raises(RuntimeError, match="No env runner has returned a pack"):
-        PackStream(runners, settings(sample_timeout_s=0.05)).take(None, 0)
+    with pytest.raises(RuntimeError, match="No env runner has returned a batch"):
+        BatchStream(runners, settings(sample_timeout_s=0.05)).take(None, 0)
 
 
 @pytest.mark.ray

@@ -135,7 +135,7 @@ def actors(pid, kind):
 @pytest.mark.parametrize(
     ("kind", "settings", "retries"),
     [
-        (b"CohortEnvRunner", ["algo.num_env_runners=2"], 0),  # the other one goes on
+        (b"EpisodeBatchEnvRunner", ["algo.num_env_runners=2"], 0),  # the other one goes on
         (b"_WrappedExecutable", ["algo.num_learners=1"], 1),  # what RLlib calls a learner
     ],
 )

@@ -28,7 +28,7 @@ def test_merge_prints_what_it_took(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("merge", "out", "somewhere=much"), ConfigError, "the weight 'much' is no number"),
+        (("merge", "out", "somewhere=much"), ConfigError, "the weight 'much' is not a number"),
         (("merge", "out", "nowhere"), DatasetError, "nowhere"),
         (("render", "nowhere"), DatasetError, "nowhere"),
         (("video", "nowhere"), DatasetError, "nowhere"),

@@ -219,8 +219,8 @@ def row(name, value, row=1):
 
 
 ROW_FAULTS = {
-    "no id": (row("episode_id", None), "None is no safe name"),
-    "an escaping id": (row("episode_id", "../../x"), "'../../x' is no safe name"),
+    "no id": (row("episode_id", None), "None is not a safe name"),
+    "an escaping id": (row("episode_id", "../../x"), "'../../x' is not a safe name"),
     "an id twice": (row("episode_id", "libero_goal-3-diffusion_rl-00000"), "has 2 rows"),
     "another id": (row("episode_id", "someone"), "'someone' of episodes/"),
     "another task": (row("task", "libero_goal/4"), "is of libero_goal/4"),
@@ -300,9 +300,9 @@ ROW_FAULTS = {
 }
 
 IMAGE_FAULTS = {
-    "null": (put("agentview", None), "agentview at env step 5 that is no image"),
-    "all null": (every("wrist", lambda _: None), "wrist at env step 0 that is no image"),
-    "empty": (put("wrist", b""), "wrist at env step 5 that is no image"),
+    "null": (put("agentview", None), "agentview at env step 5 that is not an image"),
+    "all null": (every("wrist", lambda _: None), "wrist at env step 0 that is not an image"),
+    "empty": (put("wrist", b""), "wrist at env step 5 that is not an image"),
     "text": (put("wrist", b"an image"), "no PNG or JPEG"),
     "GIF": (put("wrist", picture(kind="GIF")), "no PNG or JPEG"),
     "cut off": (put("wrist", lambda old: old[:-300]), "cannot be decoded"),

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rl_datagen.campaign.mirror import Mirror
+
 from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import Storage, sha256
 from rl_datagen.data.compact import compact, read_compact, read_compact_manifest
@@ -80,7 +80,7 @@ def test_what_is_accepted_as_a_name_is_one_part_of_a_path_below_its_folder(text)
 
 @pytest.mark.parametrize("value", [*ESCAPES, None, 3, ["libero_goal/3"], "libero_goal/3-3", "all"])
 def test_only_the_130_ids_are_tasks(value):
-    with pytest.raises(ValueError, match="is no task: an id such as"):
+    with pytest.raises(ValueError, match="is not a task: an id such as"):
         check_task_id(value)
     assert check_task_id("libero_goal/3") == "libero_goal/3"
 
@@ -140,7 +140,7 @@ def test_images_that_a_journal_adds_belong_to_their_shard(dataset):
     entry = {**manifest.shards[0].steps.model_dump(), "path": other}
     line = {"images": entry, "of": manifest.shards[0].steps.path}
     (dataset / "journal.jsonl").write_text(json.dumps(line) + "\n")
-    with pytest.raises(DatasetError, match=r"libero_goal/4.* is no file of libero_goal/3"):
+    with pytest.raises(DatasetError, match=r"libero_goal/4.* is not a file of libero_goal/3"):
         read_manifest(dataset)
 
 
@@ -167,7 +167,7 @@ def test_an_index_of_episodes_names_nothing_outside_its_folder(dataset, tmp_path
 def test_a_writer_stores_no_episode_that_a_reader_refuses(tmp_path, make_trajectory):
     with DatasetWriter(tmp_path / "d", config={}) as writer:
         for name in ESCAPES:
-            with pytest.raises(DatasetError, match=r"cannot be stored: .* is no safe name"):
+            with pytest.raises(DatasetError, match=r"cannot be stored: .* is not a safe name"):
                 writer.append([make_trajectory(0, episode_id=name)])
 
 

@@ -87,7 +87,7 @@ def rewrite(path, change, *, metadata=False):
         (lambda rows: rows.append(rows[0]), "has init state 0 twice"),
         (lambda rows: rows.append(rows[0] | {"seed": 99}), "has init state 0 twice"),
         (lambda rows: rows.clear(), "no episode"),
-        (lambda rows: rows[1].update(task="../../x"), "'../../x' is no task"),
+        (lambda rows: rows[1].update(task="../../x"), "'../../x' is not a task"),
         (lambda rows: rows[1].update(task=None), "no task"),
         (lambda rows: rows[1].update(length=-1), "length is -1"),
         (lambda rows: rows[1].update(length=2**31 - 1), "length is 2147483647"),

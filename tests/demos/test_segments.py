@@ -25,7 +25,7 @@ def test_a_drawer_is_a_moving_part_and_not_its_cabinet():
 
 
 def test_two_objects_are_each_carried_to_the_goal():
-    """The soup is bumped when the sauce falls beside it: that is no motion of its own."""
+    """The soup is bumped when the sauce falls beside it: that is not a motion of its own."""
     assert references("libero_10/0") == [
         "alphabet_soup_1_main",
         "basket_1_main",

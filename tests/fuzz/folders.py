@@ -1,4 +1,4 @@
-"""Folders that this program has written, with one or two files damaged, read by what goes on."""
+"""Folders that this program has written, with one or two files damaged, read by what resumes."""
 
 import contextlib
 import io
@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import torch
 import yaml
+from rl_datagen.campaign.mirror import Mirror
 
 from rl_datagen.algo.checkpoint import restore_checkpoint, save_checkpoint
 from rl_datagen.campaign.board import render_board
-from rl_datagen.campaign.mirror import Mirror
 from rl_datagen.campaign.read import read_campaign
 from rl_datagen.campaign.run import _claim
 from rl_datagen.campaign.state import read_states

@@ -1,4 +1,4 @@
-"""Evaluations of real policies on real tasks, as jobs that stop and go on."""
+"""Evaluations of real policies on real tasks, as jobs that stop and resume."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def test_another_policy_or_task_is_refused(configure, expert, tmp_path):
         run(configure(expert, seed=3))
     with pytest.raises(UserError, match=r"trained for libero_object/0 and knows no other task"):
         run(configure(expert, name="other", task="libero_object"))
-    with pytest.raises(UserError, match="is no policy"):
+    with pytest.raises(UserError, match="is not a policy"):
         run(configure(tmp_path))
 
 
@@ -120,7 +120,7 @@ def test_a_policy_server_that_dies_can_be_replaced(configure, serve, tmp_path):
     message = str(error.value)
     assert "2 of 3 episodes are missing" in message
     assert f"The policy server at {server.url} went away" in message
-    assert "The same command goes on with what is missing" in message
+    assert "The same command resumes with what is missing" in message
     folder = tmp_path / "evaluations" / "evaluation"
     (stored,) = folder.glob("episodes/*.parquet")
     content = stored.read_bytes()

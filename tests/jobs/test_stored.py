@@ -82,5 +82,5 @@ def test_a_folder_says_what_it_is_wherever_it_lies(made, tmp_path):
     assert isinstance(find_policy(str(tmp_path)), StoredVla)
     (tmp_path / "config.yaml").write_text("[not a mapping")
     for nobody in (str(tmp_path), str(tmp_path / "none"), (tmp_path / "none").as_uri()):
-        with pytest.raises(UserError, match="is no policy"):
+        with pytest.raises(UserError, match="is not a policy"):
             find_policy(nobody)

@@ -36,7 +36,7 @@ def test_the_same_configuration_continues(tmp_path):
 
 def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
     run = make_run(tmp_path, "algo.num_iterations=3")
-    run.claim()
+    run.bind()
     for stage in ("warm_start", "dppo", "evaluate_after"):
         run.markers.mark(stage, {})
     changes = ("algo.num_iterations=5", "algo.patience=0", "algo.gamma=0.95")
@@ -70,7 +70,7 @@ def test_clearing_deletes_this_run_and_no_other(tmp_path):
 
 def test_a_setting_that_is_newer_than_the_folder_has_its_default(tmp_path):
     run = make_run(tmp_path)
-    run.claim()
+    run.bind()
     path = run.folder / "config.yaml"
     settings = yaml.safe_load(path.read_text())
     del settings["algo"]["lr_schedule"]

@@ -97,7 +97,7 @@ def test_what_cannot_be_compared_is_said(store, tmp_path):
         compare([human], "libero_90")
     with pytest.raises(ConfigError, match="Did you mean 'libero_goal'"):
         compare([human], "libero_gaol")
-    with pytest.raises(DatasetError, match="is no dataset"):
+    with pytest.raises(DatasetError, match="is not a dataset"):
         compare([tmp_path / "nothing"])
     DatasetWriter(tmp_path / "empty", config={}).close()
     with pytest.raises(DatasetError, match="hold no episode"):

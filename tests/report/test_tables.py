@@ -129,7 +129,7 @@ def test_rows_that_are_not_clear_are_refused(evaluation, tmp_path):
     nameless = evaluation("c", None, None, "libero_goal", 10)
     with pytest.raises(UserError, match="does not say what its policy learnt from"):
         make_tables([nameless])
-    with pytest.raises(UserError, match="is no evaluation"):
+    with pytest.raises(UserError, match="is not an evaluation"):
         make_tables([tmp_path / "nothing"])
     (a / "results.parquet").unlink()
     with pytest.raises(UserError, match="is not complete"):

@@ -71,7 +71,7 @@ def test_what_fails_is_named_the_others_are_stored_and_a_second_call_goes_on(tmp
     with pytest.raises(UserError) as error:
         outcome.check()
     assert f"2 of 4 numbers are missing; the others are in {tmp_path}. " in str(error.value)
-    assert "The same command goes on with what is missing, also with pepper." in str(error.value)
+    assert "The same command resumes with what is missing, also with pepper." in str(error.value)
     again = execute(Squares(tmp_path, [2, 3, 4]), told)
     again.check()
     assert told.totals == [4, 1]

@@ -20,7 +20,7 @@ def run(simulator, actions):
                 *simulator.robot_state().values(),
                 *pose,
                 simulator._render_qpos.copy(),
-                np.array([reached, simulator.success(), *simulator._lamps_on]),
+                np.array([reached, simulator.success(), *simulator._sites_on]),
             ]
         )
     return seen

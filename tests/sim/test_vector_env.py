@@ -123,7 +123,7 @@ def test_a_failed_start_is_an_episode_of_no_steps(make, monkeypatch):
     assert env._slots[1].episode.init.index == 9
 
 
-def test_a_cohort_is_complete_and_then_idle(make):
+def test_a_batch_is_complete_and_then_idle(make):
     env = make(num_envs=2, action_steps=6, init_state_indices=[0, 1, 2], num_episodes=3)
     env.reset()
     finished = []

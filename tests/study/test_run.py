@@ -1,4 +1,4 @@
-"""The study on real LIBERO, shortened to one task: killed once, it goes on to its tables."""
+"""The study on real LIBERO, shortened to one task: killed once, it resumes to its tables."""
 
 import subprocess
 import sys

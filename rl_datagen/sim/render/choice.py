@@ -62,7 +62,7 @@ def _is_exact(culled: "CulledRenderer", scene: Scene) -> bool:
     """Whether a renderer draws what MuJoCo draws: twice, since it remembers the first image."""
     init, cameras = scene.shipped_state(0), tuple(CAMERAS)
     qpos = init.sim_state[1 : 1 + scene.model.nq]
-    pose = Pose(qpos, init.fixture_poses, np.zeros(len(scene.lamps), bool))
+    pose = Pose(qpos, init.fixture_poses, np.zeros(len(scene.visual_sites), bool))
     expected = culled.draw_plainly(cameras, _SIZE, _SIZE, pose)
     images = [culled.draw(cameras, _SIZE, _SIZE, pose) for _ in range(2)]
     return all(np.array_equal(image[c], expected[c]) for image in images for c in cameras)

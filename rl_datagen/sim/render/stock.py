@@ -29,12 +29,12 @@ class Pose:
     Attributes:
         qpos: ``[nq]``.
         fixture_poses: ``[Nf, 7]``: position (m) and quaternion (w, x, y, z) of each fixture.
-        lamps_on: Which burners glow.
+        sites_on: Which burners glow.
     """
 
     qpos: Float64[np.ndarray, " nq"]
     fixture_poses: Float64[np.ndarray, "Nf 7"]
-    lamps_on: Bool[np.ndarray, " L"]
+    sites_on: Bool[np.ndarray, " L"]
 
 
 class StockRenderer:
@@ -111,10 +111,10 @@ class StockRenderer:
         self._view.place(self._scene.fixture_ids, pose.fixture_poses)
         self._data.qpos[:] = pose.qpos
         kinematics(self._view.address, self._data._address)
-        for lamp, lit in zip(self._scene.lamps, pose.lamps_on, strict=True):
-            alpha = self._model.site_rgba[lamp.site, 3]
+        for site, lit in zip(self._scene.visual_sites, pose.sites_on, strict=True):
+            alpha = self._model.site_rgba[site.site, 3]
             if (alpha > 0) != lit:  # LIBERO's toggle
-                self._model.site_rgba[lamp.site, 3] = 1 - alpha
+                self._model.site_rgba[site.site, 3] = 1 - alpha
 
     def _draw(self, camera: Camera, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
         """Draws what a camera sees of the present pose."""

@@ -26,7 +26,7 @@ def _gl(scene):
         pytest.skip(str(error))
 
 
-def frames(scene, *, lamps=False):
+def frames(scene, *, visual_sites=False):
     """An episode's images, those of two simulators in turn, in sizes in turn."""
     simulators = [scene.simulator() for _ in range(2)]
     for index, simulator in enumerate(simulators):
@@ -35,7 +35,7 @@ def frames(scene, *, lamps=False):
     for step in range(8):
         for simulator in simulators:
             simulator.step(FORWARD)
-            simulator._lamps_on[:] = lamps
+            simulator._sites_on[:] = visual_sites
             height, width = SIZES[step // 2 % 2]
             images += [simulator.render(camera, height, width) for camera in render.CAMERAS]
     return images
@@ -44,9 +44,9 @@ def frames(scene, *, lamps=False):
 # A stove that reflects and glows, and a wine rack that shines through; a room; a bare floor.
 @pytest.mark.parametrize("task", ["libero_goal/0", "libero_90/70", "libero_object/0"])
 def test_images_are_mujocos_own(task):
-    lamps = task == "libero_goal/0"
+    visual_sites = task == "libero_goal/0"
     fast, plain = (
-        frames(load_scene(get_task(task), render_backend=backend), lamps=lamps)
+        frames(load_scene(get_task(task), render_backend=backend), visual_sites=visual_sites)
         for backend in ("culled", "stock")
     )
     assert len({image.tobytes() for image in plain}) > len(plain) / 2  # they do differ

@@ -38,10 +38,10 @@ def test_images_follow_the_fixtures(settled):
 
 def test_the_burner_lights_up(settled):
     dark = settled.render("agentview", 128, 128)
-    settled._lamps_on[:] = True
+    settled._sites_on[:] = True
     lit = settled.render("agentview", 128, 128)
     assert (lit != dark).any()
-    settled._lamps_on[:] = False
+    settled._sites_on[:] = False
     np.testing.assert_array_equal(settled.render("agentview", 128, 128), dark)
 
 

@@ -16,7 +16,7 @@ Index = dict[str, tuple[int, int]]
 """Size in bytes and time of modification (ns) of each file, by its path below the root."""
 
 
-class Mirror:
+class Sync:
     """Copies a trial's folders to the storage and back.
 
     The index, which is written last, says which files the copy consists of: one that was
