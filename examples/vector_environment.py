@@ -1,16 +1,16 @@
-"""Eight simulators of a task in one process, driven by an expert's batches (about 20 s)."""
+"""Four simulators of a task in one process, driven by an expert's batches (about 20 s)."""
 
 import time
 
 import rl_datagen as rd
 
 expert = rd.load_expert("release/libero_object/3")
-env = rd.make_vec(expert.task, num_envs=8, action_steps=expert.action_steps, num_episodes=8)
+env = rd.make_vec(expert.task, num_envs=4, action_steps=expert.action_steps, num_episodes=4)
 observation, _ = env.reset(seed=0)
 expert.reset(seed=0)
 
 begin, num_ended, num_successes, num_steps = time.perf_counter(), 0, 0, 0
-while num_ended < 8:  # episodes that ended are not followed by others: num_episodes=8
+while num_ended < 4:  # episodes that ended are not followed by others: num_episodes=4
     observation, _, terminated, truncated, infos = env.step(expert.predict(observation))
     num_ended += int((terminated | truncated).sum())
     num_successes += int(terminated.sum())
