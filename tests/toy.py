@@ -55,7 +55,7 @@ class Reach:
 
 
 class ToyVectorEnv(VectorEnv):
-    """Chunks of actions, NEXT_STEP autoreset, and episode batches of ``num_episodes`` with idling."""
+    """Chunks of actions, NEXT_STEP autoreset, and batches of ``num_episodes`` that end idle."""
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 

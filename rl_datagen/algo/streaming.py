@@ -11,8 +11,8 @@ from rl_datagen.algo.env_runner import EpisodeBatch
 from rl_datagen.config import AlgoConfig
 
 MAX_REQUESTS_IN_FLIGHT = 2
-"""Batches asked of an env runner before it has delivered: one to sample, and one to go on with. More
-would only make its weights older."""
+"""Batches asked of an env runner before it has delivered: one to sample, and one to go on with.
+More would only make its weights older."""
 
 _POLL_S = 0.05
 _TAG = "batch"

@@ -65,8 +65,8 @@ def check_relative_path(value: object) -> str:
         or max(len(part.encode()) for part in parts) > _MAX_BYTES
     ):
         raise ValueError(
-            f"{quoted(value)} is not a path below the folder: names joined by '/' are allowed, with "
-            "no '/' at the beginning, no '..', no backslash and no ':'"
+            f"{quoted(value)} is not a path below the folder: names joined by '/' are allowed, "
+            "with no '/' at the beginning, no '..', no backslash and no ':'"
         )
     return str(value)
 

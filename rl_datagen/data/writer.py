@@ -79,8 +79,8 @@ class DatasetWriter:
         origin: Provenance to record; None describes this machine.
 
     Raises:
-        DatasetError: The folder belongs to another configuration, is not a dataset, is damaged, cannot
-            be written, or another process is writing to it.
+        DatasetError: The folder belongs to another configuration, is not a dataset, is damaged,
+            cannot be written, or another process is writing to it.
     """
 
     def __init__(

@@ -67,8 +67,8 @@ def find_datasets(folder: Path) -> list[Path]:
         found = [folder]
     if not found:
         raise DatasetError(
-            f"'{folder}' is not a dataset and holds none. Make one with `rl-datagen demos import` or "
-            "`rl-datagen demos amplify`, or give the folder of one."
+            f"'{folder}' is not a dataset and holds none. Make one with `rl-datagen demos import` "
+            "or `rl-datagen demos amplify`, or give the folder of one."
         )
     return found
 

@@ -94,8 +94,8 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
 
     Raises:
         ConfigError: VLAs of one table differ in more than their data (paper, Sec. III-E).
-        UserError: A folder is not an evaluation, its results do not verify, it does not say what its
-            policy learnt from, or two have
+        UserError: A folder is not an evaluation, its results do not verify, it does not say what
+            its policy learnt from, or two have
             episodes of the same task for the same row, or images of different appearance.
     """
     evaluated = [_read(folder) for folder in folders]
@@ -118,8 +118,8 @@ def _read(folder: Path) -> _Evaluated:
         config = EvaluateConfig.model_validate(settings)
     except (OSError, ValueError):
         raise UserError(
-            f"'{folder}' is not an evaluation: give folders that `rl-datagen evaluate` has made, such "
-            "as outputs/evaluations/<name>."
+            f"'{folder}' is not an evaluation: give folders that `rl-datagen evaluate` has made, "
+            "such as outputs/evaluations/<name>."
         ) from None
     if config.source is None or config.trained_on is None:
         raise UserError(
