@@ -6,9 +6,8 @@ when it is first used, so that ``rd.tasks()`` loads neither torch nor MuJoCo.
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-from rl_datagen.core.imports import after_import
 
 if TYPE_CHECKING:
     from rl_datagen.api import load_expert, make, make_vec
@@ -66,5 +65,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# ``gymnasium.make`` knows the tasks, whichever of the two is imported first.
-after_import("gymnasium", lambda: import_module(f"{__name__}.tasks.gym_ids").register())
+if find_spec("gymnasium"):  # whose `make` then knows the tasks; reading data needs none of it
+    import_module(f"{__name__}.tasks.gym_ids").register()

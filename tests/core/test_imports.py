@@ -1,11 +1,10 @@
 import inspect
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 
-from rl_datagen.core.imports import after_import, make_callable
+from rl_datagen.core.imports import make_callable
 
 
 @pytest.fixture
@@ -19,28 +18,6 @@ def package(tmp_path, monkeypatch):
     yield "some_package"
     for name in ("some_package", "some_package.part"):
         sys.modules.pop(name, None)
-
-
-def test_a_function_is_called_once_the_module_is_imported(package):
-    calls, finders = [], list(sys.meta_path)
-    after_import(package, lambda: calls.append(sys.modules[package].VALUE))
-    import_module("json")
-    assert find_spec(package) is not None  # whoever asks whether it is there does not import it
-    assert calls == []
-    import_module(f"{package}.part")
-    assert calls == [1]
-    assert sys.meta_path == finders
-    after_import(package, lambda: calls.append(2))
-    assert calls == [1, 2]
-
-
-def test_a_module_that_is_missing_is_still_missing():
-    after_import("nobody_has_this", lambda: None)
-    try:
-        with pytest.raises(ModuleNotFoundError, match="nobody_has_this"):
-            import_module("nobody_has_this")
-    finally:
-        del sys.meta_path[0]
 
 
 def test_a_package_is_called_and_is_still_a_package(package):
