@@ -77,7 +77,7 @@ check-lerobot: export HF_HUB_OFFLINE := 1
 check-lerobot: export OMP_NUM_THREADS := 1
 check-lerobot: gl .venv-lerobot/.installed  ## Python 3.12 with lerobot: unit tests, a simulator, its training
 	$(LEROBOT)/rl-datagen doctor
-	$(LEROBOT)/pytest $(UNIT_TESTS)
+	$(LEROBOT)/python -m pytest $(UNIT_TESTS)
 
 .venv-lerobot/.installed: pyproject.toml constraints-lerobot.txt
 	$(PYTHON312) -m venv .venv-lerobot
