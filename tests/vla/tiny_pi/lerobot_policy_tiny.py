@@ -12,8 +12,9 @@ WIDTH, VOCABULARY = 64, 512
 
 
 def _gemma(module):
+    # Its code relies on eight heads.
     return lambda _: module.GemmaConfig(
-        width=WIDTH, depth=2, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=16
+        width=WIDTH, depth=2, mlp_dim=128, num_heads=8, num_kv_heads=1, head_dim=16
     )
 
 
