@@ -94,6 +94,8 @@ def _link(source, target, paths):
     for name in {path[0] for path in paths if path[0] != "__pycache__"}:
         inner = [path[1:] for path in paths if path[0] == name and len(path) > 1]
         whole = not inner or (source / name / "__init__.py").exists()
+        if (target / name).is_symlink():
+            continue  # of another distribution in the same folder, as mlflow and mlflow-skinny
         if whole or name.endswith(".dist-info"):
             (target / name).symlink_to(source / name)
         else:

@@ -99,8 +99,8 @@ def test_an_interrupted_copy_leaves_the_previous_one_in_force(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "write_json", broken)
         with pytest.raises(PermissionError):
-            trial._mirror.upload()
+            trial._copy.upload()
     again = Trial(TASK, config, there, lambda _: None)
-    again._mirror.download()
+    again._copy.download()
     assert (again.run.demos / "data").exists()
     assert not (again.run.expert / "checkpoints" / "00005").exists()

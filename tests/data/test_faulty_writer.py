@@ -104,7 +104,10 @@ def test_verify_names_the_file_and_what_is_wrong(faulty, path, change, words):
         (lambda body: body["shards"][0]["images"].clear(), "is not listed"),
         (lambda body: body["shards"].pop(), "is not listed"),
         (lambda body: body["shards"].append(body["shards"][0]), "is listed twice"),
-        (lambda body: body["shards"][0].update(task="libero_goal/4"), "no file of libero_goal/4"),
+        (
+            lambda body: body["shards"][0].update(task="libero_goal/4"),
+            "not a file of libero_goal/4",
+        ),
         (lambda body: body.update(appearance="mujoco"), "the manifest says 'mujoco'"),
         (lambda body: body.update(appearance="dark"), "appearance"),
         (lambda body: body.update(schema_version=2), "schema version 2"),

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rl_datagen.campaign.mirror import Mirror
 
+from rl_datagen.campaign.sync import Sync
 from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import Storage, sha256
 from rl_datagen.data.compact import compact, read_compact, read_compact_manifest
@@ -251,9 +251,9 @@ def test_a_storage_s_index_restores_nothing_outside_and_removes_nothing(tmp_path
     (root / "mine").mkdir(parents=True)
     (root / "mine" / "kept").write_text("work")
     storage.write_json("index.json", {path: [1, 2], "mine/kept": [4, 5]})
-    mirror = Mirror(storage, root, [root / "mine"], "index.json")
+    sync = Sync(storage, root, [root / "mine"], "index.json")
     before = everything(tmp_path)
-    for act in (mirror.download, mirror.upload, lambda: mirror.fetch(root / "mine")):
+    for act in (sync.download, sync.upload, lambda: sync.fetch(root / "mine")):
         with pytest.raises(UserError, match=r"index\.json is refused: .*Nothing was restored"):
             act()
     assert everything(tmp_path) == before

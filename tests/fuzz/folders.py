@@ -10,13 +10,13 @@ import h5py
 import numpy as np
 import torch
 import yaml
-from rl_datagen.campaign.mirror import Mirror
 
 from rl_datagen.algo.checkpoint import restore_checkpoint, save_checkpoint
 from rl_datagen.campaign.board import render_board
 from rl_datagen.campaign.read import read_campaign
 from rl_datagen.campaign.run import _claim
 from rl_datagen.campaign.state import read_states
+from rl_datagen.campaign.sync import Sync
 from rl_datagen.cli.campaign_status import print_status
 from rl_datagen.config import CampaignConfig, EvaluateConfig, VlaConfig, load_config
 from rl_datagen.core.progress import SILENT
@@ -393,7 +393,7 @@ class State(Folder):
         return Here(self.config, SILENT)
 
     def act_claim(self, folder):
-        self._run(folder).claim()
+        self._run(folder).bind()
 
     def act_stages(self, folder):
         run = self._run(folder)
@@ -433,7 +433,7 @@ class CampaignState(Folder):
         mine = self.root / "mine"
         mine.mkdir()
         (mine / "a").write_text("a")
-        Mirror(Storage(str(folder)), self.root, [mine], "mirror/c.json").upload()
+        Sync(Storage(str(folder)), self.root, [mine], "mirror/c.json").upload()
 
     def act_status(self, folder):
         campaign = read_campaign(str(folder))
@@ -451,10 +451,10 @@ class CampaignState(Folder):
 
     def act_mirror(self, folder):
         root = self.root / "other"
-        mirror = Mirror(Storage(str(folder), patience_s=0), root, [root / "mine"], "mirror/c.json")
+        sync = Sync(Storage(str(folder), patience_s=0), root, [root / "mine"], "mirror/c.json")
         shutil.rmtree(root, ignore_errors=True)
         (root / "mine").mkdir(parents=True)
-        mirror.download()
+        sync.download()
 
 
 class Hdf5(Folder):

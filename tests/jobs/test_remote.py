@@ -45,7 +45,7 @@ def test_objects_do_not_cross_the_wire():
     with pytest.raises(TypeError, match="cannot be sent"):
         pack({"a": np.array([object()])})
     message = pack({b"__ndarray__": True, b"data": b"x", b"dtype": "|O", b"shape": [1]})
-    with pytest.raises(ValueError, match="no message of a policy server"):
+    with pytest.raises(ValueError, match="not a message of a policy server"):
         unpack(message)
 
 

@@ -14,19 +14,19 @@ def make_run(tmp_path, *settings):
 
 
 def test_a_folder_of_another_configuration_is_refused_with_the_difference(tmp_path):
-    make_run(tmp_path, "algo.lr=1e-4").claim()
+    make_run(tmp_path, "algo.lr=1e-4").bind()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(ConfigError, match=r"algo\.lr is 0\.0001 there and 0\.0002 here.*--fresh"):
-        make_run(tmp_path, "algo.lr=2e-4").claim()
+        make_run(tmp_path, "algo.lr=2e-4").bind()
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_the_same_configuration_continues(tmp_path):
     first = make_run(tmp_path)
-    first.claim()
+    first.bind()
     first.markers.mark("demonstrations", {"episodes": 3})
     again = make_run(tmp_path)
-    again.claim()
+    again.bind()
     assert not again.markers.is_done("demonstrations")  # its marker is there, its dataset is not
     again.demos.mkdir(parents=True)
     assert again.markers.is_done("demonstrations")
@@ -41,13 +41,13 @@ def test_learning_may_go_on_for_longer_until_there_is_a_dataset(tmp_path):
         run.markers.mark(stage, {})
     changes = ("algo.num_iterations=5", "algo.patience=0", "algo.gamma=0.95")
     longer = make_run(tmp_path, *changes)
-    longer.claim()
+    longer.bind()
     markers = {path.stem for path in (run.folder / "stages").iterdir()}
     assert markers == {"warm_start"}
-    longer.claim()  # it is the run's configuration now
+    longer.bind()  # it is the run's configuration now
     longer.dataset.mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"algo\.num_iterations is 5 there and 7 here"):
-        make_run(tmp_path, *changes, "algo.num_iterations=7").claim()
+        make_run(tmp_path, *changes, "algo.num_iterations=7").bind()
 
 
 def test_long_tasks_get_more_demonstrations_and_gradient_steps(tmp_path):
@@ -59,7 +59,7 @@ def test_clearing_deletes_this_run_and_no_other(tmp_path):
     run = make_run(tmp_path)
     other = Run(load_config([f"output_dir={tmp_path}", "name=other"]), progress=None)
     for each in (run, other):
-        each.claim()
+        each.bind()
         each.dataset.mkdir(parents=True)
     run.clear()
     assert not run.folder.exists()
@@ -75,9 +75,9 @@ def test_a_setting_that_is_newer_than_the_folder_has_its_default(tmp_path):
     settings = yaml.safe_load(path.read_text())
     del settings["algo"]["lr_schedule"]
     path.write_text(yaml.safe_dump(settings))
-    make_run(tmp_path).claim()
+    make_run(tmp_path).bind()
     with pytest.raises(ConfigError, match=r"algo\.lr_schedule is 'cosine' there"):
-        make_run(tmp_path, "algo.lr_schedule=constant").claim()
+        make_run(tmp_path, "algo.lr_schedule=constant").bind()
 
 
 def test_a_stage_that_runs_again_outdates_what_was_made_from_it(tmp_path, monkeypatch):
