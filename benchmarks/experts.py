@@ -8,10 +8,12 @@ How to run it (a day; both resume where they were)::
 
     python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
     python benchmarks/experts.py judge --outputs FOLDER
+    python benchmarks/experts.py table
 
 Results to expect: a line per task in docs/results/experts.json, and the CPU time so far in
 FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON object with ``tasks``, ``reached``
-(95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the sum of the tasks'.
+(95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the sum of the tasks'. ``table`` prints
+the rows for docs/results.md. Core minutes are those of the stages' own processes.
 """
 
 import argparse
@@ -27,7 +29,7 @@ COST = Path(__file__).parent.parent / "docs/results/expert_cost"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "judge"))
+    parser.add_argument("command", choices=("run", "judge", "table"))
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
@@ -37,6 +39,9 @@ def main() -> None:
         run(arguments)
         return
     rows = read_rows()
+    if arguments.command == "table":
+        print(*map(line, rows.values()), sep="\n")
+        return
     for state in sorted((arguments.outputs / "campaigns" / NAME / "trials").glob("*.json")):
         trial = json.loads(state.read_text())
         if trial["state"] == "finished" and trial["task"] not in rows:
@@ -92,6 +97,23 @@ def flat(task: str, found: dict, spent: dict, recipe: str) -> dict:
         **spent,
         "recipe": recipe,
     }
+
+
+def line(row: dict) -> str:
+    """Returns a task's line of the table in docs/results.md."""
+    lengths = [f"{row[f'length_{source}']:.0f}" for source in ("human", "warm", "expert")]
+    jerks = [f"{row[f'jerk_{source}']:.0f}" for source in ("human", "warm", "expert")]
+    cells = (
+        row["task"],
+        f"{row['warm_start']:.0%}",
+        f"{row['success_drawn']} of {row['n']}",
+        f"{row['success_benchmark']} of {row['n_benchmark']}",
+        ", ".join(lengths),
+        ", ".join(jerks),
+        row["core_minutes"],
+        f"{row['env_steps']:,}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def read_rows() -> dict[str, dict]:
