@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
-    parser.add_argument("--recipe", default="0ccb890", help="the commit that the experts are of")
+    parser.add_argument("--recipe", default="188adc0", help="the commit that the experts are of")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments)
