@@ -16,7 +16,7 @@ def test_what_is_known_needs_no_encoder(tmp_path):
 
 
 def test_an_encoder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"(?s)model\.language_encoder=.*rl_datagen\[vla\]"):
+    with pytest.raises(UserError, match=r"(?s)model\.language_encoder=.*\[vla\]"):
         embed(["open the drawer"], str(tmp_path / "nothing"))
 
 
