@@ -66,6 +66,8 @@ def compare_task(task_id: str) -> dict:
         row["steps"] += count
         row["identical"] &= same
     row |= scatter(scene, env)
+    if task.base:  # a perturbed task has no demonstration of its own
+        return row | {"demo_steps": 0, "demo_identical": False, "demo_success": False}
     demonstration = load_demonstration(task)
     fixtures = scene.shipped_state(0).fixture_poses
     env.reset()

@@ -15,7 +15,7 @@ from rl_datagen.core.errors import UserError, did_you_mean, first_line
 from rl_datagen.core.paths import is_uri, without_credentials
 from rl_datagen.core.storage import Storage
 from rl_datagen.core.stored import damaged
-from rl_datagen.tasks import TASKS, Task
+from rl_datagen.tasks import Task, known_tasks
 
 PATIENCE_S = 20.0
 """How long to try to reach a remote storage: somebody waits for the answer."""
@@ -36,7 +36,7 @@ def read_campaign(name: str) -> Campaign:
     storage = Storage(folder, PATIENCE_S)
     config = _config(storage)
     with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly, but many at a time
-        found = list(pool.map(lambda task: _trial(storage, task), TASKS))
+        found = list(pool.map(lambda task: _trial(storage, task), known_tasks()))
     facts = _facts(storage)
     if not any(found):
         raise UserError(
@@ -49,7 +49,7 @@ def read_campaign(name: str) -> Campaign:
         folder=folder,
         trials=tuple(
             trial or TrialState(task.id)
-            for task, trial in zip(TASKS, found, strict=True)
+            for task, trial in zip(known_tasks(), found, strict=True)
             if trial or (config and task in config.tasks)
         ),
         max_concurrent_trials=config.campaign.max_concurrent_trials if config else None,

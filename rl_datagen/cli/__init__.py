@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -38,11 +38,11 @@ from rl_datagen.cli.vla import app as vla_app
 from rl_datagen.config import Config, load_config
 from rl_datagen.config.reference import MODELS
 from rl_datagen.core.disk import disk_error
-from rl_datagen.core.errors import UserError, refused_path
+from rl_datagen.core.errors import ConfigError, UserError, refused_path
 from rl_datagen.core.log import setup_logging
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.core.signals import catch_signals, received_signal
-from rl_datagen.tasks import SUITES, get_task, select_tasks
+from rl_datagen.tasks import SUITES, get_task, known_tasks, select_tasks
 
 _PANELS = {
     "First steps": ("doctor", "tasks", "quickstart", "expert", "config"),
@@ -142,12 +142,30 @@ def _options(
 
 def tasks(
     selector: Annotated[
-        str, typer.Argument(help="'all', a suite, 'libero_goal/3', 'libero_90/0-9', or a list.")
-    ] = "all",
+        str | None,
+        typer.Argument(
+            help="'all', a suite, 'libero_goal/3', 'libero_90/0-9', or a list.",
+            show_default="all",
+        ),
+    ] = None,
+    perturbed: Annotated[
+        bool,
+        typer.Option(
+            "--perturbed", help="Those that are perturbations of the 130: all, or of the selected."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List LIBERO's tasks."""
-    selected = select_tasks(selector)
+    """List LIBERO's tasks, or with --perturbed their perturbations."""
+    selected = select_tasks(selector or "all")
+    if perturbed:
+        chosen = {*selected}
+        selected = tuple(task for task in known_tasks() if task.base and chosen & {task, task.base})
+        if not selected:
+            raise ConfigError(
+                f"No perturbations of {selector} are known: the tasks of libero_spatial, "
+                "libero_object, libero_goal and libero_10 have some."
+            )
     if as_json:
         rows = [
             {
@@ -157,14 +175,20 @@ def tasks(
                 "name": task.name,
                 "instruction": task.instruction,
                 "max_episode_steps": task.max_episode_steps,
+                **({"base": task.base.id, "perturbs": task.perturbs} if task.base else {}),
             }
             for task in selected
         ]
-        print(json.dumps({"suites": list(SUITES), "tasks": rows}, indent=2))
+        suites = list(dict.fromkeys(task.suite for task in selected)) if perturbed else SUITES
+        print(json.dumps({"suites": suites, "tasks": rows}, indent=2))
         return
-    table = Table("task", "instruction", "max steps")
+    table = Table(
+        Column("task", min_width=max(len(task.id) for task in selected), no_wrap=True),
+        *("instruction", "max steps", *(["perturbs"] if perturbed else [])),
+    )
     for task in selected:
-        table.add_row(task.id, task.instruction, str(task.max_episode_steps))
+        change = [task.perturbs] if perturbed else []
+        table.add_row(task.id, task.instruction, str(task.max_episode_steps), *change)
     Console().print(table)
 
 

@@ -25,6 +25,7 @@ class TaskInfo:
         length_min: Shortest episode, env steps.
         length_mean: Mean episode, env steps.
         length_max: Longest episode, env steps.
+        perturbs: Of a perturbed task: ``"position of libero_goal/3"``.
     """
 
     task: str
@@ -36,6 +37,7 @@ class TaskInfo:
     length_min: int
     length_mean: float
     length_max: int
+    perturbs: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,11 @@ def write_card(dataset: Path) -> Path:
 
 def _task_info(task: str, rows: list[dict[str, object]]) -> TaskInfo:
     lengths = [int(str(row["length"])) for row in rows]
+    known = get_task(task)
     return TaskInfo(
         task=task,
-        instruction=get_task(task).instruction,
+        instruction=known.instruction,
+        perturbs=f"{known.perturbs} of {known.base}" if known.base else "",
         sources=tuple(sorted({str(row["source"]) for row in rows})),
         num_episodes=len(rows),
         num_successes=sum(bool(row["success"]) for row in rows),

@@ -5,6 +5,7 @@ return the name, or raise a ValueError whose text begins with the value and says
 """
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from rl_datagen.core.errors import DatasetError, explained, quoted
-from rl_datagen.tasks import TASKS
+from rl_datagen.tasks import known_tasks
 
 _MAX_BYTES = 255  # of one part of a path, for file systems
 MAX_NAME = 128
@@ -20,23 +21,27 @@ MAX_NAME = 128
 
 _PART = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
 _HARMLESS = re.compile(r"[^\\:\x00-\x1f\ud800-\udfff]{1,1024}")
-_TASKS = frozenset(task.id for task in TASKS)
 _ALLOWED = (
     f"letters, digits, '.', '_' and '-' are allowed, at most {MAX_NAME}, and no '.' or '-' at the "
     "beginning"
 )
 
 
+@cache
+def _known_ids() -> frozenset[str]:
+    return frozenset(task.id for task in known_tasks())
+
+
 def check_task_id(value: object) -> str:
-    """Returns the id of one of the 130 tasks.
+    """Returns the id of one of the 130 tasks or of their perturbations.
 
     Raises:
         ValueError: It is none.
     """
-    if not isinstance(value, str) or value not in _TASKS:
+    if not isinstance(value, str) or value not in _known_ids():
         raise ValueError(
             f"{quoted(value)} is not a task: an id such as 'libero_goal/3' is allowed, of the "
-            f"{len(_TASKS)} that `rl-datagen tasks` lists"
+            f"{len(_known_ids())} that `rl-datagen tasks` lists, some with --perturbed"
         )
     return value
 

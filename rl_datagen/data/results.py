@@ -20,7 +20,7 @@ from rl_datagen.core.storage import atomic_path, write_json
 from rl_datagen.data.names import check_task_id
 from rl_datagen.data.shards import UNREADABLE
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.tasks import NUM_INIT_STATES, TASKS, get_task
+from rl_datagen.tasks import NUM_INIT_STATES, get_task, known_tasks
 
 RESULTS, INFO = "results.parquet", "eval_info.json"
 DIGEST_KEY = "rl_datagen.rows_sha256"
@@ -32,7 +32,6 @@ _HOW_TO_REPAIR = (
     "Delete that file and repeat its `rl-datagen evaluate`, which runs what is missing and writes "
     "the results again."
 )
-_ORDER = {task.id: place for place, task in enumerate(TASKS)}
 _SCHEMA = pa.schema(
     {
         "task": pa.string(),
@@ -121,7 +120,8 @@ def summarise(episodes: Sequence[EvaluatedEpisode], confidence: float) -> Evalua
 def by_task(episodes: Iterable[EvaluatedEpisode]) -> dict[str, list[EvaluatedEpisode]]:
     """Returns each task's episodes: tasks in the order of the 130, episodes by init state."""
     groups: dict[str, list[EvaluatedEpisode]] = {}
-    ordered = sorted(episodes, key=lambda e: (_ORDER[e.task], e.init_state_index))
+    order = {task.id: place for place, task in enumerate(known_tasks())}
+    ordered = sorted(episodes, key=lambda e: (order[e.task], e.init_state_index))
     for episode in ordered:
         groups.setdefault(episode.task, []).append(episode)
     return groups

@@ -6,13 +6,14 @@ the episodes that succeed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from scipy.spatial.transform import Rotation
 
-from rl_datagen.demos.human import HumanDemonstration
+from rl_datagen.demos.correspondence import Correspondence
+from rl_datagen.demos.human import HumanDemonstration, scene_of
 from rl_datagen.demos.segments import Segment, analyse
 from rl_datagen.sim import Scene, Simulator
 
@@ -145,12 +146,21 @@ class Demonstrated:
 
     @classmethod
     def of(cls, demonstration: HumanDemonstration, scene: Scene) -> "Demonstrated":
-        """Analyses a human demonstration."""
-        success = demonstration.success(scene)
+        """Analyses a human demonstration of a task, or of the one that it perturbs.
+
+        Raises:
+            UserError: Something in it has no counterpart in the scene.
+        """
+        shown = scene_of(demonstration, scene)
+        success = demonstration.success(shown)
         first = int(success.argmax()) if success.any() else len(success) - 1
         allowed = _MAX_SHARE_OF_LIMIT * scene.task.max_episode_steps
         pace = max(1.0, (first + 1) / allowed)
-        return cls(analyse(demonstration, scene), pace, (first + 1) / pace, success[first:])
+        segments = analyse(demonstration, shown)
+        if shown is not scene:
+            stands_for = Correspondence(shown, scene)
+            segments = [replace(each, reference=stands_for(each.reference)) for each in segments]
+        return cls(segments, pace, (first + 1) / pace, success[first:])
 
 
 class AmplifiedPolicy:
@@ -158,7 +168,7 @@ class AmplifiedPolicy:
 
     Args:
         demonstrations: Human ones; an episode draws one of them.
-        scene: Their task.
+        scene: Their task, or one that perturbs it.
         action_noise: Standard deviation of the slowly wandering noise on the actions; the closed
             loop corrects it afterwards, which is what teaches a clone to recover.
     """

@@ -20,7 +20,7 @@ from rl_datagen.config import SimConfig
 from rl_datagen.core.errors import MachineError
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.rollout import PlannedEpisode, rollout
-from rl_datagen.sim import InitialState, Scene, Simulator
+from rl_datagen.sim import InitialState, Scene, Simulator, load_scene
 from rl_datagen.tasks import Task
 
 
@@ -90,11 +90,12 @@ class HumanDemonstration:
 
 
 def load_human_demonstration(task: Task) -> HumanDemonstration:
-    """Reads the bundled demonstration of a task.
+    """Reads the bundled demonstration of a task; of a perturbed one that of the task it perturbs.
 
     Raises:
         MachineError: The package that carries the demonstrations is not installed whole.
     """
+    task = task.demonstrated_by or task
     try:
         folder = _folders()[task.suite, task.name]
         actions = json.loads((folder / "oracle" / "demo_actions.json").read_text("utf-8"))
@@ -112,6 +113,13 @@ def load_human_demonstration(task: Task) -> HumanDemonstration:
     )
 
 
+def scene_of(demonstration: HumanDemonstration, scene: Scene) -> Scene:
+    """Returns the scene that a demonstration was made in, like the one of a task that it is for."""
+    if demonstration.task == scene.task:
+        return scene
+    return load_scene(demonstration.task, scene.backend, scene.appearance, scene.render_backend)
+
+
 def replay(
     demonstration: HumanDemonstration, scene: Scene, sim: SimConfig, seed: int = 0
 ) -> Trajectory:
@@ -119,10 +127,11 @@ def replay(
 
     Args:
         demonstration: What to play.
-        scene: Its task.
+        scene: Its task, or one that perturbs it: it is played where it was made.
         sim: How; the demonstration says itself how long it settles and lasts.
         seed: Recorded; nothing is random.
     """
+    scene = scene_of(demonstration, scene)
     plan = PlannedEpisode(demonstration.episode_id, demonstration.place(scene), seed)
     limits = {
         "num_settle_steps": demonstration.num_settle_steps,

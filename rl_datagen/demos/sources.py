@@ -31,6 +31,13 @@ class DemonstrationSource:
             return [load_human_demonstration(self.task)], []
         return read_hdf5(self.path, self.task, scene)
 
+    def read_own(self, scene: Scene | None = None) -> tuple[list[HumanDemonstration], list[str]]:
+        """Returns the same of those that were made in the task's own scene."""
+        if self.path is None and self.task.base:
+            reason = f"{self.task} perturbs {self.task.base} and has none of its own: amplify that"
+            return [], [f"{reason} (`rl-datagen demos amplify task={self.task}`)."]
+        return self.read(scene)
+
 
 def find_sources(selector: str, source: str) -> tuple[list[DemonstrationSource], list[str]]:
     """Returns where each selected task's demonstrations are, and a sentence per useless file.

@@ -206,7 +206,7 @@ def _replay(
     """Replays demonstrations in their order until enough of them have reached the goal."""
     assert isinstance(unit.actor, DemonstrationSource)
     config = unit.config
-    demonstrations, _ = unit.actor.read(scene)
+    demonstrations, _ = unit.actor.read_own(scene)
     kept: list[Trajectory] = []
     successes = 0
     for number, demonstration in enumerate(demonstrations, 1):

@@ -118,7 +118,7 @@ def import_demonstrations(
             and ``config.on_error`` is ``refuse``.
     """
     sources, problems = find_sources(config.task, source)
-    found = {item: item.read() for item in sources}
+    found = {item: item.read_own() for item in sources}
     every = [*problems, *(sentence for _, malformed in found.values() for sentence in malformed)]
     _refuse(config, every)
     if not any(demonstrations for demonstrations, _ in found.values()):
@@ -149,7 +149,7 @@ def replay_task(
         Their episodes, and one sentence for each demonstration that is malformed.
     """
     scene = load_scene(source.task, **config.sim.scene())
-    demonstrations, problems = source.read(scene)
+    demonstrations, problems = source.read_own(scene)
     _refuse(config, problems)
     episodes: list[Trajectory] = []
     for demonstration in demonstrations:

@@ -17,7 +17,7 @@ from rl_datagen.data.names import check_name, check_task_id
 from rl_datagen.policy import ChunkActor, load_expert
 from rl_datagen.policy.release import released
 from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS
-from rl_datagen.tasks import TASKS, Task, get_task, select_tasks
+from rl_datagen.tasks import Task, get_task, known_tasks, select_tasks
 from rl_datagen.vla.folder import DATA, EMBEDDINGS, parse_data
 from rl_datagen.vla.policy import VlaPolicy, load_vla
 
@@ -155,8 +155,8 @@ class Experts:
             found = [get_task(config["task"])] if "task" in config else []
         else:
             with ThreadPoolExecutor(16) as pool:  # a remote storage answers slowly
-                there = pool.map(lambda task: _read(self._at(task), CONFIG), TASKS)
-                found = [task for task, text in zip(TASKS, there, strict=True) if text]
+                there = pool.map(lambda task: _read(self._at(task), CONFIG), known_tasks())
+                found = [task for task, text in zip(known_tasks(), there, strict=True) if text]
         if not found:
             raise UserError(
                 f"There is no expert in {self._folder}. Give experts=... the name, folder or "

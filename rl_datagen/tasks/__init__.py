@@ -1,15 +1,16 @@
-"""The 130 LIBERO tasks as data; nothing here imports LIBERO."""
+"""The 130 LIBERO tasks and their perturbations as data; nothing here imports LIBERO."""
 
 from rl_datagen.core.imports import make_callable
 from rl_datagen.tasks.registry import (
     NUM_INIT_STATES,
     SUITES,
     TASKS,
-    Task,
     get_task,
+    known_tasks,
     select_tasks,
 )
+from rl_datagen.tasks.task import Task
 
-__all__ = ["NUM_INIT_STATES", "SUITES", "TASKS", "Task", "get_task", "select_tasks"]
+__all__ = ["NUM_INIT_STATES", "SUITES", "TASKS", "Task", "get_task", "known_tasks", "select_tasks"]
 
 make_callable(__name__, select_tasks)

@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rl_datagen.core.errors import MachineError, how_to_install
-from rl_datagen.tasks.registry import TASKS, Task
+from rl_datagen.tasks.perturbed import perturbed_suites
+from rl_datagen.tasks.registry import TASKS, select_tasks
+from rl_datagen.tasks.task import Task
 
 
 @cache
@@ -47,16 +49,24 @@ def init_states_path(task: Task) -> Path:
 
 @cache
 def task_digests() -> dict[str, str] | None:
-    """Returns the SHA-256 of definition and init states of each task; None without LIBERO."""
+    """Returns a SHA-256 of definition and init states of what a dataset may be of.
+
+    Of each of the 130 tasks, and of each suite of perturbed ones; None without LIBERO.
+    """
     try:
-        return {task.id: _digest(task) for task in TASKS}
+        digests = {task.id: _digest(task) for task in TASKS}
+        for suite in perturbed_suites():
+            digests[suite] = _digest(*select_tasks(suite))
+        return digests
     except MachineError:
         return None
 
 
-def _digest(task: Task) -> str:
-    content = bddl_path(task).read_bytes() + init_states_path(task).read_bytes()
-    return hashlib.sha256(content).hexdigest()
+def _digest(*tasks: Task) -> str:
+    content = hashlib.sha256()
+    for task in tasks:
+        content.update(bddl_path(task).read_bytes() + init_states_path(task).read_bytes())
+    return content.hexdigest()
 
 
 def _there(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """The 130 tasks in Gymnasium's registry: ``gymnasium.make("rl_datagen/libero_goal-8-v0")``."""
 
-from rl_datagen.tasks.registry import TASKS, Task
+from rl_datagen.tasks.registry import TASKS
+from rl_datagen.tasks.task import Task
 
 
 def gym_id(task: Task) -> str:

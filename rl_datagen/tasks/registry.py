@@ -1,45 +1,17 @@
 """Five suites, 130 tasks, and selectors such as ``"libero_90/0-9,libero_goal"``."""
 
 import re
-from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import yaml
 
 from rl_datagen.core.errors import ConfigError, did_you_mean, shown
+from rl_datagen.tasks.perturbed import perturb, perturbed_suites
+from rl_datagen.tasks.task import Task
 
 NUM_INIT_STATES = 50
 """That LIBERO ships of each task."""
-
-
-@dataclass(frozen=True, order=True)
-class Task:
-    """One LIBERO task.
-
-    Attributes:
-        suite: One of ``SUITES``.
-        index: Position in the suite, as in LIBERO's benchmark.
-        name: LIBERO's name: the stem of the BDDL and init-state files.
-        max_episode_steps: Time limit in env steps (20 Hz).
-    """
-
-    suite: str
-    index: int
-    name: str
-    max_episode_steps: int
-
-    @property
-    def id(self) -> str:
-        """``"libero_goal/3"``."""
-        return f"{self.suite}/{self.index}"
-
-    @property
-    def instruction(self) -> str:
-        """The sentence a VLA is given, as LIBERO derives it from the task's name."""
-        return re.sub(r"^[A-Z_]+SCENE\d+_", "", self.name).replace("_", " ")
-
-    def __str__(self) -> str:
-        return self.id
 
 
 def _load() -> tuple[Task, ...]:
@@ -53,7 +25,17 @@ def _load() -> tuple[Task, ...]:
 
 TASKS: tuple[Task, ...] = _load()
 SUITES: tuple[str, ...] = tuple(dict.fromkeys(task.suite for task in TASKS))
-_BY_ID = {task.id: task for task in TASKS}
+
+
+@cache
+def known_tasks() -> tuple[Task, ...]:
+    """Returns the 130 tasks, then their perturbations."""
+    return TASKS + perturb(TASKS)
+
+
+@cache
+def _by_id(perturbed: bool) -> dict[str, Task]:
+    return {task.id: task for task in (known_tasks() if perturbed else TASKS)}
 
 
 def get_task(task_id: str) -> Task:
@@ -75,9 +57,10 @@ def select_tasks(selector: str = "all") -> tuple[Task, ...]:
     """Returns the tasks a comma-separated selector names, each once, in selector order.
 
     Args:
-        selector: Parts such as ``"all"``, ``"libero_goal"``, ``"libero_goal/3"``,
-            ``"libero_90/0-9"`` or a task's full name; after a part with a suite and a number, a
-            number or a range is of the same suite: ``"libero_goal/1,7-9"``.
+        selector: Parts such as ``"all"`` (the 130), ``"perturbed"``, ``"libero_goal"``,
+            ``"libero_goal_swap"``, ``"libero_goal/3"``, ``"libero_90/0-9"`` or the full name of
+            one of the 130; after a part with a suite and a number, a number or a range is of the
+            same suite: ``"libero_goal/1,7-9"``.
 
     Raises:
         ConfigError: A part names no suite or task; the message offers the nearest one.
@@ -93,30 +76,35 @@ def select_tasks(selector: str = "all") -> tuple[Task, ...]:
 def _select(part: str) -> list[Task]:
     if part == "all":
         return list(TASKS)
-    if part in _BY_ID:
-        return [_BY_ID[part]]
-    named = [task for task in TASKS if part in (task.suite, task.name)]
-    if named:
+    if part == "perturbed":
+        return [task for task in known_tasks() if task.base]
+    if named := [task for task in TASKS if part in (task.id, task.suite, task.name)]:
         return named
-    match = re.fullmatch(r"(\w+)/(\d{1,4})-(\d{1,4})", part)
-    if match and match[1] in SUITES:
-        ends = [_BY_ID.get(f"{match[1]}/{int(index)}") for index in match.groups()[1:]]
-        if ends[0] and ends[1] and ends[0] <= ends[1]:
-            return [task for task in TASKS if ends[0] <= task <= ends[1]]
+    suite, _, numbers = part.partition("/")
+    if suite in SUITES or suite in perturbed_suites():
+        by_id = _by_id(suite not in SUITES)
+        if not numbers:
+            return [task for task in by_id.values() if task.suite == suite]
+        if match := re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", numbers):
+            first, last = int(match[1]), int(match[2] or match[1])
+            ids = [f"{suite}/{index}" for index in range(first, last + 1)]
+            if ids and ids[0] in by_id and ids[-1] in by_id:
+                return [by_id[task_id] for task_id in ids]
     raise ConfigError(_unknown(part))
 
 
 def _unknown(part: str) -> str:
     suite = part.split("/")[0]
-    if suite in SUITES:
-        count = sum(task.suite == suite for task in TASKS)
+    if suite in SUITES or suite in perturbed_suites():
+        count = sum(task.suite == suite for task in known_tasks())
         hint = f" Suite '{suite}' has the tasks {suite}/0 to {suite}/{count - 1}."
-    elif guess := did_you_mean(suite, SUITES):
+    elif guess := did_you_mean(suite, [*SUITES, *perturbed_suites()]):
         hint = guess
     else:
         hint = did_you_mean(part, [task.name for task in TASKS])
     return (
         f"Unknown task '{shown(part)}'.{hint} Allowed: 'all', a suite ({', '.join(SUITES)}), an "
         "id such as 'libero_goal/3', a range such as 'libero_90/0-9', a list such as "
-        "'libero_goal/1,7', or a task's name; `rl-datagen tasks` lists all of them."
+        "'libero_goal/1,7', or a task's name; `rl-datagen tasks` lists all of them, and "
+        "`rl-datagen tasks --perturbed` their perturbations, such as 'libero_goal_swap/3'."
     )

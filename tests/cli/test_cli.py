@@ -23,6 +23,15 @@ def test_tasks_as_json_lists_130_tasks_in_5_suites():
     assert len({row["task"] for row in listed["tasks"]}) == 130
 
 
+def test_tasks_lists_the_perturbations_of_a_task():
+    listed = json.loads(rl_datagen("tasks", "libero_goal/3", "--perturbed", "--json").stdout)
+    assert listed["suites"][0] == "libero_goal_lan"
+    assert {row["base"] for row in listed["tasks"]} == {"libero_goal/3"}
+    changes = {row["suite"]: row["perturbs"] for row in listed["tasks"]}
+    assert len(changes) == len(listed["tasks"]) == 13
+    assert changes["libero_goal_swap"] == "position"
+
+
 def test_config_show_prints_what_config_show_reads(tmp_path):
     first = rl_datagen("config", "show", "algo.lr=3e-5").stdout
     overlay = tmp_path / "overlay.yaml"
@@ -79,6 +88,7 @@ def test_the_schema_names_every_section():
         (("train", "expert_stat"), "Did you mean 'expert_state'? `rl-datagen config list`"),
         (("config", "copy", "tiny"), "Did you mean 'vla/tiny'? `rl-datagen config list`"),
         (("tasks", "libero_gaol"), "Did you mean 'libero_goal'"),
+        (("tasks", "libero_90", "--perturbed"), "No perturbations of libero_90 are known"),
         (("dataset", "verify", "nowhere"), "nowhere"),
     ],
 )

@@ -6,6 +6,7 @@ from rl_datagen.core.errors import MachineError
 from rl_datagen.tasks import TASKS, get_task
 from rl_datagen.tasks import files as module
 from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder, task_digests
+from rl_datagen.tasks.perturbed import perturbed_suites
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +18,8 @@ def _fresh():
 
 def test_every_task_has_its_files_and_a_digest_of_its_own():
     digests = task_digests()
-    assert list(digests) == [task.id for task in TASKS]
-    assert len(set(digests.values())) == len(TASKS)
+    assert list(digests) == [*(task.id for task in TASKS), *perturbed_suites()]
+    assert len(set(digests.values())) == len(digests)
     task = get_task("libero_goal/3")
     content = bddl_path(task).read_bytes() + init_states_path(task).read_bytes()
     assert digests[task.id] == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,82 @@
+import re
+
+import pytest
+
+from rl_datagen.tasks import SUITES, TASKS, get_task, known_tasks, select_tasks
+from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder
+from rl_datagen.tasks.perturbed import perturbed_suites
+
+PERTURBED = select_tasks("perturbed")
+NO_PERTURBATIONS = {  # what the package has besides, and why it is none
+    "libero_mine": "scenes of its own",
+    "libero_study_table": "scenes of its own",
+    "libero_object_with_trigger": "no init states",
+    "libero_object_with_trigger_new": "another object is to be placed",
+    "libero_object_triggered_episode": "two of one task",
+    "libero_object_two_normal_episodes": "two tasks",
+    "libero_object_matched_two_episodes": "two tasks",
+    "libero_object_not_matched_two_episodes": "two tasks",
+}
+
+
+def statements(task, section):
+    """The innermost lists of a section of a task's definition."""
+    text = bddl_path(task).read_text("utf-8")
+    part = text[text.index(f"(:{section}") :]
+    return sorted(" ".join(s.lower().split()) for s in re.findall(r"\((?!:|and)([^()]+)\)", part))
+
+
+def test_every_suite_of_the_package_is_known_or_left_out_for_a_reason():
+    there = {path.name for path in (libero_folder() / "bddl_files").iterdir() if path.is_dir()}
+    assert there == {*SUITES, *perturbed_suites(), *NO_PERTURBATIONS}
+
+
+def test_each_suite_perturbs_each_task_of_its_base_once():
+    assert len(PERTURBED) == 550
+    assert known_tasks() == TASKS + PERTURBED
+    for suite in perturbed_suites():
+        tasks = select_tasks(suite)
+        assert [task.index for task in tasks] == list(range(10))
+        assert len({task.name for task in tasks}) == 10
+        assert {task.base.suite for task in tasks} <= {*SUITES}
+        assert all(task.base.index == task.index for task in tasks)
+
+
+def test_each_has_its_files_and_the_goal_it_should_have():
+    for task in PERTURBED:
+        assert init_states_path(task).is_file()
+        same = statements(task, "goal") == statements(task.base, "goal")
+        assert same == (task.perturbs not in {"goal", "object"}), task
+        if task.demonstrated_by != task.base:
+            assert statements(task, "goal") == statements(task.demonstrated_by, "goal")
+
+
+def test_the_sentence_changes_where_words_or_goal_do():
+    for task in PERTURBED:
+        text = bddl_path(task).read_text("utf-8")
+        written = " ".join(re.search(r"\(:language\s+([^)]*)\)", text)[1].split())
+        if task.perturbs in {"language", "goal"}:
+            assert task.instruction == written
+        elif task.perturbs in {"position", "object"}:
+            assert task.instruction == task.base.instruction
+
+
+@pytest.mark.parametrize(
+    ("selector", "count"),
+    [
+        ("libero_goal_swap", 10),
+        ("libero_goal_swap/3", 1),
+        ("libero_10_with_mug/2-4,8", 4),
+        ("libero_object_temp_x0.3/0,2-3", 3),
+        ("perturbed", 550),
+        ("libero_goal,libero_goal_swap", 20),
+    ],
+)
+def test_selectors(selector, count):
+    assert len(select_tasks(selector)) == count
+
+
+def test_a_perturbed_task_says_what_it_is():
+    task = get_task("libero_spatial_object/0")
+    assert (task.base, task.perturbs) == (get_task("libero_spatial/0"), "object")
+    assert task.max_episode_steps == task.base.max_episode_steps
