@@ -190,6 +190,10 @@ def show_rendering(
 def video(
     dataset: Dataset,
     episodes: Annotated[int, typer.Option(min=1, help="The first so many of each task.")] = 1,
+    episode: Annotated[
+        list[str] | None,
+        typer.Option(help="This episode instead; may be given again.", show_default=False),
+    ] = None,
     size: Size = 256,
 ) -> None:
     """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
@@ -199,6 +203,7 @@ def video(
         paths = write_videos(
             dataset,
             num_episodes=episodes,
+            episode_ids=episode or (),
             image_size=size,
             progress=progress,
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import DatasetError, quoted
+from rl_datagen.core.errors import DatasetError, did_you_mean, quoted
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
 from rl_datagen.data.names import check_name, refused
@@ -85,6 +85,21 @@ def read_episodes(dataset: Path, *, task: str | None = None) -> pa.Table:
     """
     shards = [s for s in read_manifest(dataset).shards if task in (None, s.task)]
     return read_episodes_of(dataset, shards)
+
+
+def check_episodes(dataset: Path, episode_ids: Collection[str]) -> None:
+    """Checks that a dataset has these episodes.
+
+    Raises:
+        DatasetError: It lacks one; or a file is missing or damaged.
+    """
+    there = read_episodes(dataset)["episode_id"].to_pylist()
+    for name in episode_ids:
+        if name not in set(there):
+            known = f"has {len(there)}, such as {', '.join(there[:3])}" if there else "has none"
+            raise DatasetError(
+                f"{dataset} holds no episode {quoted(name)}.{did_you_mean(name, there)} It {known}."
+            )
 
 
 def read_episodes_of(dataset: Path, shards: Iterable[Shard]) -> pa.Table:

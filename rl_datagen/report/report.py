@@ -1,6 +1,5 @@
 """One self-contained HTML page: it loads nothing, so it can be mailed or kept for years."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from rl_datagen.core.storage import write_text
 from rl_datagen.report import plots
 from rl_datagen.report.comparison import quality_row
 from rl_datagen.report.content import ReportContent
-from rl_datagen.report.page import megabytes, number, page_environment, percent
+from rl_datagen.report.page import data_uri, megabytes, number, page_environment, percent
 from rl_datagen.report.sources import MEASURES
 
 
@@ -31,7 +30,7 @@ def write_report(path: Path, content: ReportContent) -> Path:
             figures=_figures(content),
             measures=MEASURES,
             rows=[quality_row(source, content.confidence) for source in content.sources],
-            clips=[(_data_uri(clip.path), clip.caption) for clip in content.videos],
+            clips=[(data_uri(clip.path), clip.caption) for clip in content.videos],
             provenance=_flatten(content.provenance or {}),
         )
     )
@@ -96,10 +95,6 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         elif value is not None:
             flat[f"{prefix}{key}"] = str(value)
     return flat
-
-
-def _data_uri(video: Path) -> str:
-    return f"data:video/mp4;base64,{base64.b64encode(video.read_bytes()).decode()}"
 
 
 def _inline(name: str) -> str:
