@@ -10,6 +10,7 @@ from rl_datagen.core.storage import write_text
 from rl_datagen.report import plots
 from rl_datagen.report.comparison import quality_row
 from rl_datagen.report.content import ReportContent
+from rl_datagen.report.learning import learning_curve
 from rl_datagen.report.page import data_uri, megabytes, number, page_environment, percent
 from rl_datagen.report.sources import MEASURES
 
@@ -43,7 +44,7 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
         "success": plots.success_plot(content.success_rates, content.confidence)
         if content.success_rates
         else None,
-        "learning": plots.learning_curve(content.learning_curve),
+        "learning": learning_curve(content.learning_curve, content.confidence),
         "length": plots.distribution_plot(content.sources, "length", confidence=content.confidence),
         "jerk": plots.distribution_plot(
             content.sources, "mean_squared_jerk", log=True, confidence=content.confidence

@@ -181,7 +181,6 @@ def test_the_same_content_gives_the_same_figures(content):
 
 def test_plots_of_nothing_are_left_out():
     nothing = (SourceQuality("human", {}),)
-    assert plots.learning_curve([{"approx_kl": 0.1, "success_rate": None}]) is None
     assert plots.distribution_plot(nothing, "length") is None
     assert plots.hand_paths(nothing) is None
 
