@@ -35,9 +35,10 @@ def _places(folder: Path, trial: TrialState, datasets: list[Path]) -> list[tuple
     """Returns what exists of a trial; see ``campaign.trial.TrialRun`` for where it lies."""
     task, output = get_task(trial.task), folder.parents[1]
     expert = output / "experts" / task.id / folder.name
+    curve = [("curve", expert / "learning_curve.json")] if trial.iteration else []
     places = [
         ("expert", expert),
-        ("curve", expert / "learning_curve.json"),
+        *curve,
         ("demonstrations", output / "demos" / folder.name / f"{task.suite}-{task.index}"),
         *((f"dataset {path.name}", path) for path in datasets),
     ]

@@ -131,7 +131,7 @@ def test_links_lead_to_what_a_trial_has_left(tmp_path, make_trajectory):
     (folder.parents[1] / "datasets" / "damaged").mkdir()
     (folder.parents[1] / "datasets" / "damaged" / "manifest.json").write_text("{")
     for each in (task, "libero_goal/4"):
-        write_state(Storage(str(folder)), TrialState(each))
+        write_state(Storage(str(folder)), TrialState(each, iteration=2))
     write_board(str(folder))
     page = folder / "board" / "index.html"
     found = [attrs["href"] for attrs in Page(page.read_text("utf-8")).find("a")]
