@@ -212,6 +212,33 @@ def video(
 
 
 @app.command()
+def view(
+    dataset: Dataset,
+    episode: Annotated[
+        str | None,
+        typer.Option(help="Which episode.", show_default="the first one that has images"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The recording.", show_default="<episode>.rrd")
+    ] = None,
+) -> None:
+    """Write one episode as a recording of rerun: cameras, objects, actions, goal, step by step.
+
+    Objects and goal come from a replay, and are left out where the simulator is not installed.
+    """
+    with show_progress("loads rerun") as progress:
+        from rl_datagen.export.recording import first_episode, write_recording
+
+        name = episode or first_episode(dataset)
+        progress.say("replays the episode")
+        written = write_recording(dataset, name, out or Path(f"{name}.rrd"))
+    for sentence in written.left_out:
+        print(sentence)
+    print(f"episode  {written.episode_id}, {written.num_steps} env steps")
+    Console(soft_wrap=True).print(f"look     rerun {written.path}", highlight=False)
+
+
+@app.command()
 def merge(
     out: Annotated[Path, typer.Argument(help="Folder of the new dataset.")],
     inputs: Annotated[

@@ -118,18 +118,32 @@ def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
     Raises:
         DatasetError: The episode is unknown or not rendered, or its file is damaged.
     """
-    rendered: list[str] = []
+    table = read_encoded_images(dataset, episode_id)
+    if table is None:
+        rendered = rendered_episodes(dataset, check=False)
+        raise DatasetError(
+            f"Episode '{episode_id}' of dataset {dataset} has no images. Rendered are: "
+            f"{', '.join(rendered) or 'none'}."
+        )
+    return decode_images(table)
+
+
+def read_encoded_images(dataset: Path, episode_id: str) -> pa.Table | None:
+    """Returns an episode's rows of ``IMAGES_SCHEMA``: its images as they are stored.
+
+    Returns:
+        None if the episode is unknown or not rendered.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:
             file = open_parquet(check_file(dataset, entry))
             for index, name in enumerate(row_group_episodes(file)):
                 if name == episode_id:
-                    return decode_images(file.read_row_group(index))
-                rendered.append(name)
-    raise DatasetError(
-        f"Episode '{episode_id}' of dataset {dataset} has no images. Rendered are: "
-        f"{', '.join(rendered) or 'none'}."
-    )
+                    return file.read_row_group(index)
+    return None
 
 
 def rendered_episodes(dataset: Path, *, check: bool = True) -> list[str]:
