@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from rl_datagen.data.images import write_video
-from rl_datagen.data.results import EvaluatedEpisode, read_results
+from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_results
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline.run import Run
 from rl_datagen.policy import load_expert
@@ -28,7 +28,8 @@ def contrast(run: Run) -> tuple[VideoClip, ...]:
     Returns:
         The failure and the success; nothing if no init state has both, or nothing is rendered.
     """
-    if run.config.collect.render.num_episodes == 0:
+    evaluated = all((run.evaluation(m) / RESULTS).exists() for m in ("before", "after"))
+    if run.config.collect.render.num_episodes == 0 or not evaluated:
         return ()
     for index in islice(told_apart(run), _MAX_TRIES):
         run.progress.say(f"films the warm start and the expert from init state {index}")

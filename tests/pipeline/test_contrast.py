@@ -34,7 +34,11 @@ def test_nothing_is_filmed_where_nothing_is_rendered_or_told_apart(tmp_path):
     store(run, "before", {48: True, 49: False})
     store(run, "after", {48: True, 49: False})
     assert contrast(run) == ()
-    assert contrast(make_run(tmp_path / "other", "collect.render.num_episodes=0")) == ()
+    assert contrast(make_run(tmp_path / "not-evaluated")) == ()
+    without = make_run(tmp_path / "other", "collect.render.num_episodes=0")
+    store(without, "before", {49: False})
+    store(without, "after", {49: True})
+    assert contrast(without) == ()
 
 
 @pytest.mark.sim
