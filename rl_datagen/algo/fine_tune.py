@@ -205,7 +205,10 @@ def _row(
         "init_states_in_batch": int(learner["init_states_in_batch"]),
         "episodes_in_batch": int(learner["episodes_in_batch"]),
         "lr": float(learner["actor_lr"]),
-        "gamma": settings.gamma,  # may change when a run resumes
+        # What may change when a run resumes.
+        "gamma": settings.gamma,
+        "patience": settings.patience,
+        "num_iterations": settings.num_iterations,
         "policy_lag_mean": float(lag.get("mean", 0)),
         "policy_lag_max": int(lag.get("max", 0)),
         "num_episodes_dropped": int(result.get("stream", {}).get("num_episodes_dropped", 0)),

@@ -1,12 +1,16 @@
 """One self-contained, self-refreshing HTML page of all trials of a campaign."""
 
+import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from types import MappingProxyType
 
 from markupsafe import Markup
 
+from rl_datagen.campaign.links import Links, links
+from rl_datagen.campaign.pictures import read_pictures
 from rl_datagen.campaign.read import PATIENCE_S, read_campaign
 from rl_datagen.campaign.state import TrialState
 from rl_datagen.campaign.status import (
@@ -24,6 +28,7 @@ from rl_datagen.core.templates import template_environment
 from rl_datagen.tasks import get_task
 
 _WIDTH, _HEIGHT, _MAX_POINTS = 110, 26, 60  # of a sparkline
+_URGENT = ("failed", "running")  # what a look at the page is for: at its top, in this order
 _COLUMNS = ("Task", "State", "Success", "Curve", "Env steps", "Steps/s", "Hours", "Retries")
 
 
@@ -39,16 +44,26 @@ def write_board(folder: str, *, every: float = 30) -> str:
     """
     campaign = read_campaign(folder)
     storage = Storage(campaign.folder, PATIENCE_S)
-    storage.write_text("board/index.html", render_board(campaign, every=every))
+    pictures = read_pictures(storage, [trial.task for trial in campaign.trials])
+    page = render_board(campaign, every=every, pictures=pictures, links=links(campaign))
+    storage.write_text("board/index.html", page)
     return f"{without_credentials(storage.uri)}/board/index.html"
 
 
-def render_board(campaign: Campaign, *, every: float = 30) -> str:
-    """Returns the page.
+def render_board(
+    campaign: Campaign,
+    *,
+    every: float = 30,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+    links: Mapping[str, Links] = MappingProxyType({}),
+) -> str:
+    """Returns the page: failed and running trials first, then all others, suite by suite.
 
     Args:
         campaign: What to show.
         every: Seconds between two reloads of the page in a browser.
+        pictures: JPEGs of the tasks' scenes, by task.
+        links: Titles and addresses of what trials have left, by task.
     """
     environment = template_environment(
         "rl_datagen.campaign",
@@ -61,7 +76,11 @@ def render_board(campaign: Campaign, *, every: float = 30) -> str:
         success=success,
         error_line=error_line,
     )
-    rows = groupby(campaign.trials, key=lambda trial: trial.task.split("/")[0])
+    make = partial(_row, campaign, pictures, links)
+    suites = [
+        (suite, [make(t) for t in campaign.trials if t.task.startswith(f"{suite.name}/")])
+        for suite in campaign.suites
+    ]
     columns = (*_COLUMNS, *(("Cost",) if campaign.cost_per_hour is not None else ()), "Left, about")
     return environment.get_template("board.html.j2").render(
         c=campaign,
@@ -69,20 +88,38 @@ def render_board(campaign: Campaign, *, every: float = 30) -> str:
         columns=columns,
         width=campaign.width,
         cards=_cards(campaign),
-        suites=[
-            (suite, [_row(campaign, trial) for trial in trials])
-            for suite, (_, trials) in zip(campaign.suites, rows, strict=True)
-        ],
+        urgent=[make(trial) for state in _URGENT for trial in campaign.of(state)],
+        suites=[(s, [r for r in rows if r.trial.state not in _URGENT]) for s, rows in suites],
     )
 
 
-def _row(campaign: Campaign, trial: TrialState) -> tuple[object, ...]:
-    return (
-        trial,
-        get_task(trial.task).instruction,
-        _sparkline(trial),
-        campaign.seconds_left(trial),
-        campaign.cost(trial.seconds),
+@dataclass(frozen=True)
+class _Row:
+    """What the page shows of a trial, in the order of the columns where they are not its own."""
+
+    trial: TrialState
+    place: int
+    instruction: str
+    spark: Markup
+    left: float | None
+    cost: float | None
+    picture: str
+    links: Links
+
+
+def _row(
+    campaign: Campaign, pictures: Mapping[str, bytes], links: Mapping[str, Links], trial: TrialState
+) -> _Row:
+    picture = base64.b64encode(pictures.get(trial.task, b"")).decode()
+    return _Row(
+        trial=trial,
+        place=campaign.trials.index(trial),
+        instruction=get_task(trial.task).instruction,
+        spark=_sparkline(trial),
+        left=campaign.seconds_left(trial),
+        cost=campaign.cost(trial.seconds),
+        picture=f"data:image/jpeg;base64,{picture}" if picture else "",
+        links=links.get(trial.task, []),
     )
 
 

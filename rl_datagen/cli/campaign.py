@@ -80,10 +80,21 @@ def board(
         float | None,
         typer.Option(min=1, help="Write it again every so many seconds, until Ctrl-C."),
     ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures", help="First draw the scenes that have no picture yet, seconds each."
+        ),
+    ] = False,
 ) -> None:
     """Write a campaign's page, board/index.html, which a browser reloads by itself."""
     from rl_datagen.campaign.board import write_board
 
+    if pictures:
+        with show_progress("loads LIBERO") as progress:
+            from rl_datagen.campaign.pictures import draw_pictures
+
+            draw_pictures(name, progress)
     page = write_board(name, every=every or 30)
     Console(soft_wrap=True).print(f"board    {page}", highlight=False)
     with suppress(KeyboardInterrupt):

@@ -190,6 +190,10 @@ def show_rendering(
 def video(
     dataset: Dataset,
     episodes: Annotated[int, typer.Option(min=1, help="The first so many of each task.")] = 1,
+    episode: Annotated[
+        list[str] | None,
+        typer.Option(help="This episode instead; may be given again.", show_default=False),
+    ] = None,
     size: Size = 256,
 ) -> None:
     """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
@@ -199,11 +203,39 @@ def video(
         paths = write_videos(
             dataset,
             num_episodes=episodes,
+            episode_ids=episode or (),
             image_size=size,
             progress=progress,
         )
     for path in paths:
         print(path)
+
+
+@app.command()
+def view(
+    dataset: Dataset,
+    episode: Annotated[
+        str | None,
+        typer.Option(help="Which episode.", show_default="the first one that has images"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The recording.", show_default="<episode>.rrd")
+    ] = None,
+) -> None:
+    """Write one episode as a recording of rerun: cameras, objects, actions, goal, step by step.
+
+    Objects and goal come from a replay, and are left out where the simulator is not installed.
+    """
+    with show_progress("loads rerun") as progress:
+        from rl_datagen.export.recording import first_episode, write_recording
+
+        name = episode or first_episode(dataset)
+        progress.say("replays the episode")
+        written = write_recording(dataset, name, out or Path(f"{name}.rrd"))
+    for sentence in written.left_out:
+        print(sentence)
+    print(f"episode  {written.episode_id}, {written.num_steps} env steps")
+    Console(soft_wrap=True).print(f"look     rerun {written.path}", highlight=False)
 
 
 @app.command()

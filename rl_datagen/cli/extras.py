@@ -11,6 +11,7 @@ BROUGHT_BY = {
         *("numba", "robosuite", "robouse"),
     ),
     "train": ("diffusers", "ray", "safetensors", "torch", "torchvision"),
+    "view": ("rerun",),
     "remote": ("msgpack", "websockets"),
     "cluster": ("mlflow",),
     "vla": ("transformers",),
@@ -23,6 +24,7 @@ NEEDS = {
     "doctor": "sim",
     "demos import": "sim",
     "demos amplify": "sim",
+    "dataset view": "view",
     "dataset": "sim",  # those of its commands that replay or render
     "expert": "train",
     "quickstart": "train",

@@ -45,4 +45,7 @@ def quality(
     Console().print(table)
     if comparison.left_out:
         print(f"left out {', '.join(comparison.left_out)}: not every source has them")
+    if names := [each["episode_id"] for each in written["outliers"]]:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        print(f"unusual episodes: {', '.join(names[:5])}{more}")
     Console(soft_wrap=True).print(f"page     {out / 'index.html'}", highlight=False)

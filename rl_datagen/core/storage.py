@@ -236,9 +236,13 @@ class Storage:
 
     def write_text(self, path: str, text: str) -> None:
         """Writes a text file."""
+        self.write_bytes(path, text.encode("utf-8"))
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Writes a file."""
 
         def copy(target: Any) -> None:
-            target.write(text.encode("utf-8"))
+            target.write(content)
 
         self._try(lambda: self._write(path, copy))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import DatasetError, quoted
+from rl_datagen.core.errors import DatasetError, did_you_mean, quoted
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
 from rl_datagen.data.names import check_name, refused
@@ -87,6 +87,21 @@ def read_episodes(dataset: Path, *, task: str | None = None) -> pa.Table:
     return read_episodes_of(dataset, shards)
 
 
+def check_episodes(dataset: Path, episode_ids: Collection[str]) -> None:
+    """Checks that a dataset has these episodes.
+
+    Raises:
+        DatasetError: It lacks one; or a file is missing or damaged.
+    """
+    there = read_episodes(dataset)["episode_id"].to_pylist()
+    for name in episode_ids:
+        if name not in set(there):
+            known = f"has {len(there)}, such as {', '.join(there[:3])}" if there else "has none"
+            raise DatasetError(
+                f"{dataset} holds no episode {quoted(name)}.{did_you_mean(name, there)} It {known}."
+            )
+
+
 def read_episodes_of(dataset: Path, shards: Iterable[Shard]) -> pa.Table:
     """Returns the rows of some shards in the episodes table.
 
@@ -103,18 +118,32 @@ def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
     Raises:
         DatasetError: The episode is unknown or not rendered, or its file is damaged.
     """
-    rendered: list[str] = []
+    table = read_encoded_images(dataset, episode_id)
+    if table is None:
+        rendered = rendered_episodes(dataset, check=False)
+        raise DatasetError(
+            f"Episode '{episode_id}' of dataset {dataset} has no images. Rendered are: "
+            f"{', '.join(rendered) or 'none'}."
+        )
+    return decode_images(table)
+
+
+def read_encoded_images(dataset: Path, episode_id: str) -> pa.Table | None:
+    """Returns an episode's rows of ``IMAGES_SCHEMA``: its images as they are stored.
+
+    Returns:
+        None if the episode is unknown or not rendered.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:
             file = open_parquet(check_file(dataset, entry))
             for index, name in enumerate(row_group_episodes(file)):
                 if name == episode_id:
-                    return decode_images(file.read_row_group(index))
-                rendered.append(name)
-    raise DatasetError(
-        f"Episode '{episode_id}' of dataset {dataset} has no images. Rendered are: "
-        f"{', '.join(rendered) or 'none'}."
-    )
+                    return file.read_row_group(index)
+    return None
 
 
 def rendered_episodes(dataset: Path, *, check: bool = True) -> list[str]:

@@ -24,9 +24,8 @@ from rl_datagen.data.dataset import read_episodes, read_trajectories
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.jobs.hydrate import replay_compact
-from rl_datagen.jobs.render import first_that_replays
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
-from rl_datagen.sim import load_scene, replay
+from rl_datagen.sim import first_that_replays, load_scene, replay
 from rl_datagen.tasks import get_task
 
 

@@ -1,12 +1,11 @@
 """Rendering: stored episodes replayed into camera images."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +22,8 @@ from rl_datagen.data.shards import open_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
-from rl_datagen.sim import Backend, Scene, load_scene, replay
+from rl_datagen.sim import Backend, Scene, first_that_replays, load_scene, replay
 from rl_datagen.tasks import get_task, select_tasks
-
-Result = TypeVar("Result")
 
 EPISODES_PER_FILE = 5
 """Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
@@ -249,21 +246,6 @@ def render_replay(
         return render_episode(trajectory, scene, settings)
 
     return first_that_replays(backends, render)
-
-
-def first_that_replays(
-    backends: Sequence[Backend], function: Callable[[Backend], Result]
-) -> Result:
-    """Returns what a function finds with the first backend under which an episode replays.
-
-    Raises:
-        DatasetError: It replays under none.
-    """
-    *others, last = backends
-    for backend in others:
-        with suppress(DatasetError):
-            return function(backend)
-    return function(last)
 
 
 def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:

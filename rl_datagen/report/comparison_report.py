@@ -9,8 +9,9 @@
 
 import csv
 import io
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from markupsafe import Markup
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.provenance import provenance
 from rl_datagen.core.storage import write_json, write_text
+from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.report.comparison import OVERALL, Comparison, Row
 from rl_datagen.report.drawing import Plot
-from rl_datagen.report.page import page_environment
+from rl_datagen.report.outliers import Outlier, outliers
+from rl_datagen.report.page import data_uri, page_environment
 from rl_datagen.report.plots import consistency_plot, distribution_plot, hand_paths
 from rl_datagen.report.sources import MEASURES, SOURCE_LABELS
 from rl_datagen.report.verdicts import Verdict, verdicts
@@ -32,6 +35,7 @@ from rl_datagen.tasks import get_task
 TABLE_NAME = "quality.json"
 
 _MAX_TASKS_SHOWN = 6  # whose figures are on the page; those of the others are in the folder
+_MAX_OUTLIERS_SHOWN = 12  # on the page; quality.json has all
 
 
 def check_folder(folder: Path) -> None:
@@ -57,14 +61,15 @@ def write_comparison(folder: Path, comparison: Comparison) -> dict[str, Any]:
         comparison: What to show.
 
     Returns:
-        What ``quality.json`` holds: verdicts, rows, and what they rest on.
+        What ``quality.json`` holds: rows, verdicts, outliers, and what they rest on.
 
     Raises:
         UserError: The folder holds something else.
     """
     check_folder(folder)
     rows, judged = comparison.rows(), verdicts(comparison)
-    table = _table(comparison, rows, judged)
+    unusual = _locate(comparison, outliers(comparison.sources))
+    table = _table(comparison, rows, judged, unusual)
     # First: it marks the folder as a report, which a second call may replace.
     write_json(folder / TABLE_NAME, table)
     write_text(folder / "quality.csv", _csv(rows))
@@ -89,12 +94,18 @@ def write_comparison(folder: Path, comparison: Comparison) -> dict[str, Any]:
         left_out=_by_sources(comparison),
         figures=shown,
         max_tasks_shown=_MAX_TASKS_SHOWN,
+        outliers=[_shown(each, path) for each, path in unusual[:_MAX_OUTLIERS_SHOWN]],
     )
     write_text(folder / "index.html", text)
     return table
 
 
-def _table(comparison: Comparison, rows: list[Row], judged: list[Verdict]) -> dict[str, Any]:
+def _table(
+    comparison: Comparison,
+    rows: list[Row],
+    judged: list[Verdict],
+    unusual: Sequence[tuple[Outlier, Path]],
+) -> dict[str, Any]:
     return {
         "datasets": [
             {"path": str(path), "content_hash": read_manifest(path).content_hash}
@@ -105,6 +116,7 @@ def _table(comparison: Comparison, rows: list[Row], judged: list[Verdict]) -> di
         "confidence": comparison.confidence,
         "verdicts": [asdict(verdict) for verdict in judged],
         "rows": [_flat_success(row) for row in rows],
+        "outliers": [{**asdict(each), "dataset": str(path)} for each, path in unusual],
         "provenance": provenance(),
     }
 
@@ -122,6 +134,32 @@ def _plots(comparison: Comparison) -> Iterator[tuple[Plot, str | None]]:
         for draw, name in ((consistency_plot, "consistency"), (hand_paths, "paths")):
             if plot := draw(sources, f"{name}-{task.replace('/', '-')}"):
                 yield plot, task
+
+
+def _locate(comparison: Comparison, found: Sequence[Outlier]) -> list[tuple[Outlier, Path]]:
+    """Returns each outlier with the first dataset that holds it."""
+    names = {outlier.episode_id for outlier in found}
+    tasks = {outlier.task for outlier in found}
+    where: dict[str, Path] = {}
+    for dataset in comparison.datasets:
+        for task in tasks:
+            for name in names & {*read_episodes(dataset, task=task)["episode_id"].to_pylist()}:
+                where.setdefault(name, dataset)
+    return [(outlier, where[outlier.episode_id]) for outlier in found]
+
+
+def _shown(outlier: Outlier, dataset: Path) -> dict[str, Any]:
+    """Returns what the page shows of an outlier: its video, or the command that makes it."""
+    video = dataset / "videos" / f"{outlier.episode_id}.mp4"
+    return {
+        "outlier": outlier,
+        "source": SOURCE_LABELS[outlier.source],
+        "dataset": dataset,
+        "video": data_uri(video) if video.is_file() else None,
+        "command": shlex.join(
+            ["rl-datagen", "dataset", "video", str(dataset), "--episode", outlier.episode_id]
+        ),
+    }
 
 
 def _by_sources(comparison: Comparison) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """What the report shows, as plain values that any run can fill."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ class ReportContent:
         dataset: What the dataset holds.
         verification: Outcome of ``verify``.
         videos: Rendered episodes.
+        contrast: The warm start's failure and the expert's success from the same init state.
+        warm_start: Means over the warm start's own successes, by measure (``MEASURES``).
         stage_seconds: Wall-clock time of each stage.
         provenance: Code, versions, hardware.
         config_yaml: The resolved configuration.
         commands: What reproduces the page, one shell line each.
+        next_steps: What to do with the dataset: what for, and the shell line.
         confidence: Level of every interval on the page.
     """
 
@@ -54,8 +57,11 @@ class ReportContent:
     dataset: DatasetInfo
     verification: VerifyReport
     videos: tuple[VideoClip, ...] = ()
+    contrast: tuple[VideoClip, ...] = ()
+    warm_start: Mapping[str, float] = field(default_factory=dict[str, float])
     stage_seconds: Mapping[str, float] | None = None
     provenance: Mapping[str, Any] | None = None
     config_yaml: str = ""
     commands: tuple[str, ...] = ()
+    next_steps: tuple[tuple[str, str], ...] = ()
     confidence: float = 0.95

@@ -36,6 +36,8 @@ class EpisodeQuality:
         paced_jerk: Mean squared jerk of the same path, played in as many env steps as others of its
             task; see ``at_length``.
         paced_variance: As ``action_variance``, of motions (not the gripper), likewise.
+        path_deviation: Distance of the hand from the mean path of its task and source at the same
+            share of the length, root mean square, m; NaN until all of these are measured.
     """
 
     episode_id: str
@@ -50,6 +52,7 @@ class EpisodeQuality:
     action_variance: float
     paced_jerk: float
     paced_variance: float
+    path_deviation: float = float("nan")
 
     def at_length(self, length: float) -> "EpisodeQuality":
         """Returns the measures, the paced ones of the episode played in so many env steps.

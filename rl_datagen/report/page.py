@@ -1,5 +1,8 @@
 """What the pages share: their templates and how they write numbers."""
 
+import base64
+from pathlib import Path
+
 import jinja2
 
 from rl_datagen.core.templates import template_environment
@@ -36,3 +39,8 @@ def duration(seconds: float) -> str:
 def megabytes(num_bytes: int) -> str:
     """Returns a size in MB, or in kB below a tenth of one."""
     return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.0f} kB"
+
+
+def data_uri(video: Path) -> str:
+    """Returns an MP4 as an address that holds all of it."""
+    return f"data:video/mp4;base64,{base64.b64encode(video.read_bytes()).decode()}"

@@ -1,12 +1,12 @@
 """What the pages show, drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from rl_datagen.core.intervals import Estimate, SuccessRate
 from rl_datagen.report.consistency import NUM_PHASES
@@ -45,37 +45,6 @@ def success_plot(rates: Sequence[SuccessRate], confidence: float = 0.95) -> Plot
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(visible=False, axis="y")
         return Plot("success", "Success rates with Wilson intervals", figure)
-
-
-def learning_curve(curve: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """Draws success rate and episode length over iterations; None without points.
-
-    Args:
-        curve: One mapping per iteration with ``success_rate`` or ``episode_len_mean``, and
-            ``iteration`` (by default the position, from 1). None stands for unknown.
-    """
-    panels = [
-        ("success_rate", "success rate", ACCENT),
-        ("episode_len_mean", "env steps per episode", COLORS["gaussian_rl"]),
-    ]
-    panels = [panel for panel in panels if any(p.get(panel[0]) is not None for p in curve)]
-    if not panels:
-        return None
-    with mpl.rc_context(STYLE):
-        figure, rows = new_figure(0.6 + 1.45 * len(panels), len(panels), sharex=True)
-        for axes, (key, label, color) in zip(rows, panels, strict=True):
-            values = [(p.get("iteration", i + 1), p.get(key)) for i, p in enumerate(curve)]
-            x, y = np.array([(i, v) for i, v in values if v is not None], np.float64).T
-            axes.plot(x, y, color=color, marker="o", markersize=5)
-            axes.set_ylabel(label)
-            axes.margins(x=0.04, y=0.15)
-            if key == "success_rate":
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-                axes.set_ylim(min(0.95, max(0.0, float(y.min()) - 0.1)), 1.03)
-        rows[-1].set_xlabel("DPPO iteration")
-        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        figure.align_ylabels()
-        return Plot("learning", "Learning curve", figure)
 
 
 def distribution_plot(

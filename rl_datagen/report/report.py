@@ -1,7 +1,6 @@
 """One self-contained HTML page: it loads nothing, so it can be mailed or kept for years."""
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from markupsafe import Markup
 from rl_datagen.core.storage import write_text
 from rl_datagen.report import plots
 from rl_datagen.report.comparison import quality_row
-from rl_datagen.report.content import ReportContent
-from rl_datagen.report.page import megabytes, number, page_environment, percent
+from rl_datagen.report.content import ReportContent, VideoClip
+from rl_datagen.report.learning import learning_curve
+from rl_datagen.report.page import data_uri, megabytes, number, page_environment, percent
 from rl_datagen.report.sources import MEASURES
 
 
@@ -31,7 +31,8 @@ def write_report(path: Path, content: ReportContent) -> Path:
             figures=_figures(content),
             measures=MEASURES,
             rows=[quality_row(source, content.confidence) for source in content.sources],
-            clips=[(_data_uri(clip.path), clip.caption) for clip in content.videos],
+            clips=_clips(content.videos),
+            contrast=_clips(content.contrast),
             provenance=_flatten(content.provenance or {}),
         )
     )
@@ -39,12 +40,16 @@ def write_report(path: Path, content: ReportContent) -> Path:
     return path
 
 
+def _clips(videos: Sequence[VideoClip]) -> list[tuple[str, str]]:
+    return [(data_uri(clip.path), clip.caption) for clip in videos]
+
+
 def _figures(content: ReportContent) -> dict[str, Markup]:
     drawn = {
         "success": plots.success_plot(content.success_rates, content.confidence)
         if content.success_rates
         else None,
-        "learning": plots.learning_curve(content.learning_curve),
+        "learning": learning_curve(content.learning_curve, content.confidence),
         "length": plots.distribution_plot(content.sources, "length", confidence=content.confidence),
         "jerk": plots.distribution_plot(
             content.sources, "mean_squared_jerk", log=True, confidence=content.confidence
@@ -68,24 +73,30 @@ def _headline(content: ReportContent) -> list[tuple[str, str, str]]:
     note = f"{info.num_rows:,} env steps, {megabytes(info.num_bytes)}"
     cards.append(("Episodes in the dataset", f"{info.num_episodes:,}", note))
     for measure, title in (("length", "Length"), ("mean_squared_jerk", "Jerk")):
-        if card := _against_human(content, measure, title):
+        if card := _against_teachers(content, measure, title):
             cards.append(card)
     return cards
 
 
-def _against_human(content: ReportContent, measure: str, title: str) -> tuple[str, str, str] | None:
-    human = next((s for s in content.sources if s.source == "human"), None)
-    made = next((s for s in reversed(content.sources) if s.source != "human"), None)
+def _against_teachers(
+    content: ReportContent, measure: str, title: str
+) -> tuple[str, str, str] | None:
+    """Returns a measure of what was made last beside those of what it learnt from."""
+    *before, made = content.sources or (None,)
     mean = made.estimate(measure) if made else None
     if not made or not mean:
         return None
-    note = f"{MEASURES[measure][1]}, mean of {_inline(made.label)}"
-    base = human.estimate(measure) if human else None
-    if not base or not base.mean:
-        return title, number(mean.mean), note
-    change = mean.mean / base.mean - 1
-    note = f"{number(mean.mean)} {note}; human demonstration: {number(base.mean)}"
-    return f"{title} against the human", percent(change), note
+    unit = f"{MEASURES[measure][1]}, mean of {_inline(made.label)}"
+    learnt = [s for s in reversed(before) if s and s.source in ("amplified", "human")]
+    means = {_inline(s.label): e.mean for s in learnt if (e := s.estimate(measure)) and e.mean}
+    if not means:
+        return title, number(mean.mean), unit
+    base = next(iter(means.values()))
+    if ours := content.warm_start.get(measure):
+        means["warm start"] = ours
+    others = (f"{name}: {number(x)} ({percent(mean.mean / x - 1)})" for name, x in means.items())
+    note = f"{number(mean.mean)} {unit}; {', '.join(others)}"
+    return f"{title} against its demonstrations", percent(mean.mean / base - 1), note
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -96,10 +107,6 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         elif value is not None:
             flat[f"{prefix}{key}"] = str(value)
     return flat
-
-
-def _data_uri(video: Path) -> str:
-    return f"data:video/mp4;base64,{base64.b64encode(video.read_bytes()).decode()}"
 
 
 def _inline(name: str) -> str:

@@ -1,7 +1,7 @@
 """The episodes of each source, measured one by one."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -35,6 +35,7 @@ ACTION_DIMENSIONS = ("x", "y", "z", "rx", "ry", "rz", "gripper")
 
 _VARIANCES = {"action_std": "action_variance", "paced_std": "paced_variance"}
 _MAX_PATHS = 25  # more lines than this hide each other
+_WAYPOINT = 11  # every so many phases are kept of each path: ten points, both ends among them
 
 
 class TaskQuality:
@@ -53,13 +54,31 @@ class TaskQuality:
         self._motions = Spread(len(ACTION_DIMENSIONS) - 1)
         self.paths = Spread(3)
         self.hand_paths: list[Float64[np.ndarray, "P 3"]] = []
+        self._waypoints: list[Float64[np.ndarray, "W 3"]] = []
 
     def add(self, trajectory: Trajectory) -> None:
         """Measures one more episode."""
         self.episodes.append(measure(trajectory, self.actions, self._motions))
         self.paths.add(trajectory.ee_pos)
+        path = resample(trajectory.ee_pos)
+        self._waypoints.append(path[::_WAYPOINT].copy())
         if len(self.hand_paths) < _MAX_PATHS:
-            self.hand_paths.append(resample(trajectory.ee_pos))
+            self.hand_paths.append(path)
+
+    def finish(self, length: float) -> None:
+        """Adds the measures that depend on the other episodes.
+
+        Args:
+            length: Env steps that the paced measures are at.
+        """
+        mean = self.paths.mean[::_WAYPOINT]
+        apart = [np.linalg.norm(path - mean, axis=1) for path in self._waypoints]
+        self.episodes = [
+            replace(
+                episode.at_length(length), path_deviation=float(np.sqrt(np.square(each).mean()))
+            )
+            for episode, each in zip(self.episodes, apart, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +147,8 @@ class SourceQuality:
 def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, ...]:
     """Measures episodes one by one, each up to where it first reached the goal.
 
-    Memory does not grow with their states, actions or images. The paced measures are at the median
-    length of a task's episodes, whatever their source.
+    What is kept of an episode is its measures and ten points of its path. The paced measures are
+    at the median length of a task's episodes, whatever their source.
 
     Args:
         trajectories: Of any tasks and sources.
@@ -145,5 +164,5 @@ def measure_sources(trajectories: Iterable[Trajectory]) -> tuple[SourceQuality, 
         held = [tasks[task] for tasks in found.values() if task in tasks]
         median = float(np.median([e.length for quality in held for e in quality.episodes]))
         for quality in held:
-            quality.episodes = [episode.at_length(median) for episode in quality.episodes]
+            quality.finish(median)
     return tuple(SourceQuality(source, tasks) for source, tasks in found.items() if tasks)

@@ -10,7 +10,7 @@ from rl_datagen.sim.episode import Episode
 from rl_datagen.sim.factory import load_scene
 from rl_datagen.sim.gym_env import LiberoEnv
 from rl_datagen.sim.render import CAMERAS, Camera
-from rl_datagen.sim.replay import replay
+from rl_datagen.sim.replay import first_that_replays, replay
 from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import SETTLE_ACTION, Simulator
 from rl_datagen.sim.vector_env import LiberoVectorEnv
@@ -27,6 +27,7 @@ __all__ = [
     "LiberoVectorEnv",
     "Scene",
     "Simulator",
+    "first_that_replays",
     "load_scene",
     "replay",
 ]

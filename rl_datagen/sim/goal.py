@@ -35,6 +35,10 @@ class Goal:
         """Whether every predicate holds."""
         return all(predicate(data) for predicate in self._predicates)
 
+    def holding(self, data: mujoco.MjData) -> tuple[bool, ...]:
+        """Whether each of the statements holds."""
+        return tuple(predicate(data) for predicate in self._predicates)
+
 
 @dataclass(frozen=True, eq=False)
 class VisualSite:

@@ -1,13 +1,18 @@
 """Replay of a stored episode."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 
+from rl_datagen.config import Backend
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import Simulator
+
+Result = TypeVar("Result")
 
 
 def replay(trajectory: Trajectory, scene: Scene) -> Iterator[Simulator]:
@@ -36,3 +41,18 @@ def replay(trajectory: Trajectory, scene: Scene) -> Iterator[Simulator]:
             )
         yield simulator
         simulator.step(action.astype(np.float64))
+
+
+def first_that_replays(
+    backends: Sequence[Backend], function: Callable[[Backend], Result]
+) -> Result:
+    """Returns what a function finds with the first backend under which an episode replays.
+
+    Raises:
+        DatasetError: It replays under none.
+    """
+    *others, last = backends
+    for backend in others:
+        with suppress(DatasetError):
+            return function(backend)
+    return function(last)

@@ -3,10 +3,12 @@ from html.parser import HTMLParser
 import pytest
 
 from rl_datagen.campaign.board import render_board, write_board
+from rl_datagen.campaign.links import links
 from rl_datagen.campaign.state import Successes, TrialState, write_state
 from rl_datagen.campaign.status import STATES, Campaign
 from rl_datagen.core.storage import Storage
-from rl_datagen.tasks import TASKS
+from rl_datagen.data import DatasetWriter
+from rl_datagen.tasks import SUITES, TASKS
 
 AFTER = Successes(45, 50)
 
@@ -47,11 +49,17 @@ def trials():
     return made
 
 
-def test_the_page_has_a_row_per_task_under_its_suite(trials):
+def test_failed_and_running_tasks_come_first_then_the_others_suite_by_suite(trials):
     page = Page(render_board(Campaign("all", "outputs/campaigns/all", trials)))
     rows = [attrs for attrs in page.find("tr") if "data-state" in attrs]
-    assert [row["data-state"] for row in rows] == [trial.state for trial in trials]
-    assert sum(attrs.get("class") == "suite" for attrs in page.find("tr")) == 5
+    urgent = [t for state in ("failed", "running") for t in trials if t.state == state]
+    others = [trial for trial in trials if trial not in urgent]
+    assert [row["data-state"] for row in rows] == [trial.state for trial in urgent + others]
+    shown = [row[0] for row in page.rows[1:]]
+    assert all(t.task in text for t, text in zip(urgent + others, shown, strict=True))
+    folds = [attrs for attrs in page.find("details") if attrs.get("class") == "suite"]
+    assert [fold["id"] for fold in folds] == list(SUITES)
+    assert not any("open" in fold for fold in folds)
     assert {attrs["data-state"] for attrs in page.find("button") if "data-state" in attrs} == set(
         STATES
     )
@@ -89,18 +97,62 @@ def test_success_before_and_after_has_intervals_and_a_sparkline_of_few_points():
         sampled=[(i, 0.25) for i in range(1, 901)],
     )
     page = Page(render_board(Campaign("c", "f", [trial])))
-    assert page.rows[2][2] == "44% 31-58"
+    assert page.rows[1][2] == "44% 31-58"
     sampled, evaluated = (attrs["points"].split() for attrs in page.find("polyline"))
     assert len(sampled) <= 60
     assert len(evaluated) <= 60
     assert sampled[-1] == evaluated[-1].replace(",13.0", ",19.5")
 
 
+def test_a_suite_alone_is_open_and_says_how_far_it_is():
+    trials = [TrialState("libero_goal/3", state="finished"), TrialState("libero_goal/4")]
+    html = render_board(Campaign("c", "f", trials))
+    (fold,) = (a for a in Page(html).find("details") if a.get("class") == "suite")
+    assert "open" in fold
+    assert "1 of 2 finished" in html
+    assert "1 pending" in html
+    assert "Nothing runs, and nothing has failed." in html
+
+
+def test_pictures_are_in_the_page(trials):
+    page = Page(render_board(Campaign("c", "f", trials), pictures={trials[5].task: b"jpeg"}))
+    assert [attrs["src"] for attrs in page.find("img")] == ["data:image/jpeg;base64,anBlZw=="]
+
+
+def test_links_lead_to_what_a_trial_has_left(tmp_path, make_trajectory):
+    folder, task = tmp_path / "out puts" / "campaigns" / "mine", "libero_goal/3"
+    expert = folder.parents[1] / "experts" / task / "mine"
+    expert.mkdir(parents=True)
+    (expert / "learning_curve.json").touch()
+    for name, experts in (("of-it", "mine"), ("of-others", "other")):
+        path = folder.parents[1] / "datasets" / name
+        with DatasetWriter(path, config={"experts": experts}) as writer:
+            writer.append([make_trajectory(0, task=task)])
+    (folder.parents[1] / "datasets" / "damaged").mkdir()
+    (folder.parents[1] / "datasets" / "damaged" / "manifest.json").write_text("{")
+    for each in (task, "libero_goal/4"):
+        write_state(Storage(str(folder)), TrialState(each, iteration=2))
+    write_board(str(folder))
+    page = folder / "board" / "index.html"
+    found = [attrs["href"] for attrs in Page(page.read_text("utf-8")).find("a")]
+    assert len(found) == 3
+    targets = [(page.parent / href).resolve() for href in found]
+    assert targets == [
+        expert,
+        expert / "learning_curve.json",
+        folder.parents[1] / "datasets" / "of-it",
+    ]
+
+
+def test_a_campaign_in_a_remote_storage_has_no_links(trials):
+    assert not any(links(Campaign("c", "s3://bucket/c", trials)).values())
+
+
 def test_cost_appears_with_a_price_only(trials):
     assert "Cost" not in render_board(Campaign("c", "f", trials))
     page = Page(render_board(Campaign("c", "f", trials, cost_per_hour=20.0)))
     assert page.rows[0][8] == "Cost"
-    assert page.rows[2][8] == "2.00"  # a tenth of an hour
+    assert page.rows[1][8] == "2.00"  # a tenth of an hour
     assert len({len(row) for row in page.rows}) == 1
 
 

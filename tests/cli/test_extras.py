@@ -19,7 +19,7 @@ from tests.installed import closure
 ROOT = Path(rl_datagen.__file__).parents[1]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 HEAVIER = {"": (), "sim": ("",), "train": ("sim",), "remote": ("train",), "cluster": ("train",)}
-HEAVIER |= {"vla": ("remote", "train")}
+HEAVIER |= {"vla": ("remote", "train"), "view": ("",)}
 
 
 EXTRAS = DECLARED["optional-dependencies"].items()
@@ -91,6 +91,8 @@ def test_commands_in_the_table_exist():
         ("mujoco", ["vla", "train"], "vla"),
         ("lerobot", ["vla", "train"], "lerobot"),
         ("mlflow", [], "cluster"),
+        ("rerun", ["dataset", "view", "outputs/datasets/mine"], "view"),
+        ("mujoco", ["dataset", "video", "outputs/datasets/mine"], "sim"),
     ],
 )
 def test_a_missing_package_is_one_sentence_with_the_command_s_extra(package, words, extra):

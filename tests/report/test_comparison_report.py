@@ -119,6 +119,35 @@ def test_no_figure_is_empty(report):
             assert (report / "figures" / f"{name}.{kind}").is_file()
 
 
+def test_numbers_come_before_verdicts(report):
+    page = (report / "index.html").read_text()
+    assert page.index("Every source") < page.index("The paper says, we measure")
+
+
+def test_unusual_episodes_are_named_with_their_video_or_its_command(tmp_path, make_episode):
+    dataset = tmp_path / "<b>set"  # a name that is markup, too
+    episodes = [make_episode("diffusion_rl", i, length=118 + i % 5) for i in range(12)]
+    odd = [make_episode("diffusion_rl", 100 + i, length=300) for i in range(2)]
+    with DatasetWriter(dataset, config={}) as writer:
+        writer.append([*episodes, *odd])
+    (dataset / "videos").mkdir()
+    (dataset / "videos" / f"{odd[0].episode_id}.mp4").write_bytes(b"video")
+    table = write_comparison(tmp_path / "out", compare([dataset]))
+    assert {each["episode_id"] for each in table["outliers"]} == {e.episode_id for e in odd}
+    assert {each["dataset"] for each in table["outliers"]} == {str(dataset)}
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count('src="data:video/mp4;base64,dmlkZW8="') == 1
+    assert page.count("rl-datagen dataset video") == 1
+    assert f"--episode {odd[1].episode_id}" in page
+    assert "long: 300 env steps, where the median is 120" in page
+    assert "<b>" not in page
+
+
+def test_a_page_without_unusual_episodes_does_not_mention_any(report):
+    assert json.loads((report / "quality.json").read_text())["outliers"] == []
+    assert "Unusual episodes" not in (report / "index.html").read_text()
+
+
 def test_figures_and_their_tables_agree(report, comparison):
     rows = read_csv(report / "figures" / "length.csv")
     (axes,) = distribution_plot(comparison.sources, "length").figure.axes

@@ -79,6 +79,9 @@ def content(tmp_path_factory, make_episode):
         },
         provenance=provenance(),
         config_yaml="name: quickstart\ntask: libero_object/0\nalgo:\n  lr: 0.0001\n",
+        contrast=tuple(VideoClip(folder / "videos/episode.mp4", f"{w} <i>") for w in ("W", "E")),
+        warm_start={"length": 200.0},
+        next_steps=(("Export it <b>", "rl-datagen export lerobot 'a <b>' c"),),
         commands=("make quickstart", "rl-datagen dataset verify outputs/datasets/quickstart"),
     )
 
@@ -126,8 +129,30 @@ def test_the_page_shows_the_numbers(page, content):
         "CC BY 4.0",
     ):
         assert words in " ".join(text.split()), words
-    assert page.count("<video") == 2
+    assert page.count("<video") == 4
     assert page.count("<svg") == 5
+
+
+def test_the_expert_is_compared_with_what_it_learnt_from(page, content):
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    human, amplified, expert = (s.estimate("length").mean for s in content.sources)
+    assert "Length against its demonstrations" in text
+    for name, mean in (("amplified", amplified), ("human", human), ("warm start", 200)):
+        change = f"{abs(expert / mean - 1):.0%}"
+        assert re.search(rf"{name}: {mean:.0f} \(−{change}\)", text), name
+    jerk = text[text.index("Jerk against its demonstrations") :][:200]
+    assert "amplified" in jerk
+    assert "warm start" not in jerk  # it is not known
+
+
+def test_two_policies_are_shown_from_the_same_start_and_then_what_to_do(page):
+    both = page[page.index("The same start, before and after") : page.index("The robot at work")]
+    assert both.count("<video") == 2
+    assert "W &lt;i&gt;" in both
+    following = page[page.index("What to do next") : page.index("Do it again")]
+    assert "rl-datagen export lerobot &#39;a &lt;b&gt;&#39; c" in following
+    assert "<b>" not in page
+    assert "<i>" not in page
 
 
 def test_figures_are_well_formed_and_take_the_page_colour(page):
@@ -142,7 +167,8 @@ def test_figures_are_well_formed_and_take_the_page_colour(page):
 
 
 def test_text_is_escaped(tmp_path, content):
-    hostile = dataclasses.replace(content, instruction="<script>alert(1)</script>", videos=())
+    evil = "<script>alert(1)</script>"
+    hostile = dataclasses.replace(content, instruction=evil, next_steps=((evil, evil),), videos=())
     page = write_report(tmp_path / "index.html", hostile).read_text()
     assert "<script>" not in page
 
@@ -181,7 +207,6 @@ def test_the_same_content_gives_the_same_figures(content):
 
 def test_plots_of_nothing_are_left_out():
     nothing = (SourceQuality("human", {}),)
-    assert plots.learning_curve([{"approx_kl": 0.1, "success_rate": None}]) is None
     assert plots.distribution_plot(nothing, "length") is None
     assert plots.hand_paths(nothing) is None
 
