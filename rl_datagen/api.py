@@ -10,7 +10,9 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.core.paths import is_uri
 from rl_datagen.policy import ChunkActor
 from rl_datagen.policy import load_expert as load_local_expert
+from rl_datagen.policy.hub import cached_expert
 from rl_datagen.policy.release import released
+from rl_datagen.runtime.hub import SCHEME
 from rl_datagen.tasks import get_task
 from rl_datagen.tasks.gym_ids import gym_id
 
@@ -53,13 +55,16 @@ def load_expert(path: str | Path, *, explore: bool = False) -> ChunkActor:
     """Returns a trained expert.
 
     Args:
-        path: Its folder (``outputs/experts/<task>/<name>``), a URI, or a released expert's name
-            such as ``"release/libero_goal/5"``.
+        path: Its folder (``outputs/experts/<task>/<name>``), a URI, a released expert's name
+            such as ``"release/libero_goal/5"``, or ``"hf://owner/name@revision/folder"`` of the
+            Hugging Face Hub, whose revision and folder may be left out.
         explore: Act with the noise of training.
 
     Raises:
         UserError: There is no expert, or it is damaged.
     """
+    if str(path).startswith(SCHEME):
+        return load_local_expert(cached_expert(str(path)), explore=explore)
     if not is_uri(str(path)):
         return load_local_expert(Path(released(str(path))).expanduser(), explore=explore)
     from rl_datagen.jobs.stored import StoredExpert, find_policy

@@ -1,5 +1,6 @@
 """Arguments that several commands take."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,11 @@ from rl_datagen.core.errors import ConfigError, did_you_mean, shown
 
 WITH_SETTINGS = {"ignore_unknown_options": True}
 """Context of commands with settings, which explain themselves what ``--task X`` should be."""
+Repo = Annotated[
+    str, typer.Argument(metavar="OWNER/NAME", help="Repository of the Hugging Face Hub.")
+]
+Private = Annotated[bool, typer.Option("--private", help="If it is new, only you can see it.")]
+PullOut = Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

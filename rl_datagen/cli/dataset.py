@@ -1,4 +1,4 @@
-"""``rl-datagen dataset``: look at datasets, check, render and mix them."""
+"""``rl-datagen dataset``: look at datasets, check, render, mix and share them."""
 
 import json
 from dataclasses import asdict
@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rl_datagen.cli.arguments import AsJson
+from rl_datagen.cli.arguments import AsJson, Private, PullOut, Repo
 from rl_datagen.cli.progress import show_progress
 from rl_datagen.config import Appearance, RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError
 
-app = typer.Typer(help="Look at datasets, check, render and mix them.", no_args_is_help=True)
+app = typer.Typer(help="Look at datasets, check, render, mix and share them.", no_args_is_help=True)
 
 Dataset = Annotated[Path, typer.Argument(help="Folder with a manifest.json.")]
 Workers = Annotated[
@@ -259,6 +259,32 @@ def merge(
         taken = run(out, weighted, images=images, progress=progress)
     for source in taken:
         print(f"{source.path}: {source.num_episodes} of {len(source.rows)} episodes")
+    Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
+
+
+@app.command()
+def push(
+    dataset: Annotated[
+        Path, typer.Argument(help="A dataset, a compact one, or an export to LeRobot.")
+    ],
+    repo: Repo,
+    private: Private = False,
+) -> None:
+    """Upload a dataset with its card to the Hugging Face Hub; a second call continues the first."""
+    with show_progress("checks every file") as progress:
+        from rl_datagen.export.hub import push_dataset
+
+        url = push_dataset(dataset, repo, private=private, progress=progress)
+    print(url)
+
+
+@app.command()
+def pull(repo: Repo, out: PullOut) -> None:
+    """Download a dataset of the Hugging Face Hub, and check all of it; a second call continues."""
+    with show_progress("asks the Hub") as progress:
+        from rl_datagen.export.hub import pull_dataset
+
+        pull_dataset(repo, out, progress=progress)
     Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
 
 

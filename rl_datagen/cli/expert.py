@@ -1,4 +1,4 @@
-"""``rl-datagen expert``: watch trained experts, and pack them for others."""
+"""``rl-datagen expert``: watch trained experts, pack them for others, and share them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rl_datagen.cli.arguments import Private, PullOut, Repo
+from rl_datagen.cli.progress import show_progress
 from rl_datagen.tasks import NUM_INIT_STATES, get_task
 
-app = typer.Typer(help="Watch trained experts, and pack them for others.", no_args_is_help=True)
+app = typer.Typer(help="Watch trained experts, pack and share them.", no_args_is_help=True)
 
 Experts_ = Annotated[
     str,
@@ -84,3 +86,27 @@ def pack(
     for each in found.tasks(task):
         size = run(found.read(each).files, out / each.id)
         print(f"{out / each.id}: {size / 1e6:.2f} MB", flush=True)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="An expert's, or what `expert pack` has made.")],
+    repo: Repo,
+    private: Private = False,
+) -> None:
+    """Upload experts with a card to the Hugging Face Hub."""
+    with show_progress("loads PyTorch and checks the experts") as progress:
+        from rl_datagen.policy.hub import push_experts
+
+        url = push_experts(folder, repo, private=private, progress=progress)
+    print(url)
+
+
+@app.command()
+def pull(repo: Repo, out: PullOut) -> None:
+    """Download experts from the Hugging Face Hub, and check each of them."""
+    with show_progress("asks the Hub") as progress:
+        from rl_datagen.policy.hub import pull_experts
+
+        pull_experts(repo, out, progress=progress)
+    Console(soft_wrap=True, highlight=False).print(f"expert   {out}")

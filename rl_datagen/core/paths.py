@@ -3,6 +3,8 @@
 import os
 import re
 
+from rl_datagen.core.errors import quoted
+
 SCHEMES = ("file", "s3", "gs")
 """Of the storages that are supported, by the names their URIs begin with."""
 
@@ -29,6 +31,29 @@ def without_credentials(text: str) -> str:
         text: A URL of any scheme, or a text that may hold some, such as a log line.
     """
     return _SECRET.sub(r"\1***", _USER.sub("", text))
+
+
+_MAX_BYTES = 255  # of one part of a path, for file systems
+_HARMLESS = re.compile(r"[^\\:\x00-\x1f\ud800-\udfff]{1,1024}")
+
+
+def check_relative_path(value: object) -> str:
+    """Returns the path of a file, relative to a folder that it cannot lead out of.
+
+    Raises:
+        ValueError: It is absolute or empty, or has '..', a backslash or a drive.
+    """
+    parts = value.split("/") if isinstance(value, str) else [""]
+    if (
+        {"", ".", ".."} & set(parts)
+        or not _HARMLESS.fullmatch(str(value))
+        or max(len(part.encode()) for part in parts) > _MAX_BYTES
+    ):
+        raise ValueError(
+            f"{quoted(value)} is not a path below the folder: names joined by '/' are allowed, "
+            "with no '/' at the beginning, no '..', no backslash and no ':'"
+        )
+    return str(value)
 
 
 def expand_home(path: str) -> str:

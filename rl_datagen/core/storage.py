@@ -84,11 +84,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
         UserError: ``path`` exists.
         DiskError: The disk is full or cannot be written.
     """
-    if os.path.lexists(path):
-        raise UserError(
-            f"'{path}' exists already. Nothing was written. Choose another name to keep both, or "
-            f"delete {path} first to replace it."
-        )
+    check_absent(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +102,15 @@ def atomic_folder(path: Path) -> Generator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_absent(path: Path) -> None:
+    """Raises UserError if there is anything at a path that is to be written."""
+    if os.path.lexists(path):
+        raise UserError(
+            f"'{path}' exists already. Nothing was written. Choose another name to keep both, or "
+            f"delete {path} first to replace it."
+        )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,14 +13,13 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from rl_datagen.core.errors import DatasetError, explained, quoted
+from rl_datagen.core.paths import check_relative_path
 from rl_datagen.tasks import known_tasks
 
-_MAX_BYTES = 255  # of one part of a path, for file systems
 MAX_NAME = 128
 """Characters of one part of a path; file systems allow 255 bytes, and names get endings."""
 
 _PART = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
-_HARMLESS = re.compile(r"[^\\:\x00-\x1f\ud800-\udfff]{1,1024}")
 _ALLOWED = (
     f"letters, digits, '.', '_' and '-' are allowed, at most {MAX_NAME}, and no '.' or '-' at the "
     "beginning"
@@ -55,25 +54,6 @@ def check_name(value: object) -> str:
     if not isinstance(value, str) or not _PART.fullmatch(value):
         raise ValueError(f"{quoted(value)} is not a safe name: {_ALLOWED}")
     return value
-
-
-def check_relative_path(value: object) -> str:
-    """Returns the path of a file, relative to a folder that it cannot lead out of.
-
-    Raises:
-        ValueError: It is absolute or empty, or has '..', a backslash or a drive.
-    """
-    parts = value.split("/") if isinstance(value, str) else [""]
-    if (
-        {"", ".", ".."} & set(parts)
-        or not _HARMLESS.fullmatch(str(value))
-        or max(len(part.encode()) for part in parts) > _MAX_BYTES
-    ):
-        raise ValueError(
-            f"{quoted(value)} is not a path below the folder: names joined by '/' are allowed, "
-            "with no '/' at the beginning, no '..', no backslash and no ':'"
-        )
-    return str(value)
 
 
 def check_compact_names(table: pa.Table, task: str) -> None:

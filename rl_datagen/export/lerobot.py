@@ -1,29 +1,20 @@
-"""A dataset in LeRobot's formats, to train on with lerobot (v3.0) or openpi (v2.1)."""
+"""A dataset in LeRobot's formats: for lerobot (v3.0), and for openpi and GR00T (v2.1)."""
 
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from rl_datagen.core.errors import UserError
+from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.progress import SILENT, Progress
-from rl_datagen.core.storage import atomic_folder, write_text
-from rl_datagen.core.templates import template_environment
-from rl_datagen.data.manifest import read_manifest
-from rl_datagen.export.episodes import Episodes, Exported
-from rl_datagen.export.lerobot_layout import (
-    V21,
-    V30,
-    Layout,
-    feature_infos,
-    to_episode,
-)
+from rl_datagen.export.job import prepare_export, run_export
+from rl_datagen.export.lerobot_layout import V21, V30
 from rl_datagen.export.lerobot_v21 import V21Files
 from rl_datagen.export.lerobot_v30 import V30Files
-from rl_datagen.export.statistics import DatasetStatistics
-from rl_datagen.tasks import get_task
+from rl_datagen.export.plan import Choice, Exported, Plan
 
 Images = Literal["video", "image"]
+_MAX_FPS = 1000
 
 
 def export_lerobot(
@@ -32,96 +23,64 @@ def export_lerobot(
     *,
     version: Literal["v3.0", "v2.1"] = "v3.0",
     images: Images | None = None,
+    fps: int | None = None,
+    modality_json: bool = False,
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
+    num_workers: int | None = None,
+    prepare: Callable[[], None] | None = None,
     progress: Progress = SILENT,
 ) -> Exported:
-    """Writes a LeRobot dataset, one episode in memory at a time; it appears whole or not at all.
+    """Writes a LeRobot dataset, which appears whole or not at all; the same call resumes.
 
     Args:
         dataset: Folder of the dataset.
         out: Folder that does not exist yet.
         version: v3.0 for lerobot from 0.4 on; v2.1, with openpi's feature names, for openpi.
-        images: MP4s (v3.0's default) or images in the Parquet files (all that v2.1 of openpi has).
+        images: MP4s (v3.0's default, and GR00T's) or images in the Parquet files (v2.1's, as
+            openpi has them).
+        fps: Frames per second that the dataset says it has; None: 20, LIBERO's control rate, and
+            10 for v2.1, as openpi's. A label alone: each env step is a frame, with its own action.
+        modality_json: Write GR00T's ``meta/modality.json``.
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops; frames and timestamps are counted without them.
         rendered_only: Leave out episodes without images.
+        num_workers: Parts worked on at a time; None: as many as the cluster has cores.
+        prepare: Called before the dataset is read, once the options are known to be right; such as
+            to render.
         progress: Told of each episode.
 
     Raises:
-        UserError: ``out`` exists, or the options contradict each other.
+        ConfigError: An option is out of range, or options contradict each other.
+        UserError: ``out`` exists, or another export was interrupted there.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
     layout = V30 if version == "v3.0" else V21
-    if version == "v2.1" and images == "video":
-        raise UserError(
-            "openpi's LIBERO layout of LeRobot v2.1 has images in its Parquet files, not videos: "
-            "leave --images out, or choose --version v3.0."
+    if modality_json and images == "image":
+        raise ConfigError(
+            "GR00T, which reads meta/modality.json, takes its images from videos: leave --images "
+            "image out, or --modality-json."
         )
-    layout = replace(layout, images=images or layout.images)
-    episodes = Episodes(
-        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, progress=progress
-    )
-    report = Exported(out)
-    with atomic_folder(out) as folder:
-        _write(folder, episodes, layout, report)
-        _write_card(folder, out.name, dataset, layout, report, episodes)
-    return report
+    if fps is not None and not 1 <= fps <= _MAX_FPS:
+        raise ConfigError(
+            f"--fps {fps}: 1 to {_MAX_FPS} is allowed. It is the rate that the dataset says it "
+            "has; leave it out for LIBERO's own."
+        )
+    kept = images or ("video" if modality_json else layout.images)
+    layout = replace(layout, images=kept, fps=fps or layout.fps)
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    plan = prepare_export(dataset, out, choice, prepare)
+    if layout.images == "video":
+        _check_even(plan)
+    form = (V30Files if version == "v3.0" else V21Files)(layout, out.name, modality_json)
+    return run_export(plan, out, form, num_workers=num_workers, progress=progress)
 
 
-def _write(folder: Path, episodes: Episodes, layout: Layout, report: Exported) -> None:
-    statistics = DatasetStatistics()
-    instructions: dict[str, int] = {}
-    with closing((V30Files if layout.version == "v3.0" else V21Files)(folder, layout)) as files:
-        for trajectory, rendered in episodes.read(report):
-            assert rendered is not None
-            if layout.images == "video":
-                _check_even(episodes)
-            instruction = get_task(trajectory.task).instruction
-            episode = to_episode(
-                layout,
-                trajectory,
-                rendered,
-                instruction=instruction,
-                task_index=instructions.setdefault(instruction, len(instructions)),
-                index=report.num_episodes - 1,
-                first=report.num_frames - len(trajectory),
-            )
-            files.add(episode, statistics.add(episode.features))
-        info = {
-            "codebase_version": layout.version,
-            "robot_type": "panda",
-            "total_episodes": report.num_episodes,
-            "total_frames": report.num_frames,
-            "total_tasks": len(instructions),
-            "fps": layout.fps,
-            "splits": {"train": f"0:{report.num_episodes}"},
-            "features": feature_infos(layout, episodes.image_size),
-        }
-        files.finish(info, statistics.result(), instructions)
-
-
-def _check_even(episodes: Episodes) -> None:
-    height, width = episodes.image_size
+def _check_even(plan: Plan) -> None:
+    height, width = plan.size
     if height % 2 or width % 2:
         raise UserError(
-            f"Videos need an even height and width, and the images of {episodes.dataset} have "
+            f"Videos need an even height and width, and the images of {plan.dataset} have "
             f"{height} x {width} pixels. Choose --images image, or render them in an even size."
         )
-
-
-def _write_card(
-    folder: Path, name: str, dataset: Path, layout: Layout, report: Exported, episodes: Episodes
-) -> None:
-    environment = template_environment("rl_datagen.export", html=False)
-    text = environment.get_template("lerobot_card.md.j2").render(
-        name=name,
-        layout=layout,
-        report=report,
-        tasks=episodes.tasks,
-        size=episodes.image_size,
-        drop_noops=episodes.drop_noops,
-        provenance=read_manifest(dataset).provenance,
-    )
-    write_text(folder / "README.md", text)

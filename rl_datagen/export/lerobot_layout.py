@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.export.plan import Planned
 
 STATE_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper1", "gripper2"]
 ACTION_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper"]
@@ -65,18 +66,10 @@ class Episode:
     """An episode as LeRobot sees it.
 
     Attributes:
-        instruction: The task's sentence.
-        task_index: Number of that sentence.
-        index: Number of the episode.
-        first: Number of its first frame in the dataset.
         features: ``[T, H, W, 3]`` images and ``[T, D]`` rows, by feature, the index ones included.
         encoding: Of images stored one by one.
     """
 
-    instruction: str
-    task_index: int
-    index: int
-    first: int
     features: dict[str, np.ndarray]
     encoding: str
 
@@ -90,28 +83,25 @@ def mirrored(images: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "T H W 3
 
 
 def to_episode(
-    layout: Layout,
-    trajectory: Trajectory,
-    rendered: RenderedEpisode,
-    *,
-    instruction: str,
-    task_index: int,
-    index: int,
-    first: int,
+    layout: Layout, planned: Planned, trajectory: Trajectory, rendered: RenderedEpisode
 ) -> Episode:
     """Returns an episode's features."""
     frames = np.arange(len(trajectory))
-    numbers = (frames, np.full_like(frames, index), first + frames)
+    numbers = {
+        "frame_index": frames,
+        "episode_index": np.full_like(frames, planned.index),
+        "index": planned.first + frames,
+        "task_index": np.full_like(frames, planned.task_index),
+    }
     features = {
         layout.cameras[0]: mirrored(rendered.agentview),
         layout.cameras[1]: mirrored(rendered.wrist),
         layout.state: trajectory.proprio,
         layout.action: trajectory.action,
         "timestamp": (frames / layout.fps).astype(np.float32)[:, None],
-        **{name: column[:, None] for name, column in zip(_INDEX, numbers, strict=False)},
-        "task_index": np.full((len(frames), 1), task_index),
+        **{name: numbers[name][:, None] for name in _INDEX},
     }
-    return Episode(instruction, task_index, index, first, features, rendered.encoding)
+    return Episode(features, rendered.encoding)
 
 
 def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
@@ -144,7 +134,7 @@ def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
 
 def to_table(layout: Layout, episode: Episode) -> pa.Table:
     """Returns an episode's rows; videos are not among them."""
-    schema = _schema(layout)
+    schema = data_schema(layout)
     columns = []
     for field in schema:
         values = episode.features[field.name]
@@ -159,8 +149,11 @@ def to_table(layout: Layout, episode: Episode) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _schema(layout: Layout) -> pa.Schema:
-    """With the types as Hugging Face's ``datasets`` spells them: LeRobot v2.1 reads those."""
+def data_schema(layout: Layout) -> pa.Schema:
+    """Returns the columns of a data file.
+
+    With the types as Hugging Face's ``datasets`` spells them: LeRobot v2.1 reads those.
+    """
     fields: list[tuple[str, pa.DataType, dict[str, Any]]] = []
     if layout.images == "image":
         fields = [(name, _IMAGE, {"_type": "Image"}) for name in layout.cameras]

@@ -1,190 +1,150 @@
 """The files of LeRobot v3.0: many episodes in each Parquet file and each MP4."""
 
 import json
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import UInt8
 
-from rl_datagen.core.storage import write_json
-from rl_datagen.export.lerobot_layout import Episode, Layout, to_table
-from rl_datagen.export.statistics import Statistics
+from rl_datagen.core.storage import atomic_path, write_json
+from rl_datagen.export.episodes import Part, in_parts_of
+from rl_datagen.export.job import Episodes, Receipt
+from rl_datagen.export.lerobot_format import LerobotFormat
+from rl_datagen.export.lerobot_layout import data_schema, to_table
+from rl_datagen.export.plan import Plan
+from rl_datagen.export.statistics import DatasetStatistics, Statistics, plain
+from rl_datagen.export.video import open_video
 
 _CHUNK = 1000  # files in a folder
-_DATA_MB, _VIDEO_MB = 100, 200  # an episode that begins beyond this begins a new file
-_BATCH = 64  # episodes whose rows of meta/episodes are written together
-_DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-_VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+_DATA_MB, _VIDEO_MB = 100, 200  # LeRobot's limits of a file's size, which an estimate keeps to
+_FRAMES = 4000  # in a file at most: half a minute of work, which is what a killed export loses
+_PIXELS_PER_BYTE = 8  # of our videos, and less than measured: 11
+_BATCH = 64  # episodes in a row group of meta/episodes
+_EPISODES = 10_000  # in a file of them, of about 20 MB
+_PLACE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+_DATA_PATH = f"data/{_PLACE}.parquet"
+_VIDEO_PATH = f"videos/{{video_key}}/{_PLACE}.mp4"
 
 
-class _Files:
-    """Files of limited size, one after the other."""
+@dataclass(frozen=True)
+class V30Files(LerobotFormat):
+    """LeRobot v3.0: a part is a Parquet file and, of each camera, an MP4."""
 
-    def __init__(self, folder: Path, path: str, limit_mb: int) -> None:
-        self._folder, self._path, self._limit = folder, path, limit_mb * 2**20
-        self._number = -1
-        self._open: BinaryIO | None = None
+    def split(self, plan: Plan) -> list[Part]:
+        """Returns which episodes share files."""
+        assert plan.look is not None
+        height, width = plan.size
+        limit_mb, num_bytes = _DATA_MB, plan.look.num_bytes
+        if self.cameras:
+            limit_mb, num_bytes = _VIDEO_MB, height * width / _PIXELS_PER_BYTE
+        return in_parts_of(plan, min(_FRAMES, limit_mb * 2**20 / num_bytes))
 
-    def begin_episode(self) -> dict[str, int]:
-        """Makes room for an episode; returns where it goes."""
-        if self._open is None or self._open.tell() >= self._limit:
-            self.close()
-            self._number += 1
-            path = self._folder / self._path.format(**self._indices())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = path.open("wb")
-            self._begin(self._open)
-        return self._indices()
+    def data_path(self, part: Part) -> str:
+        """Returns the name of a part's Parquet file."""
+        return _DATA_PATH.format(**_place(part.number))
 
-    def close(self) -> None:
-        """Completes the last file."""
-        if self._open is not None:
-            self._end()
-            self._open.close()
-            self._open = None
+    def video_path(self, part: Part, camera: str) -> str:
+        """Returns the name of a part's MP4."""
+        return _VIDEO_PATH.format(video_key=camera, **_place(part.number))
 
-    def _indices(self) -> dict[str, int]:
-        return {"chunk_index": self._number // _CHUNK, "file_index": self._number % _CHUNK}
-
-    def _begin(self, file: BinaryIO) -> None:
-        raise NotImplementedError
-
-    def _end(self) -> None:
-        raise NotImplementedError
-
-
-class _Tables(_Files):
-    """Parquet files with a row group for each table."""
-
-    _writer: pq.ParquetWriter | None = None
-
-    def __init__(self, folder: Path, path: str) -> None:
-        super().__init__(folder, path, _DATA_MB)
-        self._file: BinaryIO | None = None
-
-    def add(self, table: pa.Table) -> None:
-        """Writes one row group."""
-        assert self._file is not None
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema, compression="snappy")
-        self._writer.write_table(table.cast(self._writer.schema), row_group_size=len(table))
-
-    def _begin(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def _end(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-
-class _Videos(_Files):
-    """MP4s of one camera. Every second frame is a key frame, so that any frame is read quickly."""
-
-    def __init__(self, folder: Path, camera: str, fps: int) -> None:
-        path = _VIDEO_PATH.replace("{video_key}", camera)
-        super().__init__(folder, path, _VIDEO_MB)
-        self._fps = fps
-        self._container: Any = None
-        self._stream: Any = None
-
-    def add(self, images: UInt8[np.ndarray, "T H W 3"]) -> tuple[float, float]:
-        """Appends an episode; returns where in the file it begins and ends, in s."""
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=Fraction(self._fps))
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.height, self._stream.width = images.shape[1:3]
-            self._stream.options = {"crf": "18", "g": "2", "bf": "0", "preset": "veryfast"}
-        begin = self._count
-        for image in images:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            frame.pts = self._count
-            frame.time_base = Fraction(1, self._fps)
-            self._container.mux(self._stream.encode(frame))
-            self._count += 1
-        return begin / self._fps, self._count / self._fps
-
-    def _begin(self, file: BinaryIO) -> None:
-        self._container = av.open(file, "w", format="mp4")
-        self._stream, self._count = None, 0
-
-    def _end(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-
-
-class V30Files:
-    """Writes a dataset in LeRobot v3.0.
-
-    Args:
-        folder: Where to.
-        layout: Names, and whether images go to MP4s or into the Parquet files.
-    """
-
-    def __init__(self, folder: Path, layout: Layout) -> None:
-        self._folder, self._layout = folder, layout
-        self._data = _Tables(folder, _DATA_PATH)
-        self._episodes = _Tables(folder, f"meta/episodes/{_DATA_PATH.partition('/')[2]}")
-        cameras = layout.cameras if layout.images == "video" else ()
-        self._videos = {camera: _Videos(folder, camera, layout.fps) for camera in cameras}
-        self._rows: list[dict[str, Any]] = []
-
-    def add(self, episode: Episode, statistics: Mapping[str, Statistics]) -> None:
-        """Writes an episode."""
-        row: dict[str, Any] = {
-            "episode_index": episode.index,
-            "tasks": [episode.instruction],
-            "length": len(episode),
-            "dataset_from_index": episode.first,
-            "dataset_to_index": episode.first + len(episode),
-            **_prefixed("data", self._data.begin_episode()),
-        }
-        self._data.add(to_table(self._layout, episode))
-        for camera, videos in self._videos.items():
-            place = videos.begin_episode()
-            begin, end = videos.add(episode.features[camera])
-            times = {"from_timestamp": begin, "to_timestamp": end}
-            row |= _prefixed(f"videos/{camera}", {**place, **times})
-        for name, values in statistics.items():
-            row |= _prefixed(f"stats/{name}", {k: v.tolist() for k, v in values.items()})
-        self._rows.append(row)
-        if len(self._rows) == _BATCH:
-            self._flush()
+    def write(self, folder: Path, part: Part, episodes: Episodes) -> Receipt:
+        """Writes a part's files."""
+        schema, histograms = data_schema(self.layout), []
+        with ExitStack() as stack:
+            data = stack.enter_context(atomic_path(folder / self.data_path(part)))
+            writer = stack.enter_context(pq.ParquetWriter(data, schema, compression="snappy"))
+            paths = {camera: folder / self.video_path(part, camera) for camera in self.cameras}
+            fps = self.layout.fps
+            videos = {c: stack.enter_context(open_video(path, fps)) for c, path in paths.items()}
+            for episode in self.episodes(part, episodes):
+                writer.write_table(to_table(self.layout, episode), row_group_size=len(episode))
+                for camera, video in videos.items():
+                    video.add(episode.features[camera])
+                histograms.append(self.histograms(episode))
+        return {"histograms": np.stack(histograms)}
 
     def finish(
-        self,
-        info: dict[str, Any],
-        statistics: Mapping[str, Statistics],
-        instructions: Mapping[str, int],
+        self, folder: Path, plan: Plan, parts: Sequence[Part], receipts: Sequence[Receipt]
     ) -> None:
         """Writes what describes all episodes."""
-        self._flush()
+        statistics = DatasetStatistics()
+        rows = self._rows(folder, parts, receipts, statistics)
+        _write_episodes(folder, list(rows))
         sizes = {"data_files_size_in_mb": _DATA_MB, "video_files_size_in_mb": _VIDEO_MB}
-        paths = {"data_path": _DATA_PATH, "video_path": _VIDEO_PATH if self._videos else None}
-        write_json(
-            self._folder / "meta/info.json", {**info, "chunks_size": _CHUNK, **sizes, **paths}
-        )
-        plain = {n: {k: v.tolist() for k, v in s.items()} for n, s in statistics.items()}
-        write_json(self._folder / "meta/stats.json", plain)
-        pq.write_table(_tasks_table(instructions), self._folder / "meta/tasks.parquet")
+        paths = {"data_path": _DATA_PATH, "video_path": _VIDEO_PATH if self.cameras else None}
+        info = {**self.info(plan), "chunks_size": _CHUNK, **sizes, **paths}
+        write_json(folder / "meta/info.json", info)
+        found = {name: plain(values) for name, values in statistics.result().items()}
+        write_json(folder / "meta/stats.json", found)
+        with atomic_path(folder / "meta/tasks.parquet") as temporary:
+            pq.write_table(_tasks_table(plan.instructions), temporary)
+        self.describe(folder, plan)
 
-    def close(self) -> None:
-        """Completes the files that are open, also after an error."""
-        for files in (self._data, self._episodes, *self._videos.values()):
-            files.close()
+    def _rows(
+        self,
+        folder: Path,
+        parts: Sequence[Part],
+        receipts: Sequence[Receipt],
+        statistics: DatasetStatistics,
+    ) -> Iterator[dict[str, Any]]:
+        for part, receipt in zip(parts, receipts, strict=True):
+            frames = 0
+            for episode, own in self.read_back(folder, part, receipt, statistics):
+                yield self._row(part, episode.index, episode.first, frames, episode.length) | {
+                    "tasks": [self.instruction(episode)],
+                    **_statistics_columns(own),
+                }
+                frames += episode.length
 
-    def _flush(self) -> None:
-        if self._rows:
-            place = _prefixed("meta/episodes", self._episodes.begin_episode())
-            self._episodes.add(pa.Table.from_pylist([{**row, **place} for row in self._rows]))
-            self._rows = []
+    def _row(self, part: Part, index: int, first: int, frames: int, length: int) -> dict[str, Any]:
+        """Returns where an episode is that begins after so many frames of its part."""
+        place, fps = _place(part.number), self.layout.fps
+        times = {"from_timestamp": frames / fps, "to_timestamp": (frames + length) / fps}
+        row: dict[str, Any] = {
+            "episode_index": index,
+            "tasks": [],
+            "length": length,
+            "dataset_from_index": first,
+            "dataset_to_index": first + length,
+            **_prefixed("data", place),
+        }
+        for camera in self.cameras:
+            row |= _prefixed(f"videos/{camera}", {**place, **times})
+        return row
+
+
+def _place(number: int) -> dict[str, int]:
+    return {"chunk_index": number // _CHUNK, "file_index": number % _CHUNK}
+
+
+def _statistics_columns(own: Mapping[str, Statistics]) -> dict[str, Any]:
+    return {
+        f"stats/{name}/{key}": value
+        for name, values in own.items()
+        for key, value in plain(values).items()
+    }
+
+
+def _write_episodes(folder: Path, rows: list[dict[str, Any]]) -> None:
+    for number, begin in zip(count(), range(0, len(rows), _EPISODES), strict=False):
+        place = _place(number)
+        path = folder / f"meta/episodes/{_PLACE}.parquet".format(**place)
+        whole = [
+            {**row, **_prefixed("meta/episodes", place)} for row in rows[begin : begin + _EPISODES]
+        ]
+        with atomic_path(path) as temporary:
+            pq.write_table(
+                pa.Table.from_pylist(whole),
+                temporary,
+                compression="snappy",
+                row_group_size=_BATCH,
+            )
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ settling), ``fixture_poses`` and ``num_settle_steps``.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distribution
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ import numpy as np
 
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.progress import SILENT, Progress
-from rl_datagen.core.storage import atomic_folder, atomic_path
+from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
-from rl_datagen.export.episodes import Episodes, Exported
+from rl_datagen.export.episodes import Part, in_parts
+from rl_datagen.export.job import Episodes, Receipt, prepare_export, run_export
+from rl_datagen.export.plan import Choice, Exported, Plan
 from rl_datagen.tasks import Task, get_task
 
 _TAG = "libero-v1"  # LIBERO's, of this layout
@@ -57,9 +61,13 @@ def export_hdf5(
     drop_noops: bool = False,
     rendered_only: bool = False,
     images: bool = True,
+    num_workers: int | None = None,
+    prepare: Callable[[], None] | None = None,
     progress: Progress = SILENT,
 ) -> Exported:
     """Writes ``out/<suite>/<task name>_demo.hdf5`` for each task; all appear or none.
+
+    The same call resumes one that was interrupted.
 
     Args:
         dataset: Folder of the dataset.
@@ -68,29 +76,57 @@ def export_hdf5(
         drop_noops: Leave out no-ops, as OpenVLA's regenerated files do.
         rendered_only: Leave out episodes without images.
         images: Write camera images; without them an episode need not be rendered.
+        num_workers: Tasks worked on at a time; None: as many as the cluster has cores.
+        prepare: Called before the dataset is read, once the options are known to be right; such as
+            to render.
         progress: Told of each episode.
 
     Raises:
-        UserError: ``out`` exists.
+        UserError: ``out`` exists, or another export was interrupted there.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
-    episodes = Episodes(
-        dataset,
-        tasks,
-        drop_noops=drop_noops,
-        rendered_only=rendered_only,
-        images=images,
-        progress=progress,
-    )
-    report = Exported(out)
-    with atomic_folder(out) as folder:
-        for task in episodes.tasks:
-            pairs = episodes.read(report, task)
-            if not images:
-                pairs = ((trajectory, None) for trajectory, _ in pairs)
-            path = folder / task.suite / f"{task.name}_demo.hdf5"
-            write_hdf5(path, pairs, replayable=not drop_noops)
-    return report
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, images=images)
+    plan = prepare_export(dataset, out, choice, prepare)
+    form = Hdf5(replayable=not drop_noops, images=images)
+    return run_export(plan, out, form, num_workers=num_workers, progress=progress)
+
+
+@dataclass(frozen=True)
+class Hdf5:
+    """LIBERO's HDF5; a part is a task.
+
+    Attributes:
+        replayable: See ``write_hdf5``.
+        images: Whether there are images.
+    """
+
+    replayable: bool
+    images: bool
+
+    def options(self) -> dict[str, Any]:
+        """Returns what the files depend on besides the dataset."""
+        return {"format": "HDF5", "images": self.images}
+
+    def split(self, plan: Plan) -> list[Part]:
+        """Returns which episodes share files."""
+        groups = groupby(plan.episodes, lambda episode: episode.task)
+        return in_parts([list(group) for _, group in groups])
+
+    def paths(self, part: Part) -> list[str]:
+        """Returns the name of a part's file."""
+        task = get_task(part.episodes[0].task)
+        return [f"{task.suite}/{task.name}_demo.hdf5"]
+
+    def write(self, folder: Path, part: Part, episodes: Episodes) -> Receipt:
+        """Writes a part's file."""
+        (path,) = self.paths(part)
+        write_hdf5(folder / path, episodes, replayable=self.replayable)
+        return {}
+
+    def finish(
+        self, folder: Path, plan: Plan, parts: Sequence[Part], receipts: Sequence[Receipt]
+    ) -> None:
+        """Writes nothing: each file describes itself."""
 
 
 def write_hdf5(

@@ -6,6 +6,8 @@ transform maps. TensorFlow is not needed to write it (docs/decisions/0009-rlds-b
 """
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,18 @@ import numpy as np
 
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.progress import SILENT, Progress
-from rl_datagen.core.storage import atomic_folder, write_json
+from rl_datagen.core.storage import atomic_path, write_json
 from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import Trajectory
-from rl_datagen.export.episodes import Episodes, Exported
+from rl_datagen.export.episodes import Part, in_parts_of
+from rl_datagen.export.job import Episodes, Receipt, prepare_export, run_export
 from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.plan import Choice, Exported, Plan
 from rl_datagen.export.tfrecord import Values, example, write_record
 from rl_datagen.tasks import get_task
 
 VERSION = "1.0.0"
-_SHARD_MB = 128  # an episode that begins beyond this begins a new file
+_SHARD_MB = 128  # of a file, about: an episode that begins beyond it begins a new one
 _PACKAGE = "tensorflow_datasets.core.features."
 
 
@@ -33,9 +37,11 @@ def export_rlds(
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
+    num_workers: int | None = None,
+    prepare: Callable[[], None] | None = None,
     progress: Progress = SILENT,
 ) -> Exported:
-    """Writes ``out/1.0.0``, one episode in memory at a time; it appears whole or not at all.
+    """Writes ``out/1.0.0``, which appears whole or not at all; the same call resumes.
 
     Args:
         dataset: Folder of the dataset.
@@ -43,10 +49,14 @@ def export_rlds(
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops.
         rendered_only: Leave out episodes without images.
+        num_workers: Parts worked on at a time; None: as many as the cluster has cores.
+        prepare: Called before the dataset is read, once the options are known to be right; such as
+            to render.
         progress: Told of each episode.
 
     Raises:
-        UserError: ``out`` exists, or its name cannot name a dataset.
+        UserError: ``out`` exists, its name cannot name a dataset, or another export was interrupted
+            there.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", out.name):
@@ -54,50 +64,60 @@ def export_rlds(
             f"'{out.name}' cannot name a dataset of tensorflow-datasets, which finds it by its "
             "folder's name: use lower-case letters, digits and _, such as libero_goal_rl."
         )
-    episodes = Episodes(
-        dataset, tasks, drop_noops=drop_noops, rendered_only=rendered_only, progress=progress
-    )
-    report = Exported(out)
-    with atomic_folder(out) as folder:
-        (folder / VERSION).mkdir()
-        _write(folder / VERSION, out.name, episodes, report)
-    return report
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    plan = prepare_export(dataset, out, choice, prepare)
+    return run_export(plan, out, Rlds(out.name), num_workers=num_workers, progress=progress)
 
 
-def _write(folder: Path, name: str, episodes: Episodes, report: Exported) -> None:
-    lengths: list[int] = []  # episodes in each file
-    num_bytes, file = 0, None
-    try:
-        for trajectory, rendered in episodes.read(report):
-            assert rendered is not None
-            if file is None or file.tell() >= _SHARD_MB * 2**20:
-                if file is not None:
-                    file.close()
-                file = _part(folder, len(lengths)).open("wb")
-                lengths.append(0)
-            data = example(_features(trajectory, rendered))
-            write_record(file, data)
-            num_bytes += len(data)
-            lengths[-1] += 1
-    finally:
-        if file is not None:
-            file.close()
-    for part in range(len(lengths)):
-        target = f"{name}-train.tfrecord-{part:05d}-of-{len(lengths):05d}"
-        _part(folder, part).rename(folder / target)
-    split = {
-        "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        "name": "train",
-        "numBytes": str(num_bytes),
-        "shardLengths": [str(length) for length in lengths],
-    }
-    info = {"fileFormat": "tfrecord", "name": name, "splits": [split], "version": VERSION}
-    write_json(folder / "dataset_info.json", info)
-    write_json(folder / "features.json", _feature_info(episodes.image_size))
+@dataclass(frozen=True)
+class Rlds:
+    """RLDS; a part is a TFRecord file.
 
+    Attributes:
+        name: Of the dataset.
+    """
 
-def _part(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:05d}"
+    name: str
+
+    def options(self) -> dict[str, Any]:
+        """Returns what the files depend on besides the dataset."""
+        return {"format": "RLDS", "version": VERSION}
+
+    def split(self, plan: Plan) -> list[Part]:
+        """Returns which episodes share files."""
+        assert plan.look is not None
+        return in_parts_of(plan, _SHARD_MB * 2**20 / plan.look.num_jpeg_bytes)
+
+    def paths(self, part: Part) -> list[str]:
+        """Returns the name of a part's file."""
+        place = f"{part.number:05d}-of-{part.num_parts:05d}"
+        return [f"{VERSION}/{self.name}-train.tfrecord-{place}"]
+
+    def write(self, folder: Path, part: Part, episodes: Episodes) -> Receipt:
+        """Writes a part's file."""
+        num_bytes = 0
+        (path,) = self.paths(part)
+        with atomic_path(folder / path) as temporary, temporary.open("wb") as file:
+            for trajectory, rendered in episodes:
+                assert rendered is not None
+                data = example(_features(trajectory, rendered))
+                write_record(file, data)
+                num_bytes += len(data)
+        return {"num_bytes": np.array(num_bytes)}
+
+    def finish(
+        self, folder: Path, plan: Plan, parts: Sequence[Part], receipts: Sequence[Receipt]
+    ) -> None:
+        """Writes what describes all episodes."""
+        split = {
+            "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            "name": "train",
+            "numBytes": str(sum(int(receipt["num_bytes"]) for receipt in receipts)),
+            "shardLengths": [str(len(part.episodes)) for part in parts],
+        }
+        info = {"fileFormat": "tfrecord", "name": self.name, "splits": [split], "version": VERSION}
+        write_json(folder / VERSION / "dataset_info.json", info)
+        write_json(folder / VERSION / "features.json", _feature_info(plan.size))
 
 
 def _features(episode: Trajectory, rendered: RenderedEpisode) -> dict[str, Values]:

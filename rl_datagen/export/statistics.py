@@ -1,28 +1,16 @@
 """Statistics of a dataset's features as LeRobot stores them, in one pass and constant memory."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 _MAX_ROWS = 100_000  # kept for quantiles: exact up to here, then of a uniform sample
 _MAX_FRAMES = 32  # of an episode, for the statistics of its images
 
 Statistics = Mapping[str, np.ndarray]
-
-
-class Running(Protocol):
-    """Statistics that grow with the data."""
-
-    def add(self, values: np.ndarray) -> None:
-        """Takes in the rows of an episode."""
-        ...
-
-    def result(self) -> Statistics:
-        """Returns min, max, mean, std, count and the quantiles so far."""
-        ...
 
 
 class RunningVectors:
@@ -73,55 +61,71 @@ class RunningVectors:
             self._sample, self._keys = self._sample[kept], self._keys[kept]
 
 
-class RunningImages:
-    """Statistics of each colour of images, in [0, 1], from their histograms."""
+def image_histogram(images: UInt8[np.ndarray, "T H W 3"]) -> Int64[np.ndarray, "3 256"]:
+    """Returns how often each colour of evenly spaced images of an episode has each level."""
+    count = min(len(images), _MAX_FRAMES)
+    chosen = images[np.linspace(0, len(images) - 1, count).round().astype(int)]
+    return np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
 
-    def __init__(self) -> None:
-        self._histogram = np.zeros((3, 256), np.int64)
-        self._frames = 0
 
-    def add(self, values: UInt8[np.ndarray, "T H W 3"]) -> None:
-        """Takes in evenly spaced images of an episode."""
-        count = min(len(values), _MAX_FRAMES)
-        chosen = values[np.linspace(0, len(values) - 1, count).round().astype(int)]
-        for colour in range(3):
-            self._histogram[colour] += np.bincount(chosen[..., colour].ravel(), minlength=256)
-        self._frames += count
+def image_statistics(histogram: Int64[np.ndarray, "3 256"], num_frames: int) -> Statistics:
+    """Returns statistics of each colour, in [0, 1]; arrays of ``[3, 1, 1]``.
 
-    def result(self) -> Statistics:
-        """Returns min, max, mean, std, count and the quantiles so far; arrays of ``[3, 1, 1]``."""
-        levels = np.arange(256) / 255
-        share = self._histogram / self._histogram.sum(1, keepdims=True)
-        below = share.cumsum(1)
-        mean = share @ levels
-        values = {
-            "min": levels[(self._histogram > 0).argmax(1)],
-            "max": levels[255 - (self._histogram[:, ::-1] > 0).argmax(1)],
-            "mean": mean,
-            "std": np.sqrt(np.maximum(share @ levels**2 - mean**2, 0)),
-            **{name: levels[(below >= q).argmax(1)] for name, q in QUANTILES.items()},
-        }
-        count = np.array([self._frames])
-        return {"count": count, **{name: v.reshape(3, 1, 1) for name, v in values.items()}}
+    Args:
+        histogram: Sum of those of the images.
+        num_frames: How many images it is of.
+    """
+    levels = np.arange(256) / 255
+    share = histogram / histogram.sum(1, keepdims=True)
+    below = share.cumsum(1)
+    mean = share @ levels
+    values = {
+        "min": levels[(histogram > 0).argmax(1)],
+        "max": levels[255 - (histogram[:, ::-1] > 0).argmax(1)],
+        "mean": mean,
+        "std": np.sqrt(np.maximum(share @ levels**2 - mean**2, 0)),
+        **{name: levels[(below >= q).argmax(1)] for name, q in QUANTILES.items()},
+    }
+    count = np.array([num_frames])
+    return {"count": count, **{name: v.reshape(3, 1, 1) for name, v in values.items()}}
+
+
+def plain(values: Statistics) -> dict[str, Any]:
+    """Returns statistics as lists."""
+    return {name: value.tolist() for name, value in values.items()}
 
 
 class DatasetStatistics:
     """Statistics of every feature, of each episode and of all."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Running] = {}
+        self._vectors: dict[str, RunningVectors] = {}
+        self._histograms: dict[str, np.ndarray] = {}
+        self._num_frames = 0  # that are in each histogram
 
-    def add(self, columns: Mapping[str, np.ndarray]) -> dict[str, Statistics]:
-        """Takes in an episode, ``[T, H, W, 3]`` images and ``[T, D]`` rows; returns its own."""
+    def add(
+        self, columns: Mapping[str, np.ndarray], histograms: Mapping[str, np.ndarray]
+    ) -> dict[str, Statistics]:
+        """Takes in an episode; returns its own statistics.
+
+        Args:
+            columns: ``[T, D]`` rows of each feature.
+            histograms: Of the images of each camera, of ``image_histogram``.
+        """
+        num_frames = min(len(next(iter(columns.values()))), _MAX_FRAMES)
+        self._num_frames += num_frames
         own: dict[str, Statistics] = {}
+        for name, histogram in histograms.items():
+            self._histograms[name] = self._histograms.get(name, 0) + histogram
+            own[name] = image_statistics(histogram, num_frames)
         for name, values in columns.items():
-            kind = RunningImages if values.ndim == 4 else RunningVectors
-            self._all.setdefault(name, kind()).add(values)
-            episode = kind()
+            self._vectors.setdefault(name, RunningVectors()).add(values)
+            episode = RunningVectors()
             episode.add(values)
             own[name] = episode.result()
         return own
 
     def result(self) -> dict[str, Statistics]:
         """Returns those of all episodes."""
-        return {name: statistics.result() for name, statistics in self._all.items()}
+        images = {n: image_statistics(h, self._num_frames) for n, h in self._histograms.items()}
+        return {**images, **{name: each.result() for name, each in self._vectors.items()}}

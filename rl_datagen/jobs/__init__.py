@@ -2,7 +2,7 @@
 
 from rl_datagen.jobs.check_replay import check_replay
 from rl_datagen.jobs.hydrate import hydrate
-from rl_datagen.jobs.render import render_dataset, render_episode
+from rl_datagen.jobs.render import render_dataset, render_episode, render_missing
 from rl_datagen.jobs.video import write_videos
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "hydrate",
     "render_dataset",
     "render_episode",
+    "render_missing",
     "write_videos",
 ]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rl_datagen.config import RenderConfig
+from rl_datagen.config import Appearance, RenderConfig
 from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import ShardReader, read_episodes, rendered_episodes
 from rl_datagen.data.files import Delivery, NewImages, Target
-from rl_datagen.data.images import RenderedEpisode, decode_images, images_table
-from rl_datagen.data.manifest import check_file
+from rl_datagen.data.images import Encoding, RenderedEpisode, decode_images, images_table
+from rl_datagen.data.manifest import check_file, read_manifest
 from rl_datagen.data.shards import open_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
@@ -177,18 +177,58 @@ def render_dataset(
     """
     with DatasetWriter(dataset, config=None) as writer:
         chosen = first_episodes(dataset, settings.num_episodes, tasks)
-        if (first := _first_rendered(writer)) is not None:
+        if (first := _first_rendered(dataset)) is not None:
             _refuse_other(first, settings)
         outcome = execute(_Render(writer, chosen, settings, num_workers), progress)
     write_card(dataset)
     return outcome
 
 
-def _first_rendered(writer: DatasetWriter) -> RenderedEpisode | None:
+def render_missing(
+    dataset: Path,
+    *,
+    tasks: str = "all",
+    image_size: int | None = None,
+    encoding: Encoding | None = None,
+    appearance: Appearance | None = None,
+    num_gpus_per_worker: float = 0,
+    num_workers: int | None = None,
+    progress: Progress = SILENT,
+) -> Outcome:
+    """Renders what has no images yet, in the way of those that are there.
+
+    Args:
+        dataset: The dataset's folder.
+        tasks: Selector of the tasks to render.
+        image_size: Height and width in pixels; None: as the images that are there, or as
+            ``RenderConfig`` has it.
+        encoding: As above.
+        appearance: As above.
+        num_gpus_per_worker: Share of a GPU that each worker draws on.
+        num_workers: Units worked on at a time; None: as many as the cluster has cores.
+        progress: Told how far the job is.
+
+    Raises:
+        ConfigError: As ``render_dataset``.
+        DatasetError: As ``render_dataset``.
+    """
+    given = {"image_size": image_size, "encoding": encoding, "appearance": appearance}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if (first := _first_rendered(dataset)) is not None:
+        size = len(first.agentview[0])
+        there = {"image_size": size, "encoding": first.encoding, "appearance": first.appearance}
+        chosen = {**there, **chosen}
+    settings = RenderConfig(num_episodes=None, num_gpus_per_worker=num_gpus_per_worker, **chosen)
+    return render_dataset(
+        dataset, settings, tasks=tasks, num_workers=num_workers, progress=progress
+    )
+
+
+def _first_rendered(dataset: Path) -> RenderedEpisode | None:
     """Returns the first episode that has images, if one does."""
-    for shard in writer.manifest.shards:
+    for shard in read_manifest(dataset).shards:
         for entry in shard.images:
-            file = open_parquet(check_file(writer.path, entry))
+            file = open_parquet(check_file(dataset, entry))
             return decode_images(file.read_row_group(0))
     return None
 

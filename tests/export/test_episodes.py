@@ -4,25 +4,41 @@ import pytest
 from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import atomic_folder
 from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
-from rl_datagen.export import Exported, export_hdf5, export_lerobot, export_rlds
-from rl_datagen.export.episodes import Episodes, without_noops
+from rl_datagen.export import export_hdf5, export_lerobot, export_rlds
+from rl_datagen.export.episodes import Source, in_parts_of, without_noops
+from rl_datagen.export.plan import Choice, plan_export
 from tests.told import Told
 
 
-def test_successful_episodes_are_taken_task_by_task(rendered, tmp_path):
-    report = Exported(tmp_path)
-    taken = list(Episodes(rendered, "libero_object,libero_goal").read(report))
-    assert [t.task for t, _ in taken] == ["libero_object/0"] * 2 + ["libero_goal/3"] * 2
-    assert all(t.success and t.episode_id == images.episode_id for t, images in taken)
-    assert (report.num_episodes, report.num_frames, report.num_failed) == (4, 44, 2)
-    assert report.num_noops == 0
+def taken(dataset, **choice):
+    plan = plan_export(dataset, Choice(**choice))
+    source = Source(dataset, plan.shards, plan.choice.drop_noops, plan.look)
+    return plan, [pair for part in in_parts_of(plan, 20) for pair in source.read(part)]
 
 
-def test_noops_are_left_out_of_every_row(rendered, tmp_path):
-    report = Exported(tmp_path)
-    kept = list(Episodes(rendered, "libero_goal", drop_noops=True).read(report))
+def test_successful_episodes_are_taken_task_by_task(rendered):
+    plan, pairs = taken(rendered, tasks="libero_object,libero_goal")
+    assert [t.task for t, _ in pairs] == ["libero_object/0"] * 2 + ["libero_goal/3"] * 2
+    assert all(t.success and t.episode_id == images.episode_id for t, images in pairs)
+    assert (len(plan.episodes), plan.num_frames, plan.num_failed, plan.num_noops) == (4, 44, 2, 0)
+    assert [(e.index, e.first, e.task_index) for e in plan.episodes] == [
+        *((0, 0, 0), (1, 10, 0), (2, 22, 1), (3, 32, 1))
+    ]
+
+
+def test_parts_depend_on_the_frames_alone(rendered):
+    plan = plan_export(rendered, Choice())
+    for limit, lengths in ((1, [1, 1, 1, 1]), (10, [1, 1, 1, 1]), (11, [2, 2]), (99, [4])):
+        parts = in_parts_of(plan, limit)
+        assert [len(part.episodes) for part in parts] == lengths
+        assert [episode for part in parts for episode in part.episodes] == list(plan.episodes)
+        assert {part.num_parts for part in parts} == {len(parts)}
+
+
+def test_noops_are_left_out_of_every_row(rendered):
+    plan, kept = taken(rendered, tasks="libero_goal", drop_noops=True)
     whole = [pair for pair in read_rendered(rendered, task="libero_goal/3") if pair[0].success]
-    assert report.num_noops == 4
+    assert (plan.num_noops, [e.length for e in plan.episodes]) == (4, [8, 10])
     for (short, images), (full, all_images) in zip(kept, whole, strict=True):
         rows = np.delete(np.arange(len(full)), [4, 5])
         for name in ("action", "sim_state", "reward", "ee_quat", "decision"):
@@ -35,27 +51,27 @@ def test_noops_are_left_out_of_every_row(rendered, tmp_path):
 
 def test_what_cannot_be_exported_is_refused_before_any_work(rendered, dataset, make_trajectory):
     with pytest.raises(DatasetError, match=r"no episode of task=libero_90.*libero_goal/3"):
-        Episodes(rendered, "libero_90")
-    with pytest.raises(DatasetError, match=r"3 of 3 shards.*rl-datagen dataset render"):
-        Episodes(dataset)
-    Episodes(dataset, images=False)
+        plan_export(rendered, Choice("libero_90"))
+    with pytest.raises(DatasetError, match=r"12 of 12 episodes.*--render.*dataset render"):
+        plan_export(dataset, Choice())
+    plan_export(dataset, Choice(images=False))
     with DatasetWriter(dataset, config={"seed": 0}) as writer:
         writer.append([make_trajectory(0, task="libero_10/0", success=False)])
     with pytest.raises(DatasetError, match=r"No episode of task=libero_10 .* reached the goal"):
-        Episodes(dataset, "libero_10", images=False)
+        plan_export(dataset, Choice("libero_10", images=False))
 
 
 def test_episodes_without_images_can_be_left_out(rendered, tmp_path, make_trajectory):
     with DatasetWriter(rendered, config={}) as writer:
         for task in ("libero_goal/3", "libero_10/0"):
             writer.append([make_trajectory(8, task=task)])
-    with pytest.raises(DatasetError, match="--rendered-only"):
+    with pytest.raises(DatasetError, match=r"2 of 6 episodes.*--rendered-only"):
         export_hdf5(rendered, tmp_path / "out")
     report = export_hdf5(rendered, tmp_path / "out", rendered_only=True)
     assert (report.num_episodes, report.num_failed, report.num_not_rendered) == (4, 2, 1)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["libero_goal", "libero_object"]
     with pytest.raises(DatasetError, match="no rendered episode of task=libero_10"):
-        Episodes(rendered, "libero_10", rendered_only=True)
+        plan_export(rendered, Choice("libero_10", rendered_only=True))
 
 
 def test_images_of_two_sizes_are_refused(rendered, tmp_path, make_trajectory):

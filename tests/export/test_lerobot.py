@@ -10,6 +10,7 @@ from PIL import Image
 from rl_datagen.core.errors import UserError
 from rl_datagen.export import export_lerobot, lerobot_v30
 from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.statistics import QUANTILES
 from rl_datagen.tasks import get_task
 
 
@@ -67,8 +68,7 @@ def test_v30_rows_and_videos(rendered, successes, tmp_path):
 
 def test_v30_files_are_of_limited_size(rendered, successes, tmp_path, monkeypatch):
     monkeypatch.setattr(lerobot_v30, "_DATA_MB", 1e-3)
-    monkeypatch.setattr(lerobot_v30, "_VIDEO_MB", 1e-3)
-    monkeypatch.setattr(lerobot_v30, "_BATCH", 1)
+    monkeypatch.setattr(lerobot_v30, "_EPISODES", 1)
     monkeypatch.setattr(lerobot_v30, "_CHUNK", 3)
     out = tmp_path / "out"
     export_lerobot(rendered, out, images="image")
@@ -111,9 +111,69 @@ def test_v21_is_as_openpi_reads_it(rendered, successes, tmp_path):
     types = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert types["image"] == {"_type": "Image"}
     stats = [json.loads(s) for s in (out / "meta/episodes_stats.jsonl").read_text().splitlines()]
-    assert set(stats[0]["stats"]["state"]) == {"min", "max", "mean", "std", "count"}
+    assert set(stats[0]["stats"]["state"]) == {"min", "max", "mean", "std", "count", *QUANTILES}
+    median = np.quantile(trajectory.proprio[kept], 0.5, axis=0)
+    np.testing.assert_allclose(stats[3]["stats"]["state"]["q50"], median)
 
 
-def test_options_that_contradict_each_other(rendered, tmp_path):
-    with pytest.raises(UserError, match=r"--images.*--version v3.0"):
-        export_lerobot(rendered, tmp_path / "out", version="v2.1", images="video")
+def test_fps_is_a_label_of_timestamps_and_videos_and_leaves_every_frame(
+    rendered, successes, tmp_path
+):
+    out = tmp_path / "out"
+    assert export_lerobot(rendered, out, fps=10).num_frames == 44
+    info = read(out / "meta/info.json")
+    camera = info["features"]["observation.images.image"]
+    assert (info["fps"], camera["info"]["video.fps"]) == (10, 10)
+    rows = pq.read_table(out / "data/chunk-000/file-000.parquet")
+    assert rows["timestamp"].to_pylist()[:10] == pytest.approx([t / 10 for t in range(10)])
+    actions = np.concatenate([t.action for t, _ in successes])
+    np.testing.assert_array_equal(np.stack(rows["action"].to_numpy()), actions)
+    with av.open(str(out / "videos/observation.images.image/chunk-000/file-000.mp4")) as video:
+        times = [frame.time for frame in video.decode(video=0)]
+    assert times == pytest.approx([t / 10 for t in range(44)])
+    (episodes,) = (out / "meta/episodes").rglob("*.parquet")
+    ends = pq.read_table(episodes)["videos/observation.images.image/to_timestamp"].to_pylist()
+    assert ends == pytest.approx([1.0, 2.2, 3.2, 4.4])
+    assert "count 10 frames per second" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_gr00t_finds_state_action_videos_and_instruction(rendered, successes, tmp_path, version):
+    """Reads as GR00T's loader does: slices of columns, and one video per episode in v2.1."""
+    out = tmp_path / "out"
+    export_lerobot(rendered, out, version=version, modality_json=True)
+    info, modality = read(out / "meta/info.json"), read(out / "meta/modality.json")
+    assert set(modality) == {"state", "action", "video", "annotation"}
+    data = pq.read_table(sorted(out.glob("data/**/*.parquet"))[0])
+    for kind, width in (("state", 8), ("action", 7)):
+        keys = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
+        assert list(modality[kind]) == keys
+        assert [modality[kind][key]["start"] for key in keys] == list(range(7))
+        assert modality[kind]["gripper"]["end"] == width
+        values = successes[0][0].proprio if kind == "state" else successes[0][0].action
+        gripper = modality[kind]["gripper"]
+        found = np.stack(data[gripper["original_key"]].to_numpy())[: len(values)]
+        span = slice(gripper["start"], gripper["end"])
+        np.testing.assert_array_equal(found[:, span], values[:, 6:])
+    (annotation,) = modality["annotation"].values()
+    assert data[annotation["original_key"]].to_pylist()[0] == 0
+    assert set(modality["video"]) == {"image", "wrist_image"}
+    for video in modality["video"].values():
+        assert info["features"][video["original_key"]]["dtype"] == "video"
+        if version == "v2.1":
+            place = {"episode_chunk": 0, "episode_index": 1, "video_key": video["original_key"]}
+            with av.open(str(out / info["video_path"].format(**place))) as container:
+                assert sum(1 for _ in container.decode(video=0)) == 12
+    assert info.get("total_videos", 8) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"modality_json": True, "images": "image"}, "--images image.*--modality-json"),
+        ({"fps": 0}, "--fps 0: 1 to 1000 is allowed"),
+    ],
+)
+def test_options_that_contradict_each_other(rendered, tmp_path, options, named):
+    with pytest.raises(UserError, match=named):
+        export_lerobot(rendered, tmp_path / "out", **options)
