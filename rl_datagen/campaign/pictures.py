@@ -13,11 +13,16 @@ _SIZE = 112  # pixels: twice what a row is high, for sharp displays; about 5 kB
 
 
 def draw_pictures(name: str, progress: Progress = SILENT) -> int:
-    """Draws the scenes that a campaign has no picture of, a few seconds each; returns how many.
+    """Draws the scenes that a campaign has no picture of, those at the board's top first.
+
+    A few seconds each.
 
     Args:
         name: Name, folder or URI of the campaign.
         progress: Told of each.
+
+    Returns:
+        How many were drawn.
 
     Raises:
         MachineError: This machine lacks a GL library.
@@ -25,7 +30,8 @@ def draw_pictures(name: str, progress: Progress = SILENT) -> int:
     """
     campaign = read_campaign(name)
     storage = Storage(campaign.folder, PATIENCE_S)
-    tasks = [trial.task for trial in campaign.trials]
+    trials = campaign.of("failed", "running"), campaign.of("finished", "stopped", "pending")
+    tasks = [trial.task for group in trials for trial in group]
     there = read_pictures(storage, tasks)
     missing = [get_task(task) for task in tasks if task not in there]
     progress.start("pictures", len(missing), "tasks")

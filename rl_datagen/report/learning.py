@@ -15,9 +15,10 @@ from rl_datagen.report.drawing import ACCENT, INK, QUIET, STYLE, Plot, new_figur
 _SETTINGS = ("gamma", "patience", "num_iterations")
 """What may change when a run resumes, and is in each row; see ``pipeline.run``."""
 _SERIES = (
-    ("sampled, with exploration noise", QUIET, "o", 1.8),
-    ("evaluated, without noise", ACCENT, "D", 0.0),
+    ("sampled, with exploration noise", QUIET, "o", 1.8, 7.0),
+    ("evaluated, without noise", ACCENT, "D", 0.0, 2.0),
 )
+"""Name, colour, marker, width of the line, and of the intervals: one is seen inside the other."""
 _PANELS = {
     "success rate": (
         ("success_rate", "episodes_in_batch"),
@@ -82,18 +83,21 @@ def _points(curve: Sequence[Mapping[str, Any]], value: str, count: str) -> Itera
 
 
 def _draw(
-    axes: Axes, series: Sequence[_Point], style: tuple[str, str, str, float], confidence: float
+    axes: Axes,
+    series: Sequence[_Point],
+    style: tuple[str, str, str, float, float],
+    confidence: float,
 ) -> None:
     if not series:
         return
-    label, color, marker, linewidth = style
+    label, color, marker, linewidth, barwidth = style
     x, y, _ = np.array(series, np.float64).T
     axes.plot(x, y, marker, color=color, markersize=5, label=label)
     axes.plot(x, y, color=color, linewidth=linewidth)
     for at, rate, count in series:
         if count:
             ends = wilson_interval(round(rate * count), count, confidence)
-            axes.plot([at, at], ends, color=color, linewidth=4, alpha=0.35)
+            axes.plot([at, at], ends, color=color, linewidth=barwidth, alpha=0.4)
 
 
 def _mark_changes(panels: Sequence[Axes], curve: Sequence[Mapping[str, Any]]) -> None:

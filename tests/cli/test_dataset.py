@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from rl_datagen.cli import app
 from rl_datagen.core.errors import ConfigError, DatasetError
+from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
 
 
@@ -38,6 +39,14 @@ def test_bad_input_is_named(arguments, error, message):
     result = run(*arguments)
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+
+
+def test_a_video_of_an_unknown_episode_is_refused_with_the_nearest_name(dataset):
+    name = read_episodes(dataset)["episode_id"][0].as_py()
+    error = run("video", dataset, "--episode", f"{name}x").exception
+    assert isinstance(error, DatasetError)
+    assert f"holds no episode '{name}x'. Did you mean '{name}'" in str(error)
+    assert not (dataset / "videos").exists()
 
 
 def test_collect_needs_to_know_what_acts():

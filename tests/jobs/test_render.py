@@ -136,6 +136,10 @@ def test_videos_come_from_images_or_from_a_replay(recorded):
             frame = next(container.decode(video=0))
             sizes.append((frame.width, frame.height))
     assert sizes == [(128, 64), (96, 48)]
+    for path in paths:
+        path.unlink()
+    assert write_videos(recorded, episode_ids=["e1"], image_size=48) == paths[1:]
+    assert not paths[0].exists()
 
 
 def test_a_merged_dataset_knows_the_backends_of_its_parts():
