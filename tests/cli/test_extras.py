@@ -18,7 +18,14 @@ from tests.installed import closure
 
 ROOT = Path(rl_datagen.__file__).parents[1]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-HEAVIER = {"": (), "sim": ("",), "train": ("sim",), "remote": ("train",), "cluster": ("train",)}
+HEAVIER = {
+    "": (),
+    "hub": ("",),
+    "sim": ("",),
+    "train": ("sim",),
+    "remote": ("train",),
+    "cluster": ("train",),
+}
 HEAVIER |= {"vla": ("remote", "train")}
 
 
@@ -91,6 +98,8 @@ def test_commands_in_the_table_exist():
         ("mujoco", ["vla", "train"], "vla"),
         ("lerobot", ["vla", "train"], "lerobot"),
         ("mlflow", [], "cluster"),
+        ("huggingface_hub.errors", ["dataset", "push", "a", "b/c"], "hub"),
+        ("huggingface_hub", ["expert", "pull", "b/c", "a"], "train"),
     ],
 )
 def test_a_missing_package_is_one_sentence_with_the_command_s_extra(package, words, extra):
