@@ -18,8 +18,16 @@ from tests.installed import closure
 
 ROOT = Path(rl_datagen.__file__).parents[1]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-HEAVIER = {"": (), "sim": ("",), "train": ("sim",), "remote": ("train",), "cluster": ("train",)}
-HEAVIER |= {"vla": ("remote", "train"), "view": ("",)}
+HEAVIER = {
+    "": (),
+    "hub": ("",),
+    "view": ("",),
+    "sim": ("",),
+    "train": ("sim",),
+    "remote": ("train",),
+    "cluster": ("train",),
+}
+HEAVIER |= {"vla": ("remote", "train")}
 
 
 EXTRAS = DECLARED["optional-dependencies"].items()
@@ -93,6 +101,8 @@ def test_commands_in_the_table_exist():
         ("mlflow", [], "cluster"),
         ("rerun", ["dataset", "view", "outputs/datasets/mine"], "view"),
         ("mujoco", ["dataset", "video", "outputs/datasets/mine"], "sim"),
+        ("huggingface_hub.errors", ["dataset", "push", "a", "b/c"], "hub"),
+        ("huggingface_hub", ["expert", "pull", "b/c", "a"], "train"),
     ],
 )
 def test_a_missing_package_is_one_sentence_with_the_command_s_extra(package, words, extra):
