@@ -8,7 +8,7 @@ process; the time is lerobot's, policy and resets included.
 
 How to run it, with a Python that has lerobot (docs/vla.md)::
 
-    python benchmarks/lerobot_eval.py [TASK ...] [--episodes 10] [--size 256] [--noise 0.3]
+    python benchmarks/lerobot_eval.py [TASK ...] [--episodes 10] [--size 256] [--noise 0.2]
 
 Results to expect: the last line is ``RESULT`` and a JSON object; ``identical`` equals ``episodes``.
 """
@@ -64,13 +64,29 @@ class Repeat(torch.nn.Module):
         return torch.from_numpy(action[None])
 
 
+class Watched:
+    """A vector environment whose resets are timed."""
+
+    def __init__(self, env: SyncVectorEnv) -> None:
+        self._env = env
+
+    def __getattr__(self, name: str):
+        return getattr(self._env, name)
+
+    def reset(self, **options):
+        started = time.process_time()
+        observation = self._env.reset(**options)
+        self.reset_cpu_s = time.process_time() - started
+        return observation
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=["libero_object/3", "libero_goal/7"])
     parser.add_argument("--episodes", type=int, default=10, help="of each task")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=100, help="time limit in env steps")
-    parser.add_argument("--noise", type=float, default=0.3)
+    parser.add_argument("--noise", type=float, default=0.2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
@@ -81,7 +97,6 @@ def main() -> None:
 def compare(task_id: str, arguments: argparse.Namespace) -> list[dict]:
     """Returns a row for each episode: what it took and how it ended, in either environment."""
     task = get_task(task_id)
-    recorded = record(task_id, arguments)
     settings = {
         "task": task.suite,
         "task_ids": [task.index],
@@ -102,7 +117,7 @@ def compare(task_id: str, arguments: argparse.Namespace) -> list[dict]:
         envs[name].envs[0].unwrapped._ensure_env()
         built[name] = time.process_time() - started[0], time.perf_counter() - started[1]
     rows = []
-    for episode, actions in enumerate(recorded):
+    for episode, actions in enumerate(record(task_id, arguments)):
         row = {"task": task_id, "episode": episode}
         for name in sorted(envs, reverse=bool(episode % 2)):
             row[name] = run(envs[name], configs[name], Repeat(actions, arguments.noise), episode)
@@ -121,8 +136,10 @@ def run(env: SyncVectorEnv, config: LiberoEnv, policy: Repeat, episode: int) -> 
     before, after = make_env_pre_post_processors(config, ACTConfig())
     assert env.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
     started = time.process_time(), time.perf_counter()
-    result = rollout(env, policy, before, after, same, same, seeds=[FIRST_SEED + episode])
+    watched = Watched(env)
+    result = rollout(watched, policy, before, after, same, same, seeds=[FIRST_SEED + episode])
     return {
+        "reset_cpu_s": round(watched.reset_cpu_s, 3),
         "cpu_s": round(time.process_time() - started[0], 3),
         "wall_s": round(time.perf_counter() - started[1], 3),
         "success": bool(result["success"].any()),
@@ -155,6 +172,10 @@ def summary(rows: list[dict]) -> dict:
         spent = sum(row[name][key] for row in rows)
         return spent + sum(row["built"][name][index] for row in rows if "built" in row)
 
+    def step_ms(name: str) -> float:
+        spent = sum(row[name]["cpu_s"] - row[name]["reset_cpu_s"] for row in rows)
+        return round(spent / sum(row[name]["steps"] for row in rows) * 1e3, 1)
+
     keys = ("success", "steps", "actions")
     return {
         "episodes": len(rows),
@@ -170,6 +191,11 @@ def summary(rows: list[dict]) -> dict:
                 2,
             )
             for task in dict.fromkeys(row["task"] for row in rows)
+        },
+        "cpu_ms_per_env_step": {name: step_ms(name) for name in ("stock", "fast")},
+        "cpu_s_per_reset": {
+            name: round(sum(row[name]["reset_cpu_s"] for row in rows) / len(rows), 3)
+            for name in ("stock", "fast")
         },
         "cpu_s": {name: round(total(name, "cpu_s", 0), 1) for name in ("stock", "fast")},
         "wall_s": {name: round(total(name, "wall_s", 1), 1) for name in ("stock", "fast")},

@@ -1,4 +1,4 @@
-"""What else steps LIBERO's physics, and how fast: stock LIBERO, MuJoCo's ``rollout``, this package.
+"""What else steps LIBERO's physics, and how fast: LIBERO, MuJoCo in batches, this package.
 
 What it shows: env steps per second and core of the same episode. MuJoCo's batched stepping knows
 nothing of LIBERO's controller, observations and success: it gets the torques that stock LIBERO
@@ -64,7 +64,7 @@ class Recorder:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pythons", nargs="*", help="besides this one, for MuJoCo's rollout")
+    parser.add_argument("pythons", nargs="*", help="besides this one, for MuJoCo alone")
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--blocks", type=int, default=6)
     arguments = parser.parse_args()
@@ -96,9 +96,8 @@ def compare(task_id: str, raw: list[subprocess.Popen], num_blocks: int) -> dict:
             error = float(np.abs(simulator.sim_state() - env.get_sim_state()).max())
             found = {"stock": (stock, 0.0), "ours": (ours, error)}
             for process in raw:
-                answer = ask(process, folder)
-                key = f"mujoco.rollout {answer['version']}"
-                found[key] = answer["cpu_s"], answer["error"]
+                for peer, answer in ask(process, folder).items():
+                    found[peer] = answer["cpu_s"], answer["error"]
             for peer, (seconds, error) in found.items():
                 spent.setdefault(peer, []).append(seconds / BLOCK)
                 errors.setdefault(peer, []).append(error)

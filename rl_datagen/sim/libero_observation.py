@@ -1,11 +1,11 @@
 """LIBERO's own observations, by its names: what ``rl_datagen.libero`` returns."""
 
 from collections.abc import Callable, Iterator, MutableMapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
 from rl_datagen.sim.compiled import CompiledSimulator
 from rl_datagen.sim.libero import pose_in_hand
@@ -20,17 +20,20 @@ _PROPRIO = ("joint_pos", "joint_pos_cos", "joint_pos_sin", "joint_vel")
 _PROPRIO += ("eef_pos", "eef_quat", "gripper_qpos", "gripper_qvel")
 
 
+_Value = np.ndarray | Callable[[], np.ndarray]
+
+
 class Observation(dict[str, Any]):
     """Dictionary whose images and derived numbers are computed when they are first read.
 
     So a frame that nobody looks at, such as one of settling, is never drawn. What is not computed
-    yet is a function of the dictionary; whoever reads or copies it finds arrays only.
+    yet is a function; whoever reads or copies the dictionary finds arrays only.
     """
 
     def __getitem__(self, key: str) -> np.ndarray:
         value = super().__getitem__(key)
         if callable(value):
-            value = self[key] = value(self)
+            value = self[key] = value()
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -43,6 +46,11 @@ class Observation(dict[str, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
+    def pop(self, key: str, *default: Any) -> Any:
+        """Removes and returns an entry."""
+        self.get(key)
+        return super().pop(key, *default)
+
     def copy(self) -> dict[str, Any]:
         """Returns a plain dictionary with everything computed."""
         return dict(self)
@@ -50,8 +58,7 @@ class Observation(dict[str, Any]):
     get: Any = MutableMapping.get
     items: Any = MutableMapping.items
     values: Any = MutableMapping.values
-    pop: Any = MutableMapping.pop
-    popitem: Any = MutableMapping.popitem
+    popitem: Any = MutableMapping.popitem  # by way of ``__getitem__``, as the others
     setdefault: Any = MutableMapping.setdefault
 
 
@@ -69,47 +76,47 @@ def observe_as_libero(
     joints = numbers["joint_pos"]
     numbers |= {"joint_pos_cos": np.cos(joints), "joint_pos_sin": np.sin(joints)}
     numbers |= {"eef_pos": numbers["ee_pos"], "eef_quat": numbers["ee_quat"]}
-    observation = Observation({f"robot0_{name}": numbers[name] for name in _PROPRIO})
-    proprio = list(observation)
-    for camera, size in sizes.items():
-        observation[f"{camera}_image"] = partial(_image, simulator.scene, camera, size, pose)
-    objects = _objects(simulator)
-    observation.update(objects)
-    observation["robot0_proprio-state"] = partial(_joined, proprio)
-    observation["object-state"] = partial(_joined, list(objects))
-    return observation
+    proprio = {f"robot0_{name}": numbers[name] for name in _PROPRIO}
+    images = {
+        f"{camera}_image": partial(_image, simulator.scene, camera, size, pose)
+        for camera, size in sizes.items()
+    }
+    objects = _objects(simulator, (numbers["ee_pos"], numbers["ee_quat"]))
+    states = {
+        "robot0_proprio-state": partial(_joined, list(proprio.values())),
+        "object-state": partial(_joined, list(objects.values())),
+    }
+    return Observation(proprio | images | objects | states)
 
 
 def _image(
-    scene: Scene, camera: str, size: tuple[int, int], pose: Pose, observation: Observation
+    scene: Scene, camera: str, size: tuple[int, int], pose: Pose
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draws what a camera sees, upside down as LIBERO has it."""
-    del observation
     ours = LIBERO_CAMERAS[camera]
     return np.ascontiguousarray(render(scene, (ours,), *size, pose)[ours][::-1])
 
 
-def _objects(simulator: CompiledSimulator) -> dict[str, np.ndarray | Callable[..., np.ndarray]]:
+def _objects(
+    simulator: CompiledSimulator, hand: tuple[np.ndarray, np.ndarray]
+) -> dict[str, _Value]:
     """Returns position (m), quaternion (x, y, z, w) and pose in the hand's frame of each object."""
-    numbers: dict[str, np.ndarray | Callable[..., np.ndarray]] = {}
+    values: dict[str, _Value] = {}
     parts, sample = simulator.scene.state_layout.parts, simulator.sample()
     for i, part in enumerate(parts):
         if part.kind == "object":
             body = sample[NUM_ROBOT + 7 * i :]
-            numbers[f"{part.name}_pos"] = body[0:3].copy()
-            numbers[f"{part.name}_quat"] = body[[4, 5, 6, 3]]
+            place = body[0:3].copy(), body[[4, 5, 6, 3]]
+            values[f"{part.name}_pos"], values[f"{part.name}_quat"] = place
+            in_hand = cache(partial(pose_in_hand, hand, place))
             for index, what in enumerate(("pos", "quat")):
-                of_hand = partial(_in_hand, part.name, index)
-                numbers[f"{part.name}_to_robot0_eef_{what}"] = of_hand
-    return numbers
+                values[f"{part.name}_to_robot0_eef_{what}"] = partial(_item, in_hand, index)
+    return values
 
 
-def _in_hand(
-    name: str, index: int, observation: Observation
-) -> Float64[np.ndarray, "3"] | Float32[np.ndarray, "4"]:
-    hand = observation["robot0_eef_pos"], observation["robot0_eef_quat"]
-    return pose_in_hand(hand, (observation[f"{name}_pos"], observation[f"{name}_quat"]))[index]
+def _item(pair: Callable[[], tuple[np.ndarray, np.ndarray]], index: int) -> np.ndarray:
+    return pair()[index]
 
 
-def _joined(names: list[str], observation: Observation) -> Float64[np.ndarray, " n"]:
-    return np.concatenate([observation[name] for name in names], axis=-1)
+def _joined(values: list[_Value]) -> Float64[np.ndarray, " n"]:
+    return np.concatenate([value() if callable(value) else value for value in values], axis=-1)
