@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rl_datagen.sim.dynamics import (
+    SAMPLED_SUBSTEP,
     Dynamics,
     env_step,
     reset_data,
@@ -15,6 +16,7 @@ from rl_datagen.sim.dynamics import (
 )
 from rl_datagen.sim.libero import rotation_of
 from rl_datagen.sim.model_view import ModelView
+from rl_datagen.sim.render import Pose
 from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import Simulator
 
@@ -30,6 +32,9 @@ class CompiledSimulator(Simulator):
         super().__init__(scene)
         self._view = ModelView(scene.model)
         self._data = mujoco.MjData(scene.model)
+        self._sample_qvel = np.zeros(scene.model.nv)
+        self.sampled_substep = SAMPLED_SUBSTEP
+        """Physics step of an env step after which the observation is sampled, counted from 0."""
         self._dynamics = self._connect()
 
     @property
@@ -41,17 +46,48 @@ class CompiledSimulator(Simulator):
         """Returns the position (m) and rotation matrix, world frame, the arm is driven to."""
         return self._dynamics.goal_pos.copy(), self._dynamics.goal_mat.copy()
 
+    def sample(self) -> Float64[np.ndarray, " R"]:
+        """Returns the raw numbers of the observation; see ``sim.observation``."""
+        return self._sample.copy()
+
+    def pose(self) -> Pose:
+        """Returns what images of the observation show."""
+        assert self.init is not None
+        return Pose(self._render_qpos.copy(), self.init.fixture_poses, self._sites_on.copy())
+
+    def hand_rotation(self) -> Float64[np.ndarray, "3 3"]:
+        """Returns the hand's rotation matrix, world frame, as the controller last read it."""
+        return self._dynamics.ee_mat.copy()
+
+    def robot_velocity(self) -> dict[str, Float64[np.ndarray, " n"]]:
+        """Returns ``joint_vel`` 7 (rad/s) and ``gripper_qvel`` 2 (m/s)."""
+        gripper = self.scene.robot.gripper_qvel
+        return {
+            "joint_vel": self._sample_qvel[:7].copy(),
+            "gripper_qvel": self._sample_qvel[gripper],
+        }
+
+    def set_state(self, sim_state: Float64[np.ndarray, " S"]) -> None:
+        """Moves everything to a state, as LIBERO's ``set_init_state`` does.
+
+        The controller, the gripper's command and the fixtures stay as they are.
+
+        Args:
+            sim_state: Time (s), qpos, qvel.
+        """
+        self._write(sim_state)
+        settle_in(self._dynamics)
+        self._look_at_sites()
+
     def success(self) -> bool:
         """Whether the task's goal holds now."""
         return self.scene.goal.reached(self._data)
 
     def _reset(self, init: InitialState) -> None:
         self._view.place(self.scene.fixture_ids, init.fixture_poses)
-        dynamics, stale, data = self._dynamics, self.scene.controller, self._data
+        dynamics, stale = self._dynamics, self.scene.controller
         reset_data(dynamics.model, dynamics.data)
-        data.time = init.sim_state[0]
-        data.qpos[:] = init.sim_state[1 : 1 + self.scene.model.nq]
-        data.qvel[:] = init.sim_state[1 + self.scene.model.nq :]
+        self._write(init.sim_state)
         dynamics.ee_pos[:] = dynamics.goal_pos[:] = stale.ee_pos
         dynamics.ee_mat[:] = dynamics.goal_mat[:] = stale.ee_mat
         dynamics.ee_vel[:] = dynamics.joint_vel[:] = dynamics.gripper[:] = 0.0
@@ -61,12 +97,20 @@ class CompiledSimulator(Simulator):
         dynamics.fresh[0] = False
         settle_in(dynamics)
 
+    def _write(self, sim_state: Float64[np.ndarray, " S"]) -> None:
+        data, nq = self._data, self.scene.model.nq
+        data.time, data.qpos[:], data.qvel[:] = (
+            sim_state[0],
+            sim_state[1 : 1 + nq],
+            sim_state[1 + nq :],
+        )
+
     def _step(self, action: Float64[np.ndarray, "7"]) -> bool:
         delta = np.clip(action[:6], -1.0, 1.0) * self.scene.controller.action_scale
         turns = bool(delta[3:].any())
         rotation = rotation_of(delta[3:]) if turns else _IDENTITY
         grip = float(np.sign(action[6]))
-        env_step(self._dynamics, delta[:3], turns, rotation, grip)
+        env_step(self._dynamics, delta[:3], turns, rotation, grip, self.sampled_substep)
         return self.success()
 
     def _connect(self) -> Dynamics:
@@ -112,6 +156,7 @@ class CompiledSimulator(Simulator):
             bodies=layout.bodies,
             joint_qpos=layout.joint_qpos,
             sample=self._sample,
+            sample_qvel=self._sample_qvel,
             render_qpos=self._render_qpos,
         )
 

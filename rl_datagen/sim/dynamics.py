@@ -45,7 +45,8 @@ mj_jac_site = types.ExternalFunction(
 mj_full_m = types.ExternalFunction("mj_fullM", types.void(_POINTER, _POINTER, _POINTER))
 
 SAMPLED_SUBSTEP = NUM_SUBSTEPS - 2
-"""LIBERO's observations are sampled after this physics step, counted from 0."""
+"""LIBERO's observations are sampled after this physics step, counted from 0, once an init state was
+set after a reset: each of the two forces a sample, which brings the next ones forward by a step."""
 
 
 class Dynamics(NamedTuple):
@@ -105,6 +106,7 @@ class Dynamics(NamedTuple):
     bodies: np.ndarray
     joint_qpos: np.ndarray
     sample: np.ndarray  # [R]
+    sample_qvel: np.ndarray  # [nv]
     render_qpos: np.ndarray  # [nq]
 
 
@@ -136,6 +138,7 @@ def _observe(d: Dynamics) -> None:
         d.xpos,
         d.xquat,
     )
+    d.sample_qvel[:] = d.qvel
 
 
 @compiled
@@ -208,7 +211,7 @@ def _begin_substep(d: Dynamics) -> None:
 
 
 @compiled
-def _end_substep(d: Dynamics, substep: int, torques: np.ndarray, grip: float) -> None:
+def _end_substep(d: Dynamics, is_sampled: bool, torques: np.ndarray, grip: float) -> None:
     for i in range(7):
         torque = _clip(torques[i], d.torque_limits[0, i], d.torque_limits[1, i])
         d.ctrl[d.arm_actuators[i]] = torque
@@ -217,16 +220,21 @@ def _end_substep(d: Dynamics, substep: int, torques: np.ndarray, grip: float) ->
         d.gripper[i] = _clip(d.gripper[i] + speed * grip, -1.0, 1.0)
         command = d.gripper_bias[i] + d.gripper_weight[i] * d.gripper[i]
         d.ctrl[d.gripper_actuators[i]] = command
-    if substep == SAMPLED_SUBSTEP:
+    if is_sampled:
         d.render_qpos[:] = d.qpos
     mj_step2(d.model, d.data)
-    if substep == SAMPLED_SUBSTEP:
+    if is_sampled:
         _observe(d)
 
 
 @compiled
 def env_step(
-    d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
+    d: Dynamics,
+    delta_pos: np.ndarray,
+    turns: bool,
+    delta_mat: np.ndarray,
+    grip: float,
+    sampled_substep: int,
 ) -> None:
     """Advances one env step as LIBERO would.
 
@@ -236,9 +244,10 @@ def env_step(
         turns: Whether the action turns the hand; otherwise the goal's orientation stays.
         delta_mat: ``[3, 3]``: the rotation to the goal's orientation.
         grip: Sign of the gripper's action.
+        sampled_substep: After which physics step the observation is sampled, counted from 0.
     """
     for substep in range(NUM_SUBSTEPS):
         _begin_substep(d)
         if substep == 0:
             _set_goal(d, delta_pos, turns, delta_mat)
-        _end_substep(d, substep, _torques(d), grip)
+        _end_substep(d, substep == sampled_substep, _torques(d), grip)

@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from dataclasses import replace
 
+import numpy as np
+
 from rl_datagen.config import Appearance, Backend, RenderBackend
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.sim import memory
@@ -62,12 +64,14 @@ def make_simulator(scene: Scene) -> Simulator:
 
 
 def _compile(task: Task) -> Scene:
-    started = time.perf_counter()
+    started, random_state = time.perf_counter(), np.random.get_state()
     try:
         scene = compile_scene(task, make_simulator)
     except (OSError, ValueError) as error:  # MuJoCo raises ValueError for a bad or missing asset
         message = f"cannot build the scene: {error}"
         raise SimulatorError(message, task=task.id) from error
+    finally:  # LIBERO's constructor has drawn positions from the global stream
+        np.random.set_state(random_state)
     memory.trim()
     logger.debug("compiled task=%s seconds=%.1f", task, time.perf_counter() - started)
     return scene

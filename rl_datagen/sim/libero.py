@@ -84,7 +84,14 @@ with warnings.catch_warnings():
         orientation_error,
     )
     from robosuite.utils.errors import RandomizationError
-    from robosuite.utils.transform_utils import axisangle2quat, quat2mat
+    from robosuite.utils.transform_utils import (
+        axisangle2quat,
+        mat2pose,
+        pose2mat,
+        pose_in_A_to_pose_in_B,
+        pose_inv,
+        quat2mat,
+    )
 
 __all__ = [
     "NUM_SUBSTEPS",
@@ -97,6 +104,8 @@ __all__ = [
     "nullspace_torques",
     "opspace_matrices",
     "orientation_error",
+    "pose_in_hand",
+    "problem_info",
     "rotation_of",
 ]
 
@@ -109,6 +118,26 @@ _IMAGE_SIZES = ("camera_heights", "camera_widths")
 def rotation_of(axis_angle: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
     """Returns the rotation matrix of an axis-angle vector (rad) as robosuite rounds it."""
     return quat2mat(axisangle2quat(axis_angle))
+
+
+Pose = tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "4"]]
+
+
+def pose_in_hand(hand: Pose, thing: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a thing's position (m) and quaternion (x, y, z, w) in the hand's frame.
+
+    robosuite computes them in single precision.
+
+    Args:
+        hand: Its position and quaternion (x, y, z, w) in the world.
+        thing: The same.
+    """
+    return mat2pose(pose_in_A_to_pose_in_B(pose2mat(thing), pose_inv(pose2mat(hand))))
+
+
+def problem_info(task: Task) -> dict[str, str]:
+    """Returns ``problem_name``, ``domain_name`` and ``language_instruction`` of a BDDL file."""
+    return get_problem_info(str(bddl_path(task)))
 
 
 def load_init_states(task: Task) -> Float64[np.ndarray, "N S"]:

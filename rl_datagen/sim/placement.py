@@ -74,6 +74,21 @@ class Placement:
             finally:
                 np.random.set_state(saved)
 
+    def draw_next(self, num_loads: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what LIBERO's own reset would draw from NumPy's global random stream.
+
+        Objects may overlap, and joints are sampled as often as the environment has loaded its
+        model.
+
+        Args:
+            num_loads: How often it has, this time included.
+
+        Raises:
+            RandomizationError: There was no room.
+        """
+        with _LOCK:
+            return self._place(self._sample(num_loads))
+
     def _draw(self) -> tuple[np.ndarray, np.ndarray]:
         while True:
             try:
@@ -113,13 +128,13 @@ class Placement:
                 return True
         return False
 
-    def _sample(self) -> dict[str, Any]:
+    def _sample(self, num_loads: int = 1) -> dict[str, Any]:
         data = self._data
         mujoco.mj_resetData(self._model, data)
         np.random.randn(7)  # LIBERO draws joint noise and scales it by zero
         data.qpos[:7] = self._arm_qpos
         data.qpos[self._gripper_qpos] = self._gripper_init
-        for sampler, addresses in self._joints:
+        for sampler, addresses in self._joints * num_loads:
             position = sampler.sample()
             data.qpos[addresses] = position
         mujoco.mj_kinematics(self._model, data)

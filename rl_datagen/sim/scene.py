@@ -75,6 +75,7 @@ class RobotIndices:
     ee_site: int
     ee_body: int
     gripper_qpos: np.ndarray
+    gripper_qvel: np.ndarray
     arm_actuators: np.ndarray
     gripper_actuators: np.ndarray
 
@@ -230,6 +231,7 @@ def _robot_indices(env: Any) -> RobotIndices:
         ee_site=robot.eef_site_id,
         ee_body=env.sim.model.body_name2id(robot.robot_model.eef_name),
         gripper_qpos=np.array(robot._ref_gripper_joint_pos_indexes),
+        gripper_qvel=np.array(robot._ref_gripper_joint_vel_indexes),
         arm_actuators=np.array(robot._ref_joint_actuator_indexes),
         gripper_actuators=np.array(robot._ref_joint_gripper_actuator_indexes),
     )

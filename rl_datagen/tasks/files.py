@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from rl_datagen.core.errors import MachineError, how_to_install
+from rl_datagen.core.errors import ConfigError, MachineError, how_to_install
 from rl_datagen.tasks.perturbed import perturbed_suites
 from rl_datagen.tasks.registry import TASKS, select_tasks
 from rl_datagen.tasks.task import Task
@@ -36,6 +36,28 @@ def bddl_path(task: Task) -> Path:
         MachineError: LIBERO is not installed, or its installation is damaged.
     """
     return _there(libero_folder() / "bddl_files" / task.suite / f"{task.name}.bddl")
+
+
+def task_defined_by(bddl_file: str | Path) -> Task:
+    """Returns the task of a BDDL file, in whatever LIBERO it lies.
+
+    Raises:
+        ConfigError: The file is missing, or it defines none of the 130 tasks.
+        MachineError: LIBERO is not installed.
+    """
+    path = Path(bddl_file)
+    if not path.is_file():
+        raise ConfigError(f"There is no BDDL file '{path}'.")
+    named = [task for task in TASKS if task.name == path.stem]
+    words = path.read_text("utf-8").split()
+    for task in sorted(named, key=lambda task: task.suite != path.parent.name):
+        if bddl_path(task).read_text("utf-8").split() == words:
+            return task
+    differs = f"differs from the file of {named[0]}" if named else "has the name of none of them"
+    raise ConfigError(
+        f"'{path}' defines none of LIBERO's 130 tasks: it {differs}. `rl-datagen tasks` lists "
+        "them; for other tasks use LIBERO's own environment."
+    )
 
 
 def init_states_path(task: Task) -> Path:
