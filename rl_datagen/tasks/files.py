@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rl_datagen.core.errors import ConfigError, MachineError, how_to_install
 from rl_datagen.tasks.perturbed import perturbed_suites
-from rl_datagen.tasks.registry import TASKS, select_tasks
+from rl_datagen.tasks.registry import TASKS, known_tasks, select_tasks
 from rl_datagen.tasks.task import Task
 
 
@@ -42,13 +42,13 @@ def task_defined_by(bddl_file: str | Path) -> Task:
     """Returns the task of a BDDL file, in whatever LIBERO it lies.
 
     Raises:
-        ConfigError: The file is missing, or it defines none of the 130 tasks.
+        ConfigError: The file is missing, or it defines neither one of the 130 tasks nor a perturbation of one.
         MachineError: LIBERO is not installed.
     """
     path = Path(bddl_file)
     if not path.is_file():
         raise ConfigError(f"There is no BDDL file '{path}'.")
-    named = [task for task in TASKS if task.name == path.stem]
+    named = [task for task in known_tasks() if task.name == path.stem]
     words = path.read_text("utf-8").split()
     for task in sorted(named, key=lambda task: task.suite != path.parent.name):
         if bddl_path(task).read_text("utf-8").split() == words:
@@ -56,7 +56,7 @@ def task_defined_by(bddl_file: str | Path) -> Task:
     differs = f"differs from the file of {named[0]}" if named else "has the name of none of them"
     raise ConfigError(
         f"'{path}' defines none of LIBERO's 130 tasks: it {differs}. `rl-datagen tasks` lists "
-        "them; for other tasks use LIBERO's own environment."
+        "them, with --perturbed more; for other tasks use LIBERO's own environment."
     )
 
 
