@@ -23,8 +23,8 @@ from rl_datagen.data.names import Number, Sha256, TaskId
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
-from rl_datagen.export import Exported
-from rl_datagen.export.episodes import Episodes
+from rl_datagen.export.episodes import read_plan
+from rl_datagen.export.plan import Choice, plan_export
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import resize
 
@@ -94,15 +94,15 @@ def write_frames(
     """
     if folder.exists():
         return
-    episodes = Episodes(dataset, tasks, drop_noops=drop_noops)
+    plan = plan_export(dataset, Choice(tasks, drop_noops=drop_noops))
+    assert plan.look is not None
     columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
     sources: Counter[str] = Counter()
-    report = Exported(folder)
     with atomic_folder(folder) as temporary:
         files = {camera: (temporary / f"{camera}.u8").open("wb") for camera in CAMERAS}
         digests = {file.name: hashlib.sha256() for file in files.values()}
         try:
-            for trajectory, rendered in episodes.read(report):
+            for planned, trajectory, rendered in read_plan(plan):
                 assert rendered is not None
                 for camera, file in files.items():
                     images = torch.from_numpy(np.ascontiguousarray(getattr(rendered, camera)))
@@ -110,10 +110,11 @@ def write_frames(
                     file.write(content)
                     digests[file.name].update(content)
                 sources[trajectory.source] += 1
-                number = episodes.tasks.index(get_task(trajectory.task))
+                number = plan.tasks.index(get_task(trajectory.task))
                 columns["proprio"].append(trajectory.proprio)
                 columns["action"].append(trajectory.action)
-                columns["last"].append(np.full(len(trajectory), report.num_frames - 1))
+                end = planned.first + planned.length
+                columns["last"].append(np.full(len(trajectory), end - 1))
                 columns["task"].append(np.full(len(trajectory), number))
         finally:
             for file in files.values():
@@ -124,11 +125,11 @@ def write_frames(
             np.save(path, np.concatenate(parts))
             checksums[path.name] = sha256(path)
         info = {
-            "image_size": episodes.image_size[0],
-            "appearance": episodes.appearance,
+            "image_size": plan.size[0],
+            "appearance": plan.look.appearance,
             "num_episodes": dict(sorted(sources.items())),
-            "num_frames": report.num_frames,
-            "tasks": [task.id for task in episodes.tasks],
+            "num_frames": plan.num_frames,
+            "tasks": [task.id for task in plan.tasks],
             "sha256": checksums,
         }
         write_json(temporary / _INFO, info)
