@@ -109,6 +109,19 @@ class Source:
             )
 
 
+def read_plan(plan: Plan) -> Iterator[tuple[Planned, Trajectory, RenderedEpisode | None]]:
+    """Yields all episodes of a plan, each with its images.
+
+    Raises:
+        DatasetError: As ``Source.read``.
+    """
+    open_shard.cache_clear()  # files are checked anew
+    source = Source(plan.dataset, plan.shards, plan.choice.drop_noops, plan.look)
+    pairs = source.read(Part(0, 1, plan.episodes))
+    for planned, (trajectory, rendered) in zip(plan.episodes, pairs, strict=True):
+        yield planned, trajectory, rendered
+
+
 class OpenShard:
     """A shard whose files are checked when they are first read."""
 

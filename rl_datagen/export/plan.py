@@ -247,9 +247,9 @@ def _check_rendered(dataset: Path, taken: Sequence[dict[str, Any]], rendered: se
     if missing:
         raise DatasetError(
             f"{len(missing)} of {len(taken)} episodes of dataset {dataset} have no images "
-            f"('{missing[0]['episode_id']}' is the first), and this format has camera images. Add "
-            "--render, which renders them first (as `rl-datagen dataset render "
-            f"{dataset}` does), or leave them out: --rendered-only."
+            f"('{missing[0]['episode_id']}' is the first), and camera images are needed. Render "
+            f"them first: rl-datagen dataset render {dataset}, or let `rl-datagen export` do it: "
+            "--render; or leave them out of the export: --rendered-only."
         )
 
 

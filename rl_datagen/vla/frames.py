@@ -23,8 +23,7 @@ from rl_datagen.data.names import Number, Sha256, TaskId
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
-from rl_datagen.export.episodes import Part
-from rl_datagen.export.episodes import Source as EpisodeSource
+from rl_datagen.export.episodes import read_plan
 from rl_datagen.export.plan import Choice, plan_export
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import resize
@@ -97,17 +96,13 @@ def write_frames(
         return
     plan = plan_export(dataset, Choice(tasks, drop_noops=drop_noops))
     assert plan.look is not None
-    source = EpisodeSource(dataset.absolute(), plan.shards, drop_noops, plan.look)
-    whole = Part(0, 1, plan.episodes)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
     sources: Counter[str] = Counter()
     with atomic_folder(folder) as temporary:
         files = {camera: (temporary / f"{camera}.u8").open("wb") for camera in CAMERAS}
         digests = {file.name: hashlib.sha256() for file in files.values()}
         try:
-            for planned, (trajectory, rendered) in zip(
-                plan.episodes, source.read(whole), strict=True
-            ):
+            for planned, trajectory, rendered in read_plan(plan):
                 assert rendered is not None
                 for camera, file in files.items():
                     images = torch.from_numpy(np.ascontiguousarray(getattr(rendered, camera)))
@@ -118,7 +113,8 @@ def write_frames(
                 number = plan.tasks.index(get_task(trajectory.task))
                 columns["proprio"].append(trajectory.proprio)
                 columns["action"].append(trajectory.action)
-                columns["last"].append(np.full(planned.length, planned.first + planned.length - 1))
+                end = planned.first + planned.length
+                columns["last"].append(np.full(len(trajectory), end - 1))
                 columns["task"].append(np.full(len(trajectory), number))
         finally:
             for file in files.values():

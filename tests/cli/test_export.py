@@ -93,7 +93,7 @@ def test_render_makes_the_images_that_are_missing_like_those_that_are_there(tmp_
     render_dataset(dataset, settings, num_workers=1).check()
     refused = run("hdf5", dataset, tmp_path / "out").exception
     assert "2 of 3 episodes" in str(refused)
-    assert "Add --render" in str(refused)
+    assert "do it: --render" in str(refused)
     done = run("hdf5", dataset, tmp_path / "out", "--render", "--workers", "1")
     assert done.exception is None
     assert "render: begins (2 episodes)" in done.stdout

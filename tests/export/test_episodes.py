@@ -52,7 +52,7 @@ def test_noops_are_left_out_of_every_row(rendered):
 def test_what_cannot_be_exported_is_refused_before_any_work(rendered, dataset, make_trajectory):
     with pytest.raises(DatasetError, match=r"no episode of task=libero_90.*libero_goal/3"):
         plan_export(rendered, Choice("libero_90"))
-    with pytest.raises(DatasetError, match=r"12 of 12 episodes.*--render.*dataset render"):
+    with pytest.raises(DatasetError, match=r"12 of 12 episodes.*dataset render.*--render"):
         plan_export(dataset, Choice())
     plan_export(dataset, Choice(images=False))
     with DatasetWriter(dataset, config={"seed": 0}) as writer:
