@@ -42,7 +42,7 @@ def task_defined_by(bddl_file: str | Path) -> Task:
     """Returns the task of a BDDL file, in whatever LIBERO it lies.
 
     Raises:
-        ConfigError: The file is missing, or it defines neither one of the 130 tasks nor a perturbation of one.
+        ConfigError: The file is missing, or it defines no task that is known here.
         MachineError: LIBERO is not installed.
     """
     path = Path(bddl_file)
