@@ -6,7 +6,10 @@ keeps from it. Ends with an error where they differ.
 
 # isort: skip_file
 
-import torch  # noqa: F401  its LLVM comes before Mesa's
+from contextlib import suppress
+
+with suppress(ImportError):
+    import triton  # noqa: F401  its LLVM comes before Mesa's
 import robosuite  # noqa: F401  before this package
 from libero.libero.envs import OffScreenRenderEnv as StockEnv
 
