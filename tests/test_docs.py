@@ -124,8 +124,7 @@ NAMES = sorted(
         name
         for page in PAGES
         for name in re.findall(r"`((?:[a-z_]+\.){2,}[A-Za-z_]+)`", page.read_text())
-        if (ROOT / "rl_datagen" / name.split(".")[0]).is_dir()
-        or name.split(".")[0] not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation"}
+        if name.split(".")[0] not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation"}
     }
     - SETTINGS
 )
