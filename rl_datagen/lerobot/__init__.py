@@ -7,7 +7,7 @@ options of lerobot's own ``--env.type=libero`` and gives its observations.
 # lerobot is no requirement of this package: it imports this module, which nothing else does.
 # pyright: reportMissingImports=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -89,7 +89,8 @@ class FastLiberoEnv(LiberoEnv):
             **{**settings, "hard_reset": True},
         )
         self.init_states = config.init_states
-        self._appearance, self._of = config.appearance, task
+        self._appearance: Any = config.appearance
+        self._of = task
 
     def _ensure_env(self) -> None:
         if self._env is None:
@@ -104,12 +105,12 @@ class FastLiberoEnv(LiberoEnv):
             self._env.reset()
 
 
-def _in_this_process(makers: list[Callable[[], gym.Env]]) -> VectorEnv:
+def _in_this_process(makers: Sequence[Callable[[], gym.Env]]) -> VectorEnv:
     """One after the other; an environment whose episode is over waits for the others."""
     frozen = [freeze_after_episode_end(make) for make in makers]
     return SyncVectorEnv(frozen, autoreset_mode=AutoresetMode.NEXT_STEP)
 
 
-def _in_processes(makers: list[Callable[[], gym.Env]]) -> Any:
+def _in_processes(makers: Sequence[Callable[[], gym.Env]]) -> Any:
     """A process for each, once it is used."""
     return _LazyAsyncVectorEnv(makers)

@@ -31,7 +31,7 @@ class Observation(dict[str, Any]):
     """
 
     def __getitem__(self, key: str) -> np.ndarray:
-        value = super().__getitem__(key)
+        value: Any = super().__getitem__(key)
         if callable(value):
             value = self[key] = value()
         return value
