@@ -78,7 +78,7 @@ def test_an_expert_is_found_by_name_or_refused(tmp_path):
     with pytest.raises(UserError, match="is not an expert folder"):
         rd.load_expert(tmp_path)
     with pytest.raises(UserError, match="is not an expert folder"):
-        rd.load_expert("release/libero_goal/8")
+        rd.load_expert("release/libero_gaol/8")
 
 
 @pytest.mark.sim
