@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from rl_datagen.core.storage import Storage, remove_temporaries
 from rl_datagen.core.stored import damaged
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import RoomWatch, actors, check_room, settings_of_actors
-from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker, make_tracker
+from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Several, Tracker, make_trackers
 from rl_datagen.runtime.workdir import LEAST_SPACE
 from rl_datagen.tasks import Task, get_task
 
@@ -50,6 +50,7 @@ def run_campaign(
     retry_failed: bool = False,
     stages: Stages | None = None,
     progress: Progress = SILENT,
+    track: Sequence[str] = (),
 ) -> Mapping[str, TrialState | None]:
     """Makes the experts that are missing.
 
@@ -61,6 +62,7 @@ def run_campaign(
         retry_failed: Run the tasks again that have used up their retries.
         stages: What trials do; None: make an expert.
         progress: Told of each trial that ends.
+        track: Some of ``runtime.tracking.TRACKERS``, beside MLflow.
 
     Returns:
         How each selected task ended, by its id.
@@ -70,17 +72,23 @@ def run_campaign(
         UserError: Storage or Ray cannot be reached, or another process drives this campaign.
     """
     config = _absolute(config)
+    where = (config.folder, config.campaign.mlflow_uri)
+    trackers = make_trackers(("mlflow", *track), config.name, CAMPAIGN_METRICS, *where)
     busy = (
         f"Another process drives the campaign {config.name} in {config.folder}. Watch it with "
         f"`rl-datagen campaign status {config.name}`, or choose another name (name=...)."
     )
     with lock(config.folder / ".lock", busy):
         check_space(config.folder, LEAST_SPACE)
-        return _drive(config, retry_failed, stages, progress)
+        return _drive(config, retry_failed, stages, progress, trackers)
 
 
 def _drive(
-    config: CampaignConfig, retry_failed: bool, stages: Stages | None, progress: Progress
+    config: CampaignConfig,
+    retry_failed: bool,
+    stages: Stages | None,
+    progress: Progress,
+    tracker: Several,
 ) -> Mapping[str, TrialState | None]:
     Storage(config.storage, patience_s=_SECONDS_TO_REACH_STORAGE).check()
     storage = Storage(config.storage)
@@ -94,7 +102,7 @@ def _drive(
         progress.say("starts Ray")
         with ray_session(config.folder / "ray.log", num_cores(config, len(left))):
             check_room(bundles(config), _settings(config))
-            _run(config, storage, left, stages, progress)
+            _run(config, storage, left, stages, progress, tracker)
     return read_states(storage, config.tasks)
 
 
@@ -169,6 +177,7 @@ def _run(
     tasks: list[Task],
     stages: Stages | None,
     progress: Progress,
+    tracker: Several,
 ) -> None:
     root = Path(config.output_dir).absolute()
     if not config.campaign.storage and sum(node["Alive"] for node in ray.nodes()) > 1:
@@ -177,8 +186,6 @@ def _run(
             "campaign.storage an s3:// or gs:// URI",
             root,
         )
-    uri = config.campaign.mlflow_uri
-    tracker = make_tracker(uri, config.folder, config.name, CAMPAIGN_METRICS)
     runs = tracker.open([task.id for task in tasks], _parameters(config))
     for task in tasks:
         state = read_state(storage, task) or TrialState(task.id)
@@ -186,7 +193,7 @@ def _run(
         known = {"mlflow_run": runs.get(task.id) or state.mlflow_run}
         iterations = {"num_iterations": config.algo.num_iterations}
         write_state(storage, replace(state, **pending, **known, **iterations))
-    facts = {"mlflow_uri": without_credentials(tracker.uri), "dashboard": _dashboard()}
+    facts = {"mlflow_uri": without_credentials(str(tracker.mlflow_uri)), "dashboard": _dashboard()}
     storage.write_json("campaign.json", facts)
 
     def expert(parameters: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from rl_datagen import __version__
 from rl_datagen.cli.ablate import ablate
-from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, Track, settings
 from rl_datagen.cli.campaign import app as campaign_app
 from rl_datagen.cli.collect import collect
 from rl_datagen.cli.config import app as config_app
@@ -201,6 +201,7 @@ def _announce(config: Config) -> None:
 def quickstart(
     settings: Settings = None,
     fresh: Fresh = False,
+    track: Track = None,
     list_all: Annotated[bool, list_settings("quickstart")] = False,
 ) -> None:
     """Run the whole chain: one human demonstration in, a verified dataset and a page out.
@@ -213,7 +214,7 @@ def quickstart(
         # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
         from rl_datagen.pipeline.quickstart import quickstart as run
 
-        page = run(config, progress, fresh=fresh)
+        page = run(config, progress, fresh=fresh, track=track or ())
     dataset = Path(config.output_dir, "datasets", config.name)
     Console(soft_wrap=True).print(
         f"dataset  {dataset}\npage     {page}\ncheck    rl-datagen dataset verify {dataset}",
@@ -224,6 +225,7 @@ def quickstart(
 def train(
     settings: Settings = None,
     fresh: Fresh = False,
+    track: Track = None,
     list_all: Annotated[bool, list_settings("train")] = False,
 ) -> None:
     """Make one task's expert: demonstrations, warm start, polishing, PPO if it is needed.
@@ -236,7 +238,7 @@ def train(
     with show_progress() as progress:
         from rl_datagen.pipeline.expert import train as run
 
-        done = run(config, progress, fresh=fresh)
+        done = run(config, progress, fresh=fresh, track=track or ())
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"expert   {done.expert}")
     for moment in ("before", "after"):

@@ -1,5 +1,6 @@
 """Arguments that several commands take."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +12,29 @@ from rl_datagen.core.errors import ConfigError, did_you_mean, shown
 
 WITH_SETTINGS = {"ignore_unknown_options": True}
 """Context of commands with settings, which explain themselves what ``--task X`` should be."""
+
+
+class TrackerName(StrEnum):
+    """Where metrics can be logged: ``runtime.tracking.TRACKERS``."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+
+
 Repo = Annotated[
     str, typer.Argument(metavar="OWNER/NAME", help="Repository of the Hugging Face Hub.")
 ]
 Private = Annotated[bool, typer.Option("--private", help="If it is new, only you can see it.")]
 PullOut = Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")]
+Track = Annotated[
+    list[TrackerName] | None,
+    typer.Option(
+        "--track",
+        show_default=False,
+        help="Log metrics there as well; may be given again. A campaign and a VLA have a run in "
+        "MLflow in any case.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

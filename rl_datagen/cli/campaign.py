@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, AsJson, Track, settings
 from rl_datagen.cli.progress import show_progress
 from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import CampaignConfig, load_config
@@ -30,6 +30,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run the tasks again that have failed.")
     ] = False,
+    track: Track = None,
     list_all: Annotated[bool, list_settings("campaign run")] = False,
 ) -> None:
     """Make the experts of all selected tasks.
@@ -42,7 +43,9 @@ def run(
         # Imports Ray: bad settings and --help should not wait for that.
         from rl_datagen.campaign.run import run_campaign
 
-        states = run_campaign(config, retry_failed=retry_failed, progress=progress)
+        states = run_campaign(
+            config, retry_failed=retry_failed, progress=progress, track=track or ()
+        )
     counts = Counter(state.state if state else "pending" for state in states.values())
     Console(soft_wrap=True).print(
         f"campaign {without_credentials(config.storage)}\n"

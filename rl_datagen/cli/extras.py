@@ -13,6 +13,7 @@ BROUGHT_BY = {
     ),
     "train": ("diffusers", "ray", "safetensors", "torch", "torchvision"),
     "view": ("rerun",),
+    "wandb": ("wandb",),
     "remote": ("msgpack", "websockets"),
     "cluster": ("mlflow",),
     "vla": ("transformers",),
@@ -21,6 +22,7 @@ BROUGHT_BY = {
 """The packages that this one imports, by the smallest extra that has them; the others are always
 there."""
 
+_ASKED_FOR = ("lerobot", "wandb")  # what no command needs unless it is told to
 NEEDS = {
     "doctor": "sim",
     "demos import": "sim",
@@ -57,7 +59,9 @@ def missing_package(error: BaseException, words: Sequence[str]) -> MachineError 
     if extra is None:
         return None
     command = next((each for n in (2, 1) if (each := " ".join(words[:n])) in NEEDS), "")
-    needed = extra if extra == "lerobot" else NEEDS.get(command, extra)
+    needed = extra if extra in _ASKED_FOR else NEEDS.get(command, extra)
+    if (extra, needed) == ("cluster", "train"):  # `train --track mlflow`
+        needed = extra
     python = ""
     if needed == "lerobot" and sys.version_info < (3, 12):
         python = f" It needs Python 3.12 or later, and this is {sys.version.split()[0]}."

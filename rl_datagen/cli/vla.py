@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rl_datagen.cli.arguments import WITH_SETTINGS, settings
+from rl_datagen.cli.arguments import WITH_SETTINGS, Track, settings
 from rl_datagen.cli.progress import show_progress
 from rl_datagen.cli.settings_list import list_settings
 from rl_datagen.config import VlaConfig, load_config
@@ -17,7 +17,9 @@ Settings = Annotated[list[str] | None, settings("datasets=outputs/datasets/colle
 
 @app.command(context_settings=WITH_SETTINGS)
 def train(
-    settings: Settings = None, list_all: Annotated[bool, list_settings("vla train")] = False
+    settings: Settings = None,
+    track: Track = None,
+    list_all: Annotated[bool, list_settings("vla train")] = False,
 ) -> None:
     """Train a VLA on datasets with images: the built-in one, or lerobot's pi0, pi0.5 and SmolVLA.
 
@@ -41,7 +43,7 @@ def train(
             progress.advance(int(row["iteration"]) - done, detail)
             done = int(row["iteration"])
 
-        folder = run(config, report=report)
+        folder = run(config, report=report, track=track or ())
         metrics = read_metrics(folder)
         progress.finish("vla", f"loss {metrics.get('loss', float('nan')):.4g}", metrics["seconds"])
     data = read_data(folder, "num_episodes", "tasks")

@@ -1,7 +1,7 @@
 """An expert in seven stages; each takes a run, leaves files and returns what it found."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -17,7 +17,8 @@ from rl_datagen.pipeline.demonstrations import cloned_episodes, demonstrations
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.evaluation import evaluate
 from rl_datagen.pipeline.polish import polish
-from rl_datagen.pipeline.run import AttemptCounter, Run, report_updates, run_alone
+from rl_datagen.pipeline.run import AttemptCounter, Run, report_updates
+from rl_datagen.pipeline.tracked import run_alone
 from rl_datagen.pipeline.verdict import score
 from rl_datagen.policy import load_expert, load_policy, save_expert
 from rl_datagen.runtime.cluster import ray_session
@@ -134,13 +135,16 @@ STAGES: dict[str, Callable[[Run], Summary]] = {
 """In their order."""
 
 
-def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
+def train(
+    config: Config, progress: Progress, *, fresh: bool = False, track: Sequence[str] = ()
+) -> Run:
     """Makes an expert.
 
     Args:
         config: As for ``quickstart``, which can resume from here.
         progress: Told how far the run is.
         fresh: Delete what an earlier run of this name left, its dataset too, and start over.
+        track: Some of ``runtime.tracking.TRACKERS``.
 
     Returns:
         The finished run.
@@ -150,5 +154,5 @@ def train(config: Config, progress: Progress, *, fresh: bool = False) -> Run:
         UserError: Another process is at this run.
     """
     run = Run(config, progress)
-    run_alone(run, STAGES, fresh=fresh)
+    run_alone(run, STAGES, fresh=fresh, track=track)
     return run

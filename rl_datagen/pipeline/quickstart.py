@@ -1,6 +1,6 @@
 """The whole chain: an expert, then its dataset, images, card and page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rl_datagen.config import Config
@@ -14,7 +14,8 @@ from rl_datagen.jobs.stored import Experts
 from rl_datagen.pipeline import expert
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.page import write_page
-from rl_datagen.pipeline.run import COMPILES, AttemptCounter, Run, run_alone
+from rl_datagen.pipeline.run import COMPILES, AttemptCounter, Run
+from rl_datagen.pipeline.tracked import run_alone
 from rl_datagen.rollout import gather_shard
 
 
@@ -75,13 +76,16 @@ STAGES: dict[str, Callable[[Run], Summary]] = {
 """In their order."""
 
 
-def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Path:
+def quickstart(
+    config: Config, progress: Progress, *, fresh: bool = False, track: Sequence[str] = ()
+) -> Path:
     """Runs every stage that is not finished yet.
 
     Args:
         config: The configuration; a run continues only under the one it began with.
         progress: Told how far the run is.
         fresh: Delete what an earlier run of this name left, and start over.
+        track: Some of ``runtime.tracking.TRACKERS``.
 
     Returns:
         Path of the HTML page.
@@ -95,5 +99,5 @@ def quickstart(config: Config, progress: Progress, *, fresh: bool = False) -> Pa
         progress.start("prepare")
         progress.say(f"renders one image; {COMPILES}")
         check_rendering()  # now, rather than after the long stages before it
-    run_alone(run, STAGES, fresh=fresh)
+    run_alone(run, STAGES, fresh=fresh, track=track)
     return run.folder / "index.html"

@@ -21,7 +21,6 @@ from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline import engine
 from rl_datagen.pipeline.engine import Markers, Summary
 from rl_datagen.pipeline.sentences import sentence
-from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -266,16 +265,3 @@ def run_stages(
     run.bind()
     bound = {name: partial(function, run) for name, function in stages.items()}
     engine.run_stages(bound, run.markers, run.progress, sentence)
-
-
-def run_alone(
-    run: Run, stages: Mapping[str, Callable[[Run], Summary]], *, fresh: bool = False
-) -> None:
-    """Runs the stages as ``run_stages`` does, unless another process is at this run.
-
-    Raises:
-        ConfigError: The output folder belongs to another configuration.
-        UserError: Another process is at this run.
-    """
-    with lock_folder(run.folder):
-        run_stages(run, stages, fresh=fresh)

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from rl_datagen.runtime.background import every_second
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.device import torch_device
 from rl_datagen.runtime.room import room_for
-from rl_datagen.runtime.tracking import Tracker, make_tracker
+from rl_datagen.runtime.tracking import Several, Tracker, make_trackers
 from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
 from rl_datagen.vla.frames import Frames, check_frames, read_frames, write_frames
@@ -37,7 +37,7 @@ Report = Callable[[Row], None]
 """Called with each row of the learning curve."""
 
 
-def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
+def train(config: VlaConfig, *, report: Report = lambda _: None, track: Sequence[str] = ()) -> Path:
     """Trains a VLA, from where an earlier call stopped; one that is finished is left alone.
 
     With one worker on a CPU, an interrupted training ends with the same weights, bit for bit.
@@ -45,6 +45,7 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
     Args:
         config: What is trained, and on what.
         report: Called with each row of the learning curve; with several workers, from a thread.
+        track: Some of ``runtime.tracking.TRACKERS``, beside MLflow.
 
     Returns:
         The VLA's folder.
@@ -56,17 +57,17 @@ def train(config: VlaConfig, *, report: Report = lambda _: None) -> Path:
             process trains this VLA.
     """
     with lock_folder(config.folder):
-        return _train(config, report)
+        return _train(config, report, track)
 
 
-def _train(config: VlaConfig, report: Report) -> Path:
+def _train(config: VlaConfig, report: Report, track: Sequence[str]) -> Path:
     folder = files.bind(config).absolute()
     if (folder / files.METRICS).exists():
         files.read_metrics(folder)
         return config.folder
     work = folder / _WORK
     dataset = _mixture(config, work)
-    tracker = _open_tracker(config)
+    tracker = _open_tracker(config, track)
     begin = time.monotonic()
     if isinstance(config.model, SmallVlaConfig):
         metrics = _train_small(config, config.model, dataset, folder, tracker, report)
@@ -79,12 +80,14 @@ def _train(config: VlaConfig, report: Report) -> Path:
     write_json(folder / files.METRICS, metrics)  # last: a folder that has it is whole
     shutil.rmtree(work, ignore_errors=True)
     tracker.end(config.name, "finished", lambda: folder)
+    tracker.flush(force=True)
     return config.folder
 
 
-def _open_tracker(config: VlaConfig) -> Tracker:
-    """Returns the tracker with the VLA's run opened, the old one if there is one."""
-    tracker = make_tracker(config.mlflow_uri, config.folder.parent, "vla", METRICS)
+def _open_tracker(config: VlaConfig, track: Sequence[str]) -> Several:
+    """Returns the trackers with the VLA's run opened, the old one if there is one."""
+    where = (config.folder.parent, config.mlflow_uri)
+    tracker = make_trackers(("mlflow", *track), "vla", METRICS, *where)
     model = config.hyperparameters["model"]
     datasets = ", ".join(part.path for part in config.datasets)
     plain = {key: value for key, value in model.items() if not isinstance(value, dict | list)}

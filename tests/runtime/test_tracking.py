@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from rl_datagen.runtime.tracking import CAMPAIGN_METRICS, Tracker
+from rl_datagen.runtime.tracking import CAMPAIGN_METRICS
+from rl_datagen.runtime.tracking_mlflow import MlflowTracker
 from tests.nodes import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's libraries warn about each other
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's libraries warn abo
 
 def make_tracker(folder):
     artifacts = (folder / "artifacts").as_uri()
-    return Tracker(f"sqlite:///{folder}/mlflow.db", "tiny", CAMPAIGN_METRICS, artifacts)
+    return MlflowTracker(f"sqlite:///{folder}/mlflow.db", "tiny", CAMPAIGN_METRICS, artifacts)
 
 
 def runs_of(tracker):
@@ -21,7 +22,7 @@ def runs_of(tracker):
 @pytest.fixture
 def messages(monkeypatch):
     said = []
-    logger = logging.getLogger("rl_datagen.runtime.tracking")
+    logger = logging.getLogger("rl_datagen.runtime.tracking_mlflow")
     monkeypatch.setattr(logger, "warning", lambda text, *values: said.append(text % values))
     return said
 
@@ -52,7 +53,7 @@ def test_a_task_has_one_run_with_few_metrics_and_the_expert(tmp_path):
 
 def test_a_server_that_is_down_is_one_warning_and_loses_nothing(tmp_path, messages):
     artifacts = (tmp_path / "artifacts").as_uri()
-    tracker = Tracker(f"http://127.0.0.1:{free_port()}", "tiny", CAMPAIGN_METRICS, artifacts)
+    tracker = MlflowTracker(f"http://127.0.0.1:{free_port()}", "tiny", CAMPAIGN_METRICS, artifacts)
     begin = time.monotonic()
     assert tracker.open(["libero_goal/0"], {}) == {}
     for number in range(5):
