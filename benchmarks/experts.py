@@ -3,17 +3,21 @@
 What it shows: ``run`` is ``rl-datagen campaign run`` with the CPU time of all its processes
 counted, over interruptions. ``judge`` takes its finished experts, each on 100 newly drawn init
 states that chose nothing and on the 50 shipped ones, its warm start on 50 of the former.
+``released`` takes the experts in release/, whose weights are in half precision, on the same.
 
 How to run it (a day; both resume where they were)::
 
     python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
     python benchmarks/experts.py judge --outputs FOLDER
     python benchmarks/experts.py table
+    python benchmarks/experts.py released
 
 Results to expect: a line per task in docs/results/experts.json, and the CPU time so far in
 FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON object with ``tasks``, ``reached``
 (95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the sum of the tasks'. ``table`` prints
-the rows for docs/results.md. Core minutes are those of the stages' own processes.
+the rows for docs/results.md. ``released`` writes docs/results/released.json; its ``RESULT``
+compares with single precision (``tasks_in_both``, ``successes``, ``successes_single``). Core
+minutes are those of the stages' own processes.
 """
 
 import argparse
@@ -25,11 +29,13 @@ from common import run_counted
 NAME = "libero130"
 ROWS = Path(__file__).parent.parent / "docs/results/experts.json"
 COST = Path(__file__).parent.parent / "docs/results/expert_cost"
+RELEASE = Path(__file__).parent.parent / "release/experts"
+RELEASED = ROWS.with_name("released.json")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "judge", "table"))
+    parser.add_argument("command", choices=("run", "judge", "table", "released"))
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
@@ -37,6 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments)
+        return
+    if arguments.command == "released":
+        judge_released()
         return
     rows = read_rows()
     if arguments.command == "table":
@@ -59,6 +68,41 @@ def run(arguments: argparse.Namespace) -> None:
         ["campaign", "run", "--retry-failed", "expert_state", "campaign", *settings, at_once],
         arguments.outputs / "campaign.seconds",
         arguments.outputs / "campaign.log",
+    )
+
+
+def judge_released() -> None:
+    """The weights that others get; a row that is there stays."""
+    from judging import judge_expert
+
+    rows = (
+        {row["task"]: row for row in json.loads(RELEASED.read_text())} if RELEASED.exists() else {}
+    )
+    for folder in sorted(path.parent for path in RELEASE.glob("*/*/config.yaml")):
+        task = folder.relative_to(RELEASE).as_posix()
+        if task not in rows:
+            found = judge_expert(task, folder)
+            rows[task] = {"task": task} | {
+                f"{count}_{states}": found[states][count]
+                for states in ("drawn", "shipped")
+                for count in ("successes", "n")
+            }
+            print(json.dumps(rows[task]), flush=True)
+            write_rows(rows, RELEASED)
+    single = read_rows()
+    both = [task for task in rows if task in single]
+    print(
+        "RESULT",
+        json.dumps(
+            {
+                "tasks": len(rows),
+                "reached": sum(row["successes_drawn"] >= 95 for row in rows.values()),
+                "fewest_successes": min(row["successes_drawn"] for row in rows.values()),
+                "tasks_in_both": len(both),
+                "successes": sum(rows[task]["successes_drawn"] for task in both),
+                "successes_single": sum(single[task]["success_drawn"] for task in both),
+            }
+        ),
     )
 
 
@@ -129,9 +173,9 @@ def read_rows() -> dict[str, dict]:
     }
 
 
-def write_rows(rows: dict[str, dict]) -> None:
+def write_rows(rows: dict[str, dict], path: Path = ROWS) -> None:
     lines = [json.dumps(row) for row in rows.values()]
-    ROWS.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 def summarise(rows: list[dict]) -> dict:

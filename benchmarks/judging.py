@@ -10,7 +10,7 @@ from rl_datagen.demos import load_human_demonstration, replay
 from rl_datagen.policy import load_expert
 from rl_datagen.report import measure_sources
 from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
-from rl_datagen.sim import load_scene
+from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import get_task
 
 NUM_DRAWN, NUM_COLLECTED = 100, 50
@@ -24,25 +24,36 @@ def judge(task: str, folder: Path, name: str) -> dict:
         folder: Of the task's experts.
         name: The expert's; ``-warm-start`` is added for the other one.
     """
-    torch.set_num_threads(1)
-    scene, sim = load_scene(get_task(task), "exact"), SimConfig()
-    drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
-    shipped = [plan_evaluation(scene, 0, index) for index in range(scene.num_init_states)]
-
-    def run(expert: str, plans: list) -> dict:
-        actor = load_expert(folder / expert, task=task)
-        begin = time.process_time()
-        episodes = list(rollout(actor, scene, plans, source="diffusion_rl", sim=sim, num_threads=1))
-        seconds = time.process_time() - begin
-        step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
-        return _summary(episodes) | {"env_step_ms": round(step_ms, 2)}
-
-    human = replay(load_human_demonstration(scene.task), scene, sim)
+    scene, drawn, _ = _plans(task)
+    human = replay(load_human_demonstration(scene.task), scene, SimConfig())
     return {
-        "expert": {"drawn": run(name, drawn), "shipped": run(name, shipped)},
-        "warm_start": {"drawn": run(f"{name}-warm-start", drawn[:NUM_COLLECTED])},
+        "expert": judge_expert(task, folder / name),
+        "warm_start": {"drawn": _run(folder / f"{name}-warm-start", scene, drawn[:NUM_COLLECTED])},
         "human": _summary([human]),
     }
+
+
+def judge_expert(task: str, folder: Path) -> dict:
+    """Rolls out an expert from newly drawn and from shipped init states."""
+    scene, drawn, shipped = _plans(task)
+    return {"drawn": _run(folder, scene, drawn), "shipped": _run(folder, scene, shipped)}
+
+
+def _plans(task: str) -> tuple[Scene, list, list]:
+    scene = load_scene(get_task(task), "exact")
+    drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
+    return scene, drawn, [plan_evaluation(scene, 0, i) for i in range(scene.num_init_states)]
+
+
+def _run(folder: Path, scene: Scene, plans: list) -> dict:
+    torch.set_num_threads(1)
+    actor = load_expert(folder, task=scene.task.id)
+    begin = time.process_time()
+    settings = {"source": "diffusion_rl", "sim": SimConfig(), "num_threads": 1}
+    episodes = list(rollout(actor, scene, plans, **settings))
+    seconds = time.process_time() - begin
+    step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
+    return _summary(episodes) | {"env_step_ms": round(step_ms, 2)}
 
 
 def _summary(episodes: list) -> dict:
