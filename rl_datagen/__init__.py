@@ -9,6 +9,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from rl_datagen.core.blas import pin_kernel
+
 if TYPE_CHECKING:
     from rl_datagen.api import load_expert, make, make_vec
     from rl_datagen.core.errors import UserError
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+pin_kernel()  # before numpy is imported, which loads OpenBLAS
 
 # Read by OpenMP when torch is first imported. Its threads otherwise spin while they wait, which
 # costs a learner most of its time where simulators keep the same cores busy.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import rl_datagen
+from rl_datagen.core.blas import kernels
 
 _PACKAGES = (
     "torch",
@@ -34,6 +35,7 @@ def provenance() -> dict[str, Any]:
         "git": git_revision(),
         "python": platform.python_version(),
         "packages": package_versions(),
+        "blas": sorted(kernels()),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cpus": os.cpu_count(),

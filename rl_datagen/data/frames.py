@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_datagen.core.errors import ConfigError, DatasetError, did_you_mean, shown
 from rl_datagen.core.seeding import derive_seed
+from rl_datagen.data.branches import opening_of
 from rl_datagen.data.columns import Episode, load_columns
 from rl_datagen.data.compact import is_compact
 from rl_datagen.data.images import decode_image
@@ -110,8 +111,11 @@ class Dataset:
     def array(self, column: str) -> np.ndarray:
         """Returns a column of all env steps, ``[M, ...]``, such as to normalise by."""
         values, begins = self._columns.arrays[column], self._columns.begins
-        pairs = zip(self._chosen, self.episodes, strict=True)
-        return np.concatenate([values[begins[i] : begins[i] + e.length] for i, e in pairs])
+        parts = [
+            values[begins[i] + opening_of(e.episode_id) : begins[i] + e.length]
+            for i, e in zip(self._chosen, self.episodes, strict=True)
+        ]
+        return np.concatenate(parts)
 
     def trajectory(self, episode_index: int) -> Trajectory:
         """Returns everything that is recorded of an episode but its images.
@@ -178,7 +182,7 @@ class Dataset:
         self._chosen = list(numbers)
         self.episodes: list[Episode] = [self._columns.episodes[number] for number in numbers]
         """Its episodes, in order."""
-        self._ends = np.cumsum([episode.length for episode in self.episodes])
+        self._ends = np.cumsum([e.length - opening_of(e.episode_id) for e in self.episodes])
 
     def _locate(self, index: int) -> tuple[int, int]:
         """Returns the episode and the env step in it of an index."""

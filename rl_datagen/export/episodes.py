@@ -5,9 +5,12 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import Bool
 
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.data.branches import opening_of
 from rl_datagen.data.dataset import ShardReader
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import FileEntry, Shard, check_file
@@ -87,8 +90,9 @@ class Source:
             rendered = None if self.look is None else opened.images(planned.episode_id)
             if rendered is not None:
                 self._check_look(rendered)
-            if self.drop_noops:
-                trajectory, rendered = without_noops(trajectory, rendered)
+            kept = kept_steps(trajectory, drop_noops=self.drop_noops)
+            if not kept.all():
+                trajectory, rendered = only(kept, trajectory, rendered)
             if len(trajectory) != planned.length:
                 raise DatasetError(
                     f"Episode '{planned.episode_id}' of dataset {self.dataset} has "
@@ -150,11 +154,22 @@ def open_shard(dataset: Path, shard: Shard) -> OpenShard:
     return OpenShard(dataset, shard)
 
 
-def without_noops(
-    trajectory: Trajectory, rendered: RenderedEpisode | None
+def kept_steps(trajectory: Trajectory, *, drop_noops: bool) -> Bool[np.ndarray, " T"]:
+    """Marks the env steps to learn from: of a recovery, those from the takeover on.
+
+    Args:
+        trajectory: The episode.
+        drop_noops: Leave out no-ops.
+    """
+    kept = ~trajectory.noops if drop_noops else np.ones(len(trajectory), bool)
+    kept[: opening_of(trajectory.episode_id)] = False
+    return kept
+
+
+def only(
+    kept: Bool[np.ndarray, " T"], trajectory: Trajectory, rendered: RenderedEpisode | None
 ) -> tuple[Trajectory, RenderedEpisode | None]:
-    """Returns an episode without its no-ops; it does not replay bit for bit any more."""
-    kept = ~trajectory.noops
+    """Returns some env steps of an episode; it does not replay bit for bit any more."""
     arrays = {
         field.name: getattr(trajectory, field.name)[kept]
         for field in fields(trajectory)

@@ -24,6 +24,7 @@ import numpy as np
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_path
+from rl_datagen.data.branches import opening_of
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
 from rl_datagen.export.episodes import Part, in_parts
@@ -165,7 +166,7 @@ def write_hdf5(
                 )
             group = data.create_group(f"demo_{count - 1}")
             _write_episode(group, trajectory, rendered)
-            if replayable:
+            if replayable and not opening_of(trajectory.episode_id):
                 group.attrs.update(
                     reset_state=trajectory.init_state,
                     fixture_poses=trajectory.fixture_poses,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from rl_datagen.config import Appearance
 from rl_datagen.core.errors import DatasetError
+from rl_datagen.data.branches import opening_of
 from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.images import appearance_of_file, decode_image, row_group_episodes
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
@@ -188,12 +189,15 @@ def plan_export(dataset: Path, choice: Choice) -> Plan:
         raise DatasetError(_nothing(dataset, choice, count["not_rendered"]))
     if rendered is not None:
         _check_rendered(dataset, taken, rendered)
-    noops = _count_noops(dataset, taken) if choice.drop_noops else [0] * len(taken)
+    openings = [opening_of(row["episode_id"]) for row in taken]
+    noops = [0] * len(taken)
+    if choice.drop_noops:
+        noops = _count_noops(dataset, taken, openings)
     return Plan(
         dataset,
         choice,
         manifest,
-        tuple(_number(taken, noops)),
+        tuple(_number(taken, [sum(pair) for pair in zip(openings, noops, strict=True)])),
         _look(dataset, shards) if choice.images else None,
         count["failed"],
         sum(noops),
@@ -253,24 +257,26 @@ def _check_rendered(dataset: Path, taken: Sequence[dict[str, Any]], rendered: se
         )
 
 
-def _count_noops(dataset: Path, taken: Sequence[dict[str, Any]]) -> list[int]:
+def _count_noops(
+    dataset: Path, taken: Sequence[dict[str, Any]], openings: Sequence[int]
+) -> list[int]:
     counts: list[int] = []
     file, path = None, None
-    for row in taken:
+    for row, opening in zip(taken, openings, strict=True):
         if path != row["shard"]:
             path = row["shard"]
             file = open_parquet(dataset / path)
         assert file is not None
         with reading(dataset / row["shard"]):
             flags = file.read_row_group(row["row_group"], columns=["is_noop"])["is_noop"]
-        counts.append(sum(flags.to_pylist()))
+        counts.append(sum(flags.to_pylist()[opening:]))
     return counts
 
 
-def _number(taken: Sequence[dict[str, Any]], noops: Sequence[int]) -> Iterator[Planned]:
+def _number(taken: Sequence[dict[str, Any]], dropped: Sequence[int]) -> Iterator[Planned]:
     instructions: dict[str, int] = {}
     first = 0
-    for index, (row, left_out) in enumerate(zip(taken, noops, strict=True)):
+    for index, (row, left_out) in enumerate(zip(taken, dropped, strict=True)):
         instruction = get_task(row["task"]).instruction
         number = instructions.setdefault(instruction, len(instructions))
         length = row["length"] - left_out

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_datagen.config import SimConfig
+from rl_datagen.core.blas import on_rounding
 from rl_datagen.core.errors import ConfigError, DatasetError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import package_versions
@@ -167,7 +168,7 @@ def replay_compact(episode: CompactEpisode, scene: Scene) -> Trajectory:
         raise DatasetError(
             f"The replay of episode {episode.episode_id} leaves the recorded states {where} "
             f"({versions}, sim.backend '{scene.backend}'): the record is damaged, or this machine "
-            "rounds otherwise."
+            f"rounds otherwise. {on_rounding()}"
         )
     if trajectory.success != row["success"]:
         raise DatasetError(f"Episode {episode.episode_id} says it is a success, or is none.")

@@ -24,6 +24,7 @@ COLORS = {
     "amplified": "#8a94a6",
     "gaussian_rl": "#2ea36a",
     "diffusion_rl": "#3b82f6",
+    "recovery": "#a855f7",
 }
 ACCENT = COLORS["diffusion_rl"]
 QUIET = COLORS["amplified"]

@@ -16,6 +16,7 @@ SOURCE_LABELS: dict[Source, str] = {
     "amplified": "Amplified",
     "gaussian_rl": "Gaussian RL",
     "diffusion_rl": "Diffusion RL",
+    "recovery": "Recoveries",
 }
 """In the order of every table and figure."""
 

@@ -10,6 +10,7 @@ from rl_datagen.rollout.plans import (
     plan_episode,
     plan_evaluation,
 )
+from rl_datagen.rollout.recoveries import recover
 from rl_datagen.rollout.run import Observation, Policy, rollout
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "plan_attempt",
     "plan_episode",
     "plan_evaluation",
+    "recover",
     "rollout",
     "run_policy",
 ]

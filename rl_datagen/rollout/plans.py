@@ -3,7 +3,10 @@
 Who may start where decides whether results are honest; docs/architecture.md has the table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
 
 from rl_datagen.config import Config
 from rl_datagen.core.seeding import derive_seed
@@ -18,11 +21,16 @@ class PlannedEpisode:
         episode_id: Unique and stable; see ``Trajectory``.
         initial: Where it starts.
         seed: Seed of the policy's randomness.
+        opening: Actions that are executed before the policy is first asked; the time limit counts
+            from their end.
     """
 
     episode_id: str
     initial: InitialState
     seed: int
+    opening: Float32[np.ndarray, "K 7"] = field(
+        default_factory=lambda: np.zeros((0, 7), np.float32), compare=False
+    )
 
 
 def plan_episode(

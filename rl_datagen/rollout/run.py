@@ -85,12 +85,20 @@ def rollout(
         while True:
             while free and (item := next(queue, None)):
                 (number, plan), simulator = item, free.pop()
+                limit = max_steps + len(plan.opening)
                 episode = Episode(
-                    simulator, plan.initial, max_steps, num_steps_after_success, is_recorded=True
+                    simulator, plan.initial, limit, num_steps_after_success, is_recorded=True
                 )
                 episode.start(sim.num_settle_steps)
+                if len(plan.opening):
+                    episode.run(plan.opening)
+                each = _Running(number, plan, episode)
+                if episode.is_over:  # its opening has reached the goal
+                    free.append(simulator)
+                    yield _trajectory(each, scene, source, sim.num_settle_steps)
+                    continue
                 policy.start(number, simulator, plan.seed)
-                running.append(_Running(number, plan, episode))
+                running.append(each)
             if not running:
                 return
             chunks = _act(policy, running)

@@ -12,6 +12,7 @@ import ray
 import tenacity
 from ray.exceptions import RayError
 
+from rl_datagen.core.blas import worker_environment
 from rl_datagen.core.errors import DiskError, UserError, first_line
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.signals import hold_signals
@@ -43,7 +44,8 @@ def ray_session(log: Path, num_cpus: int | None = None) -> Generator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS", "local")
-    options = {}
+    # Where other machines' workers import numpy before this package, they must know by then.
+    options: dict[str, Any] = {"runtime_env": {"env_vars": worker_environment()}}
     if address == "local":
         _check_temporary_folder()
         options = {"num_cpus": num_cpus or os.cpu_count(), "include_dashboard": False}

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from rl_datagen.config import Appearance, Backend, RenderBackend
+from rl_datagen.core.blas import check_kernel
 from rl_datagen.core.errors import SimulatorError
 from rl_datagen.sim import memory
 from rl_datagen.sim.compiled import CompiledSimulator
@@ -44,6 +45,7 @@ def load_scene(
     Raises:
         SimulatorError: A file of the task is damaged or missing.
     """
+    check_kernel()
     with _LOCK:
         if task.id not in _CACHE:
             while len(_CACHE) >= _CACHE_SIZE:

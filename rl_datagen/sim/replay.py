@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from rl_datagen.config import Backend
+from rl_datagen.core.blas import on_rounding
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.sim.scene import InitialState, Scene
@@ -37,7 +38,7 @@ def replay(trajectory: Trajectory, scene: Scene) -> Iterator[Simulator]:
                 f"The replay of episode {trajectory.episode_id} leaves the recorded states at env "
                 f"step {step}. It was recorded with other versions of MuJoCo or LIBERO, or with "
                 f"another sim.backend than '{scene.backend}': install the versions its manifest "
-                "names, or set the backend it was collected with."
+                f"names, or set the backend it was collected with. {on_rounding()}"
             )
         yield simulator
         simulator.step(action.astype(np.float64))

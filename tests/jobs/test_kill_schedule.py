@@ -120,6 +120,8 @@ class Session:
         found = {}
         for path in files:
             name = path.relative_to(self.root).as_posix()
+            if "mlartifacts" in path.parts:
+                continue  # a copy, in a folder whose name is drawn
             if path.suffix == ".safetensors":
                 found[name] = sha256(path)
             elif path.name == "manifest.json":
