@@ -4,6 +4,7 @@ PYTHON312 ?= python3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # This package and lerobot in one environment, which needs a later Python than the pinned one.
 LEROBOT := .venv-lerobot/bin
 CLIENTS := robomimic rlds lerobot-v21
@@ -136,8 +137,9 @@ hashes: $(STAMP)  ## constraints-hashes.txt: every package of an installation wi
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report - -c constraints.txt . \
 		| $(BIN)/python docker/hashes.py > constraints-hashes.txt
 
-docs: .venv-docs/.installed  ## the documentation as a site: outputs/site
-	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site . outputs/site
+docs: .venv-docs/.installed  ## the documentation as a site: outputs/site, a folder for each version
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site . outputs/site/$(VERSION)
+	.venv-docs/bin/python docs/site/versions.py outputs/site
 
 .venv-docs/.installed: docs/site/requirements.txt
 	$(PYTHON) -m venv .venv-docs

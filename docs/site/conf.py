@@ -1,4 +1,4 @@
-"""The documentation as a site: `make docs` builds it into outputs/site."""
+"""The documentation as a site: `make docs` builds it into outputs/site/VERSION."""
 
 import tomllib
 from pathlib import Path
