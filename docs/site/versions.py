@@ -1,6 +1,6 @@
 """The first page of the site: it leads to the newest version, and lists all that are there.
 
-    python docs/site/versions.py outputs/site
+python docs/site/versions.py outputs/site
 """
 
 import re
@@ -18,6 +18,7 @@ _ITEM = '<li><a href="{name}/docs/site/index.html">{name}</a></li>'
 
 
 def main() -> None:
+    """Writes the page into the folder of the site."""
     site = Path(sys.argv[1])
     names = [page.parents[2].name for page in site.glob("*/docs/site/index.html")]
     names.sort(key=lambda name: [int(n) for n in re.findall(r"\d+", name)], reverse=True)

@@ -1,6 +1,7 @@
 """Weights on disk: safetensors that carry a checksum of themselves and of the statistics."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from rl_datagen.core.storage import atomic_path
 
 CONFIG, WEIGHTS, NORM_STATS = "config.yaml", "weights.safetensors", "norm_stats.json"
 _SEALS = {"weights_sha256": "weights", "norm_stats_sha256": f"'{NORM_STATS}' beside it"}
-"""Keys of the metadata, and what each is the checksum of."""
+"""Names of the checksums, and what each is of."""
+_KEY = "seals"  # of the metadata; safetensors writes several keys in an order drawn at random
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -31,13 +33,14 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def pack_weights(weights: Mapping[str, Tensor], statistics: bytes) -> bytes:
-    """Returns the content of a file of weights.
+    """Returns the content of a file of weights; the same weights give the same bytes.
 
     Args:
         weights: By name.
         statistics: The file of statistics that belongs to them.
     """
-    return save(dict(weights), metadata=_seals(weights, statistics))
+    seals = json.dumps(_seals(weights, statistics), sort_keys=True)
+    return save(dict(weights), metadata={_KEY: seals})
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -61,12 +64,23 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict(weights)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return weights, _read_seals(file.metadata() or {})
+    except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"'{path}' cannot be read as safetensors: {error}.") from None
+
+
+def _read_seals(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Returns checksums by name; files of before were sealed by a key for each."""
+    if _KEY not in metadata:
+        return metadata
+    seals = json.loads(metadata[_KEY])
+    if not isinstance(seals, dict):
+        raise ValueError(f"{_KEY} is no object")  # what is damaged is a value
+    return seals
 
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
