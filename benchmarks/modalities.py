@@ -1,0 +1,267 @@
+"""Are depth, segmentation and camera right, and what do they cost?
+
+What it shows, one subcommand each:
+
+- ``geometry``: on ten tasks, drawn with a fixed seed over the 130 and LIBERO-PRO's, three moments
+  of an episode and three cameras (LIBERO's two and a further one). MuJoCo's own ray caster, which
+  draws nothing, is asked what lies along the ray of each pixel of a sample: how far the point of
+  the stored depth is from there, and whether the segmentation names the same instance at the pixel
+  or next to it. Then the other way: corners of meshes that the ray caster finds in sight are
+  projected, and the segmentation names their instance at that pixel or next to it.
+- ``exact``: are both maps the same from the triangles that show and from all of them, and are the
+  images before and after the same?
+- ``speed``: time of depth and segmentation beside that of the images, taking turns in one process.
+
+How to run it::
+
+    python benchmarks/modalities.py geometry [--tasks libero_goal/0 ...]
+    python benchmarks/modalities.py exact
+    python benchmarks/modalities.py speed
+
+Results to expect: the last line is ``RESULT`` and a JSON object.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+
+import mujoco
+import numpy as np
+
+from rl_datagen.config.views import CameraConfig
+from rl_datagen.data.classes import segmentation_name
+from rl_datagen.data.views import decode_depth, encode_depth
+from rl_datagen.demos.human import load_human_demonstration
+from rl_datagen.sim import load_scene, render
+from rl_datagen.sim.render.labels import element_labels
+from rl_datagen.sim.render.stock import SOLID
+from rl_datagen.tasks import get_task, select_tasks
+from rl_datagen.tasks.registry import known_tasks
+
+SEED, NUM_TASKS, NUM_MOMENTS, NUM_PIXELS, SIZE = 0, 10, 3, 4000, 256
+GROUPS = np.array([0, 1, 1, 1, 1, 1], np.uint8)  # what is drawn
+OVERHEAD = CameraConfig(position=(0.5, 0.4, 1.9), look_at=(0, 0, 0.9))
+SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("geometry", "exact", "speed"):
+        commands.add_parser(name).add_argument("--tasks", nargs="+", default=drawn_tasks())
+    arguments = parser.parse_args()
+    runs = {"geometry": run_geometry, "exact": run_exact, "speed": run_speed}
+    print("RESULT", json.dumps(runs[arguments.command](arguments.tasks)))
+
+
+def drawn_tasks() -> list[str]:
+    """One of each suite, one of LIBERO-PRO's perturbations of four suites, and one more."""
+    random = np.random.default_rng(SEED)
+    groups = [[task.id for task in select_tasks(suite)] for suite in SUITES]
+    perturbed = [task.id for task in known_tasks() if task.base]
+    for suite in SUITES[:4]:
+        groups.append([name for name in perturbed if name.startswith(f"{suite}_")])
+    groups.append(groups[SUITES.index("libero_90")])
+    return [str(random.choice(group)) for group in groups]
+
+
+def viewpoints() -> dict:
+    own = {camera: render.Viewpoint(camera) for camera in render.CAMERAS}
+    return own | {"overhead": render.placed(OVERHEAD)}
+
+
+def moments(task: str, count: int = NUM_MOMENTS) -> tuple:
+    """A scene and poses of an episode: the human's actions from one of the task's own states."""
+    scene = load_scene(get_task(task))
+    shown = scene.task.demonstrated_by or scene.task
+    actions = load_human_demonstration(shown).actions
+    simulator = scene.simulator()
+    simulator.reset(scene.shipped_state(0), 10)
+    poses = [simulator.pose()]
+    for action in actions:
+        simulator.step(action.astype(np.float64))
+        poses.append(simulator.pose())
+    return scene, [poses[i] for i in np.linspace(0, len(poses) - 1, count).astype(int)]
+
+
+class Truth:
+    """What MuJoCo's ray caster finds; a copy of the model has the fixtures where they are."""
+
+    def __init__(self, scene) -> None:
+        self.scene, self.model = scene, copy.copy(scene.model)
+        self.data = mujoco.MjData(self.model)
+        self.labels = element_labels(scene)
+        rgba = self.model.geom_rgba.copy()
+        material = self.model.geom_matid >= 0
+        rgba[material] = self.model.mat_rgba[self.model.geom_matid[material]]
+        self.solid = rgba[:, 3] >= SOLID
+
+    def place(self, pose) -> None:
+        self.model.body_pos[self.scene.fixture_ids] = pose.fixture_poses[:, :3]
+        self.model.body_quat[self.scene.fixture_ids] = pose.fixture_poses[:, 3:]
+        self.data.qpos[:] = pose.qpos
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
+    def cast(self, eye: np.ndarray, direction: np.ndarray) -> tuple[float, int]:
+        """Distance and geom of the first solid surface; see-through ones are passed."""
+        gone, found = 0.0, np.zeros(1, np.int32)
+        while True:
+            start = eye + gone * direction
+            ray = (self.model, self.data, start, direction, GROUPS, 1, -1, found)
+            distance = mujoco.mj_ray(*ray)
+            if distance < 0 or self.solid[found[0]]:
+                return (gone + distance, int(found[0])) if distance >= 0 else (-1.0, -1)
+            gone += distance + 1e-5
+
+
+def neighbours(values: np.ndarray) -> np.ndarray:
+    """[H, W, 9]: each pixel's, and those around it."""
+    padded = np.pad(values, 1, mode="edge")
+    height, width = values.shape
+    return np.stack(
+        [padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=-1
+    )
+
+
+def check_pixels(truth: Truth, seen, random: np.random.Generator) -> dict[str, list]:
+    """Casts the rays of some pixels."""
+    stored = decode_depth(encode_depth(seen.depth))
+    around, eye = neighbours(seen.segmentation), seen.extrinsics[:3, 3]
+    depths = neighbours(seen.depth)
+    inverse = np.linalg.inv(seen.intrinsics)
+    found = {name: [] for name in ("stored", "raw", "inside", "same", "near")}
+    for pixel in random.choice(seen.depth.size, NUM_PIXELS, replace=False):
+        row, column = divmod(int(pixel), seen.depth.shape[1])
+        ray = seen.extrinsics[:3, :3] @ inverse @ [column, row, 1]
+        length = np.linalg.norm(ray)
+        distance, geom = truth.cast(eye, ray / length)
+        label = int(truth.labels[geom]) if geom >= 0 else 0
+        same = bool(label == seen.segmentation[row, column])
+        found["same"].append(same)
+        found["near"].append(bool(label in around[row, column]))
+        if same and label:
+            spread = np.ptp(depths[row, column])
+            one = bool((around[row, column] == label).all())
+            found["inside"].append(one and bool(spread < 0.01 * length))
+            found["stored"].append(abs(stored[row, column] * length - distance))
+            found["raw"].append(abs(float(seen.depth[row, column]) * length - distance))
+    return found
+
+
+def check_corners(truth: Truth, seen, random: np.random.Generator) -> list[bool]:
+    """Projects corners of meshes that are in sight; is the pixel, or one beside it, theirs?"""
+    model, eye = truth.model, seen.extrinsics[:3, 3]
+    height, width = seen.segmentation.shape
+    around = neighbours(seen.segmentation)
+    hits = []
+    meshes = np.flatnonzero((model.geom_type == 7) & (model.geom_group > 0) & truth.solid)
+    for geom in meshes:
+        mesh = model.geom_dataid[geom]
+        first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+        vertices = model.mesh_vert[first : first + count]
+        vertices = vertices[random.choice(count, min(count, 60), replace=False)]
+        world = vertices @ truth.data.geom_xmat[geom].reshape(3, 3).T + truth.data.geom_xpos[geom]
+        in_camera = (world - eye) @ seen.extrinsics[:3, :3]
+        for point, (x, y, z) in zip(world, in_camera, strict=True):
+            if z < 0.02:
+                continue
+            column, row, _ = seen.intrinsics @ [x / z, y / z, 1]
+            if not (0 <= round(row) < height and 0 <= round(column) < width):
+                continue
+            length = np.linalg.norm(point - eye)
+            distance, hit = truth.cast(eye, (point - eye) / length)
+            if hit == geom and abs(distance - length) < 1e-4:
+                hits.append(bool(truth.labels[geom] in around[round(row), round(column)]))
+    return hits
+
+
+def run_geometry(tasks: list[str]) -> dict:
+    random, total, corners, names = np.random.default_rng(SEED), {}, [], {}
+    for task in tasks:
+        scene, poses = moments(task)
+        truth, mine = Truth(scene), {}
+        for pose in poses:
+            truth.place(pose)
+            for seen in render.measure(scene, viewpoints(), SIZE, SIZE, pose).values():
+                for name, values in check_pixels(truth, seen, random).items():
+                    mine.setdefault(name, []).extend(values)
+                corners += check_corners(truth, seen, random)
+                for value in np.unique(seen.segmentation).tolist():
+                    names.setdefault(segmentation_name(value), set()).add(value)
+        for name, values in mine.items():
+            total.setdefault(name, []).extend(values)
+        print(task, summary(mine), flush=True)
+    return {
+        "tasks": tasks,
+        **summary(total),
+        "corners": len(corners),
+        "corners_within_one_pixel": sum(corners),
+        "names_seen": len(names),
+        "names_with_one_id": sum(len(ids) == 1 for ids in names.values()),
+    }
+
+
+def summary(found: dict[str, list]) -> dict:
+    inside = np.array(found["inside"])
+    millimetres = {name: np.array(found[name]) * 1000 for name in ("stored", "raw")}
+    result = {
+        "pixels": len(found["same"]),
+        "same_instance": sum(found["same"]),
+        "instance_within_one_pixel": sum(found["near"]),
+        "inside": int(inside.sum()),
+    }
+    for name, values in millimetres.items():
+        result[f"{name}_mm_q50_q99"] = [
+            round(float(np.quantile(values, q)), 4) for q in (0.5, 0.99)
+        ]
+        result[f"{name}_within_2mm"] = int((values <= 2).sum())
+        result[f"{name}_mm_inside_max"] = round(float(values[inside].max()), 4)
+        result[f"{name}_inside_within_2mm"] = int((values[inside] <= 2).sum())
+    return result
+
+
+def run_exact(tasks: list[str]) -> dict:
+    maps = same = images = kept = 0
+    for task in tasks:
+        _, poses = moments(task)
+        found = {}
+        for backend in ("culled", "stock"):
+            scene = load_scene(get_task(task), render_backend=backend)
+            for number, pose in enumerate(poses):
+                before = render.render_views(scene, viewpoints(), SIZE, SIZE, pose)
+                found[backend, number] = render.measure(scene, viewpoints(), SIZE, SIZE, pose)
+                after = render.render_views(scene, viewpoints(), SIZE, SIZE, pose)
+                images += len(before)
+                kept += sum(np.array_equal(before[name], after[name]) for name in before)
+        for number in range(len(poses)):
+            for name, fast in found["culled", number].items():
+                plain = found["stock", number][name]
+                for what in ("depth", "segmentation"):
+                    maps += 1
+                    same += np.array_equal(getattr(fast, what), getattr(plain, what))
+        print(task, maps, same, images, kept, flush=True)
+    return {"maps": maps, "identical": same, "images": images, "unchanged": kept}
+
+
+def run_speed(tasks: list[str]) -> dict:
+    own = {camera: render.Viewpoint(camera) for camera in render.CAMERAS}
+    ratios = {}
+    for task in tasks:
+        scene, poses = moments(task, 12)
+        times = {"images": [], "maps": []}
+        for pose in poses:
+            for name, function in (("images", render.render_views), ("maps", render.measure)):
+                begin = time.perf_counter()
+                function(scene, own, SIZE, SIZE, pose)
+                times[name].append(time.perf_counter() - begin)
+        images, maps = (statistics.median(times[name][2:]) for name in ("images", "maps"))
+        ratios[task] = round(maps / images, 2)
+        print(task, f"images {images * 1000:.0f} ms, maps {maps * 1000:.0f} ms", flush=True)
+    return {"maps_per_images": ratios, "median": statistics.median(ratios.values())}
+
+
+if __name__ == "__main__":
+    main()
