@@ -58,7 +58,7 @@ class ViewsConfig(Section):
 
     modalities: tuple[Modality, ...] = ()
     """Of each camera: ``depth``, ``segmentation``."""
-    cameras: dict[CameraName, CameraConfig] = {}
+    cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
     """Further cameras by name."""
     vary: tuple[Axis, ...] = ()
     """What differs in the copies; the physics never does."""

@@ -1,7 +1,8 @@
 """The classes of segmentation, stable over all tasks: one table, in the package's data.
 
-A pixel's value is ``100 * class + instance``: the second plate of a task (``plate_2``) has 100 times
-the class of plates, plus 2. What there is one of, such as the gripper, is number 0 of its class.
+A pixel's value is ``100 * class + instance``: the second plate of a task (``plate_2``) has 100
+times the class of plates, plus 2. What there is one of, such as the gripper, is number 0 of its
+class.
 """
 
 import re

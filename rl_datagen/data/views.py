@@ -1,9 +1,9 @@
 """What a camera records besides LIBERO's two images: its columns, and their bytes.
 
 A *view* is a camera in one appearance: ``agentview``, ``wrist``, a further camera by its name, and
-``agentview_copy1`` of the first varied copy. Its image is the column of that name; what goes with it
-has the column's name with an ending. Frames, pixels and matrices are OpenCV's: x is right, y down
-and z forward, rows count downwards as they are stored, and pixel (0, 0) has its centre at (0, 0).
+``agentview_copy1`` of the first varied copy. Its image is the column of that name; what goes with
+it has the column's name with an ending. Frames, pixels and matrices are OpenCV's: x is right, y
+down and z forward, rows count downwards as they are stored, and the first pixel's centre is (0, 0).
 """
 
 import io

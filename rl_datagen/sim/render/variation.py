@@ -39,8 +39,8 @@ class Variation:
 
     Attributes:
         seed: What noise is drawn from.
-        light: ``brightness``, ``colour`` (3) of all lights; ``turn`` (rad) of those that hang still,
-            about the vertical.
+        light: ``brightness`` and ``colour`` (3) of all lights; ``turn`` (rad, about the vertical)
+            of those that hang still.
         colours: Three factors of the colour of each instance, by the segmentation's value.
         room: The model's material of each part of the room, by the segmentation's value.
         cameras: ``shift`` (m, 3) and ``turn`` (axis-angle, rad, 3) of each, in its own frame.
