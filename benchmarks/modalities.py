@@ -14,12 +14,15 @@ What it shows, one subcommand each:
 - ``exact``: are both maps the same from the triangles that show and from all of them, and are the
   images before and after the same?
 - ``speed``: time of depth and segmentation beside that of the images, taking turns in one process.
+- ``figure``: the picture of docs/modalities.md: one moment, both cameras, all modalities, and four
+  varied copies.
 
 How to run it::
 
     python benchmarks/modalities.py geometry [--tasks libero_goal/0 ...]
     python benchmarks/modalities.py exact
     python benchmarks/modalities.py speed
+    python benchmarks/modalities.py figure docs/media/modalities.png
 
 Results to expect: the last line is ``RESULT`` and a JSON object.
 """
@@ -29,11 +32,15 @@ import copy
 import json
 import statistics
 import time
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import mujoco
 import numpy as np
+from PIL import Image
 
 from rl_datagen.config.views import CameraConfig
+from rl_datagen.data import point_cloud
 from rl_datagen.data.classes import segmentation_name
 from rl_datagen.data.views import decode_depth, encode_depth
 from rl_datagen.demos.human import load_human_demonstration
@@ -54,7 +61,11 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("geometry", "exact", "speed"):
         commands.add_parser(name).add_argument("--tasks", nargs="+", default=drawn_tasks())
+    commands.add_parser("figure").add_argument("out", type=Path)
     arguments = parser.parse_args()
+    if arguments.command == "figure":
+        draw_figure(arguments.out)
+        return
     runs = {"geometry": run_geometry, "exact": run_exact, "speed": run_speed}
     print("RESULT", json.dumps(runs[arguments.command](arguments.tasks)))
 
@@ -301,6 +312,60 @@ def run_speed(tasks: list[str]) -> dict:
         ratios[task] = round(maps / images, 2)
         print(task, f"images {images * 1000:.0f} ms, maps {maps * 1000:.0f} ms", flush=True)
     return {"maps_per_images": ratios, "median": statistics.median(ratios.values())}
+
+
+def draw_figure(out: Path) -> None:
+    scene, poses = moments("libero_goal/8", 3)
+    pose, cameras = poses[1], {camera: render.Viewpoint(camera) for camera in render.CAMERAS}
+    images = render.render_views(scene, cameras, SIZE, SIZE, pose)
+    maps = render.measure(scene, cameras, SIZE, SIZE, pose)
+    figure = plt.figure(figsize=(10, 8), layout="constrained")
+    for row, camera in enumerate(cameras):
+        seen = maps[camera]
+        draw_row(figure, row, camera, images[camera], seen)
+    for column, axes in enumerate(
+        (["light"], ["texture", "background"], ["camera", "fov"], ["noise"])
+    ):
+        variation = render.draw_variation(scene, axes, cameras, SEED, "figure", 1)
+        moved = {"agentview": variation.view("agentview", cameras["agentview"])}
+        image = render.render_views(scene, moved, SIZE, SIZE, pose, variation)["agentview"]
+        axis = figure.add_subplot(3, 4, 9 + column)
+        axis.imshow(variation.add_noise(image[None], "agentview")[0])
+        axis.set_title(f"--vary {','.join(axes)}", fontsize=9)
+        axis.axis("off")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=90)
+    with Image.open(out) as image:  # few colours do, and weigh a third
+        image.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(out, optimize=True)
+
+
+def draw_row(figure, row: int, camera: str, image: np.ndarray, seen) -> None:
+    axes = [figure.add_subplot(3, 4, 4 * row + column) for column in (1, 2, 3)]
+    axes[0].imshow(image)
+    axes[0].set_title(camera, fontsize=9)
+    shown = axes[1].imshow(np.where(seen.depth > 0, seen.depth, np.nan), cmap="viridis_r")
+    figure.colorbar(shown, ax=axes[1], shrink=0.7, label="depth, m")
+    values, places = np.unique(seen.segmentation, return_inverse=True)
+    axes[2].imshow(places.reshape(seen.segmentation.shape), cmap="tab20", interpolation="nearest")
+    for value in values:
+        rows, columns = np.nonzero(seen.segmentation == value)
+        if len(rows) > 500:
+            middle = np.argsort(columns)[len(columns) // 2]
+            row_text, column_text = np.median(rows[columns == columns[middle]]), columns[middle]
+            style = {"fontsize": 5.5, "ha": "center", "va": "center", "color": "black"}
+            box = {"facecolor": "white", "alpha": 0.7, "pad": 0.8, "linewidth": 0}
+            axes[2].text(column_text, row_text, segmentation_name(value), bbox=box, **style)
+    axes[2].set_title("segmentation", fontsize=9)
+    for axis in axes:
+        axis.axis("off")
+    cloud = point_cloud(seen.depth, seen.intrinsics, seen.extrinsics, image=image)
+    kept = np.linalg.norm(cloud.points - [0, 0, 1], axis=1) < 0.9
+    axis = figure.add_subplot(3, 4, 4 * row + 4, projection="3d")
+    axis.scatter(*cloud.points[kept].T, c=cloud.colours[kept] / 255, s=0.15, linewidths=0)
+    axis.view_init(35, -60)
+    axis.set_aspect("equal")
+    axis.set_title("point cloud, world frame (m)", fontsize=9)
+    axis.tick_params(labelsize=5, pad=-3)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
-from PIL import Image
 
 from rl_datagen.config import Appearance
 from rl_datagen.config.views import PLAIN, ViewsConfig
@@ -21,12 +19,27 @@ from rl_datagen.data.schema import APPEARANCE_KEY, CAMERAS, UNRECORDED_APPEARANC
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 from rl_datagen.data.views import (
     View,
+    decode_image,
     decode_views,
+    encode_image,
     geometry_columns,
     images_schema,
     view_names,
     views_of_file,
 )
+
+__all__ = [
+    "Encoding",
+    "RenderedEpisode",
+    "appearance_of",
+    "appearance_of_file",
+    "decode_image",
+    "decode_images",
+    "encode_image",
+    "images_table",
+    "row_group_episodes",
+    "write_video",
+]
 
 Encoding = Literal["png", "jpeg"]
 
@@ -156,17 +169,3 @@ def write_video(
                     stream.height, stream.width = image.shape[:2]
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             container.mux(stream.encode())
-
-
-def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
-    """Returns an image as the bytes of a PNG or JPEG file."""
-    buffer = io.BytesIO()
-    options = {"compress_level": 1} if encoding == "png" else {"quality": 95}
-    Image.fromarray(image).save(buffer, encoding, **options)
-    return buffer.getvalue()
-
-
-def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
-    """Returns the image in the bytes of a PNG or JPEG file, RGB."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))

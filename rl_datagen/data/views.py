@@ -64,6 +64,11 @@ class View:
     depth: Float32[np.ndarray, "T H W"] | None = None
     segmentation: UInt16[np.ndarray, "T H W"] | None = None
 
+    def at(self, steps: np.ndarray) -> "View":
+        """Returns the view at some env steps, by their numbers or a mask."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return View(**{k: None if v is None else v[steps] for k, v in values.items()})
+
 
 def view_names(settings: ViewsConfig) -> tuple[ViewName, ...]:
     """Returns the views of an episode that is rendered so, LIBERO's two first."""
@@ -106,6 +111,18 @@ def _fields(view: ViewName, settings: ViewsConfig) -> Iterator[pa.Field]:
     matrix = pa.list_(pa.float64(), 16)
     meaning = "4 x 4, row by row: from the camera (x right, y down, z forward) to the world, m"
     yield describe_field(f"{name}_extrinsics", matrix, meaning)
+
+
+def picture_columns(settings: ViewsConfig) -> tuple[str, ...]:
+    """Returns every column that holds encoded pixels: images, depth and segmentation."""
+    return tuple(f.name for f in images_schema(settings) if pa.types.is_binary(f.type))
+
+
+def decode_picture(column: str, data: bytes | memoryview) -> np.ndarray:
+    """Returns depth (m), segmentation or image, whatever a column of that name holds."""
+    if column.endswith("_depth"):
+        return decode_depth(data)
+    return decode_segmentation(data) if column.endswith("_segmentation") else decode_image(data)
 
 
 def views_of_file(schema: pa.Schema) -> ViewsConfig:
@@ -165,6 +182,20 @@ def decode_views(
             **decoded,
         )
     return views
+
+
+def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
+    """Returns an image as the bytes of a PNG or JPEG file."""
+    buffer = io.BytesIO()
+    options = {"compress_level": 1} if encoding == "png" else {"quality": 95}
+    Image.fromarray(image).save(buffer, encoding, **options)
+    return buffer.getvalue()
+
+
+def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
+    """Returns the image in the bytes of a PNG or JPEG file, RGB."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.array(image.convert("RGB"))
 
 
 def encode_depth(depth: Float32[np.ndarray, "H W"]) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def _measure(
     """Returns images with their geometry; that of a camera which does not move is known before."""
     if not names[0].has_geometry:
         return {
-            each.name: View(images[each.camera], *_geometry(before[each.camera])) for each in names
+            each.name: replace(before[each.camera], image=images[each.camera]) for each in names
         }
     size = images["agentview"].shape[1:3]
     frames = [render.measure(scene, cameras, *size, pose) for pose in poses]
@@ -101,7 +102,3 @@ def _measure(
         }
         found[each.name] = View(images[each.camera], **stacks)
     return found
-
-
-def _geometry(view: View) -> tuple[np.ndarray | None, ...]:
-    return view.intrinsics, view.extrinsics, view.depth, view.segmentation

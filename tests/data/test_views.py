@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rl_datagen.config.views import PLAIN, ViewsConfig
-from rl_datagen.core.errors import DatasetError
+from rl_datagen.core.errors import ConfigError, DatasetError
 from rl_datagen.data import Dataset, DatasetWriter, RenderedEpisode, View, read_images, verify
 from rl_datagen.data.images import decode_images, images_table
 from rl_datagen.data.manifest import describe_file, read_manifest, write_manifest
@@ -81,6 +81,19 @@ def test_readers_of_images_take_no_notice(dataset, make_trajectory):
     episode = make_trajectory(0)
     given = rendered(episode.episode_id, len(episode))
     np.testing.assert_array_equal(frames[2]["wrist"], given.wrist[2])
+
+
+def test_random_access_to_any_of_it(dataset, make_trajectory):
+    names = ("wrist_depth", "overhead_segmentation", "agentview_copy1")
+    frames = Dataset(dataset, cameras=names, delta_timestamps={"wrist_depth": [-0.05, 0.0]})
+    item, given = frames[3], rendered("", len(make_trajectory(0)))
+    depth = given.views["wrist"].depth[[2, 3]]
+    np.testing.assert_allclose(item["wrist_depth"], depth, atol=6e-4)
+    overhead = given.views["overhead"].segmentation[3]
+    np.testing.assert_array_equal(item["overhead_segmentation"], overhead)
+    np.testing.assert_array_equal(item["agentview_copy1"], given.views["agentview_copy1"].image[3])
+    with pytest.raises(ConfigError, match=r"'wrist_dept', which the dataset.*'wrist_depth'"):
+        Dataset(dataset, cameras=["wrist_dept"])
 
 
 def test_a_copy_whose_camera_stands_still_has_the_geometry_of_its_camera():

@@ -76,8 +76,8 @@ def test_a_dataset_with_everything(recorded, trajectories):
         assert hand.any()
         assert away.max() < 0.25
         assert cloud.colours.shape == (len(cloud.points), 3)
+    views = first.settings.model_copy(update={"copies": 1})
     with pytest.raises(DatasetError, match=r"other copies.*--copies 2.*--copies 1 .*one kind"):
-        views = first.settings.model_copy(update={"copies": 1})
         render_dataset(recorded, settings, views=views)
     assert render_missing(recorded).missing == 0  # goes on in the way of what is there
     verify(recorded).check()

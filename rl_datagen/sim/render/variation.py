@@ -9,6 +9,7 @@ physics and unvaried images cannot notice.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -49,7 +50,7 @@ class Variation:
     """
 
     seed: int = 0
-    light: Mapping[str, float | list[float]] = field(default_factory=dict)
+    light: Mapping[str, Any] = field(default_factory=dict)
     colours: Mapping[int, list[float]] = field(default_factory=dict)
     room: Mapping[int, int] = field(default_factory=dict)
     cameras: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
@@ -99,7 +100,7 @@ def draw_variation(
         cameras: Which cameras there are.
         coordinates: What the seed derives from: a number, the episode, the copy.
     """
-    drawn: dict[str, object] = {"seed": derive_seed("noise", *coordinates)}
+    drawn: dict[str, Any] = {"seed": derive_seed("noise", *coordinates)}
     labels = sorted(set(element_labels(scene).tolist()) - {0})
     for axis in axes:
         random = np.random.default_rng(derive_seed("variation", axis, *coordinates))
@@ -119,7 +120,7 @@ def draw_variation(
     return Variation(**drawn)
 
 
-def _draw_light(random: np.random.Generator) -> dict[str, float | list[float]]:
+def _draw_light(random: np.random.Generator) -> dict[str, Any]:
     return {
         "brightness": float(np.exp(random.uniform(*np.log(_BRIGHTNESS)))),
         "colour": random.uniform(*_LIGHT_COLOUR, 3).tolist(),
