@@ -344,7 +344,9 @@ def draw_row(figure, row: int, camera: str, image: np.ndarray, seen) -> None:
     axes[0].imshow(image)
     axes[0].set_title(camera, fontsize=9)
     shown = axes[1].imshow(np.where(seen.depth > 0, seen.depth, np.nan), cmap="viridis_r")
-    figure.colorbar(shown, ax=axes[1], shrink=0.7, label="depth, m")
+    bar = figure.colorbar(shown, ax=axes[1], location="bottom", shrink=0.8, pad=0.02)
+    bar.ax.tick_params(labelsize=6)
+    axes[1].set_title("depth, m", fontsize=9)
     values, places = np.unique(seen.segmentation, return_inverse=True)
     axes[2].imshow(places.reshape(seen.segmentation.shape), cmap="tab20", interpolation="nearest")
     for value in values:
@@ -364,6 +366,7 @@ def draw_row(figure, row: int, camera: str, image: np.ndarray, seen) -> None:
     axis.scatter(*cloud.points[kept].T, c=cloud.colours[kept] / 255, s=0.15, linewidths=0)
     axis.view_init(35, -60)
     axis.set_aspect("equal")
+    axis.set_box_aspect(None, zoom=1.25)
     axis.set_title("point cloud, world frame (m)", fontsize=9)
     axis.tick_params(labelsize=5, pad=-3)
 

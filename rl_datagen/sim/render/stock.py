@@ -193,10 +193,10 @@ class StockRenderer:
     ) -> dict[Camera, UInt8[np.ndarray, "H W 3"]]:
         """Returns the same images, drawn by MuJoCo itself."""
         self._begin(height, width, pose)
-        views = {camera: Viewpoint(camera) for camera in cameras}
-        return {
-            name: StockRenderer._draw(self, view, height, width) for name, view in views.items()
-        }
+        images: dict[Camera, UInt8[np.ndarray, "H W 3"]] = {}
+        for camera in cameras:
+            images[camera] = StockRenderer._draw(self, Viewpoint(camera), height, width)
+        return images
 
     def free(self) -> None:
         """Gives the GL resources back."""
