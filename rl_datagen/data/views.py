@@ -66,8 +66,10 @@ class View:
 
     def at(self, steps: np.ndarray) -> "View":
         """Returns the view at some env steps, by their numbers or a mask."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return View(**{k: None if v is None else v[steps] for k, v in values.items()})
+        depth = None if self.depth is None else self.depth[steps]
+        segmentation = None if self.segmentation is None else self.segmentation[steps]
+        cameras = (self.intrinsics[steps], self.extrinsics[steps])
+        return View(self.image[steps], *cameras, depth, segmentation)
 
 
 def view_names(settings: ViewsConfig) -> tuple[ViewName, ...]:

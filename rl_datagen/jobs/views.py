@@ -100,5 +100,7 @@ def _measure(
             what: np.stack([getattr(one, what) for one in of_camera])
             for what in ("intrinsics", "extrinsics", *views.modalities)
         }
-        found[each.name] = View(images[each.camera], **stacks)
+        maps = (stacks.get("depth"), stacks.get("segmentation"))
+        cameras = (stacks["intrinsics"], stacks["extrinsics"])
+        found[each.name] = View(images[each.camera], *cameras, *maps)
     return found

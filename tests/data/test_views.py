@@ -83,6 +83,16 @@ def test_readers_of_images_take_no_notice(dataset, make_trajectory):
     np.testing.assert_array_equal(frames[2]["wrist"], given.wrist[2])
 
 
+def test_some_env_steps_of_a_view():
+    view = rendered("", 4).views["wrist"]
+    for steps in (np.array([True, False, True, False]), np.array([0, 2])):
+        some = view.at(steps)
+        for name in ("image", "depth", "segmentation", "extrinsics"):
+            np.testing.assert_array_equal(getattr(some, name), getattr(view, name)[[0, 2]])
+    without = rendered("", 4, ViewsConfig(modalities=("depth",))).views["wrist"].at(np.array([1]))
+    assert (len(without.depth), without.segmentation) == (1, None)
+
+
 def test_random_access_to_any_of_it(dataset, make_trajectory):
     names = ("wrist_depth", "overhead_segmentation", "agentview_copy1")
     frames = Dataset(dataset, cameras=names, delta_timestamps={"wrist_depth": [-0.05, 0.0]})
