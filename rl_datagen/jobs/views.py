@@ -91,8 +91,8 @@ def _measure(
         return {
             each.name: replace(before[each.camera], image=images[each.camera]) for each in names
         }
-    size = images["agentview"].shape[1:3]
-    frames = [render.measure(scene, cameras, *size, pose) for pose in poses]
+    height, width = images["agentview"].shape[1:3]
+    frames = [render.measure(scene, cameras, height, width, pose) for pose in poses]
     found: dict[str, View] = {}
     for each in names:
         of_camera = [frame[each.camera] for frame in frames]
@@ -100,7 +100,11 @@ def _measure(
             what: np.stack([getattr(one, what) for one in of_camera])
             for what in ("intrinsics", "extrinsics", *views.modalities)
         }
-        maps = (stacks.get("depth"), stacks.get("segmentation"))
-        cameras = (stacks["intrinsics"], stacks["extrinsics"])
-        found[each.name] = View(images[each.camera], *cameras, *maps)
+        found[each.name] = View(
+            images[each.camera],
+            stacks["intrinsics"],
+            stacks["extrinsics"],
+            stacks.get("depth"),
+            stacks.get("segmentation"),
+        )
     return found
