@@ -14,7 +14,7 @@ from rl_datagen.core.blas import pin_kernel
 if TYPE_CHECKING:
     from rl_datagen.api import load_expert, make, make_vec
     from rl_datagen.core.errors import UserError
-    from rl_datagen.data import Dataset, Episode, Trajectory, write_video
+    from rl_datagen.data import Dataset, Episode, Trajectory, point_cloud, write_video
     from rl_datagen.policy import ChunkActor
     from rl_datagen.rollout import Policy, Rollouts
     from rl_datagen.rollout import run_policy as rollout
@@ -33,6 +33,7 @@ __all__ = [
     "load_expert",
     "make",
     "make_vec",
+    "point_cloud",
     "rollout",
     "tasks",
     "write_video",
@@ -49,7 +50,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _HOMES = {
     "api": ("load_expert", "make", "make_vec"),
     "core.errors": ("UserError",),
-    "data": ("Dataset", "Episode", "Trajectory", "write_video"),
+    "data": ("Dataset", "Episode", "Trajectory", "point_cloud", "write_video"),
     "policy": ("ChunkActor",),
     "rollout": ("Policy", "Rollouts"),
     "tasks": ("Task",),

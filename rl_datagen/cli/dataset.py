@@ -11,7 +11,9 @@ from rich.table import Table
 
 from rl_datagen.cli.arguments import AsJson, Private, PullOut, Repo
 from rl_datagen.cli.progress import show_progress
+from rl_datagen.cli.views import Cameras, Copies, CopySeed, Modalities, Vary, chosen_views
 from rl_datagen.config import Appearance, RenderConfig
+from rl_datagen.config.views import PLAIN, ViewsConfig
 from rl_datagen.core.errors import ConfigError, DatasetError
 
 app = typer.Typer(help="Look at datasets, check, render, mix and share them.", no_args_is_help=True)
@@ -91,19 +93,31 @@ def hydrate(
     ] = "all",
     render: Annotated[bool, typer.Option("--render", help="Render the episodes, too.")] = False,
     size: Size = 256,
+    modalities: Modalities = "",
+    cameras: Cameras = None,
+    vary: Vary = "",
+    copies: Copies = 0,
+    seed: CopySeed = 0,
     workers: Workers = None,
 ) -> None:
     """Replay a compact dataset into a whole one; a second call continues the first.
 
     Every episode's states are compared with what was recorded; a shard that differs is not stored.
     """
+    views = chosen_views(modalities, cameras, vary, copies, seed)
+    if not (render or views.is_plain):
+        raise ConfigError(
+            "--modalities, --cameras and --vary say what is rendered: add --render, or leave them "
+            "out."
+        )
     with show_progress() as progress:
         from rl_datagen.jobs import hydrate as run
 
         outcome = run(dataset, out, tasks=task, num_workers=workers, progress=progress)
     outcome.check()
     if render:
-        show_rendering(out, RenderConfig(num_episodes=None, image_size=size), task, workers)
+        settings = RenderConfig(num_episodes=None, image_size=size)
+        show_rendering(out, settings, task, workers, views)
     Console(soft_wrap=True).print(f"dataset  {out}", highlight=False)
 
 
@@ -153,6 +167,11 @@ def render(
     task: Annotated[
         str, typer.Option(help="Only these tasks, as in `rl-datagen tasks SELECTOR`.")
     ] = "all",
+    modalities: Modalities = "",
+    cameras: Cameras = None,
+    vary: Vary = "",
+    copies: Copies = 0,
+    seed: CopySeed = 0,
     workers: Workers = None,
     gpus: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a GPU that each Ray task draws on.")
@@ -169,19 +188,24 @@ def render(
         appearance=appearance,
         num_gpus_per_worker=gpus,
     )
-    show_rendering(dataset, settings, task, workers)
+    views = chosen_views(modalities, cameras, vary, copies, seed)
+    show_rendering(dataset, settings, task, workers, views)
     Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)
 
 
 def show_rendering(
-    dataset: Path, settings: RenderConfig, tasks: str = "all", workers: int | None = None
+    dataset: Path,
+    settings: RenderConfig,
+    tasks: str = "all",
+    workers: int | None = None,
+    views: ViewsConfig = PLAIN,
 ) -> None:
     """Renders a dataset and shows how far it is."""
     with show_progress() as progress:
         from rl_datagen.jobs import render_dataset
 
         outcome = render_dataset(
-            dataset, settings, tasks=tasks, num_workers=workers, progress=progress
+            dataset, settings, views=views, tasks=tasks, num_workers=workers, progress=progress
         )
     outcome.check()
 

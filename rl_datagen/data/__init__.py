@@ -12,8 +12,10 @@ from rl_datagen.data.dataset import (
 from rl_datagen.data.frames import Dataset
 from rl_datagen.data.images import RenderedEpisode, write_video
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
+from rl_datagen.data.points import PointCloud, point_cloud
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory, find_noops
 from rl_datagen.data.verify import Problem, VerifyReport, verify
+from rl_datagen.data.views import View
 from rl_datagen.data.writer import DatasetWriter
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DatasetWriter",
     "Episode",
     "Manifest",
+    "PointCloud",
     "Problem",
     "RenderedEpisode",
     "Shard",
@@ -30,8 +33,10 @@ __all__ = [
     "TaskInfo",
     "Trajectory",
     "VerifyReport",
+    "View",
     "dataset_info",
     "find_noops",
+    "point_cloud",
     "read_episodes",
     "read_images",
     "read_manifest",

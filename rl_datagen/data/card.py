@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from rl_datagen.config.views import PLAIN
 from rl_datagen.core.storage import write_text
 from rl_datagen.core.templates import template_environment
 from rl_datagen.data.dataset import read_episodes, rendered_episodes
 from rl_datagen.data.manifest import read_manifest
-from rl_datagen.data.schema import CAMERAS, STEPS_SCHEMA
+from rl_datagen.data.schema import STEPS_SCHEMA
+from rl_datagen.data.shards import open_parquet
+from rl_datagen.data.views import images_schema, views_of_file
 from rl_datagen.tasks import get_task
 
 
@@ -97,12 +102,29 @@ def write_card(dataset: Path) -> Path:
     text = environment.get_template("card.md.j2").render(
         info=dataset_info(dataset),
         columns=[(field.name, str(field.type), _description(field)) for field in STEPS_SCHEMA],
-        cameras=CAMERAS,
+        image_fields=_image_fields(dataset),
         manifest=read_manifest(dataset),
     )
     path = dataset / "README.md"
     write_text(path, text)
     return path
+
+
+def _image_fields(dataset: Path) -> list[dict[str, object]]:
+    """Returns what a dataset's files of images hold, as data hubs spell it."""
+    entries = [entry for shard in read_manifest(dataset).shards for entry in shard.images]
+    views = PLAIN
+    if entries:
+        views = views_of_file(open_parquet(dataset / entries[0].path).schema_arrow)
+    fields: list[dict[str, object]] = []
+    for field in images_schema(views):
+        kind, size = str(field.type), 0
+        if pa.types.is_binary(field.type):
+            kind = "image"
+        elif pa.types.is_fixed_size_list(field.type):
+            kind, size = "float64", field.type.list_size
+        fields.append({"name": field.name, "dtype": kind, "size": size})
+    return fields
 
 
 def _task_info(task: str, rows: list[dict[str, object]]) -> TaskInfo:

@@ -47,7 +47,11 @@ def read_trajectories(
 
 
 def read_rendered(
-    dataset: Path, *, task: str | None = None, episode_ids: Collection[str] | None = None
+    dataset: Path,
+    *,
+    task: str | None = None,
+    episode_ids: Collection[str] | None = None,
+    views: bool = False,
 ) -> Iterator[tuple[Trajectory, RenderedEpisode | None]]:
     """Yields stored episodes with their images, one episode in memory at a time.
 
@@ -57,6 +61,7 @@ def read_rendered(
         dataset: The dataset's folder.
         task: Only this task's, such as ``"libero_goal/3"``.
         episode_ids: Only these.
+        views: Decode also what was rendered besides LIBERO's two images; see ``RenderedEpisode``.
 
     Yields:
         Episodes in the order of writing, each with what the cameras saw; None: not rendered.
@@ -74,7 +79,8 @@ def read_rendered(
         }
         for trajectory in _read_shard(dataset, shard, episode_ids):
             found = images.get(trajectory.episode_id)
-            yield trajectory, decode_images(found[0].read_row_group(found[1])) if found else None
+            table = found and found[0].read_row_group(found[1])
+            yield trajectory, decode_images(table, views=views) if table else None
 
 
 def read_episodes(dataset: Path, *, task: str | None = None) -> pa.Table:
@@ -112,8 +118,13 @@ def read_episodes_of(dataset: Path, shards: Iterable[Shard]) -> pa.Table:
     return pa.concat_tables(tables) if tables else EPISODES_SCHEMA.empty_table()
 
 
-def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
+def read_images(dataset: Path, episode_id: str, *, views: bool = False) -> RenderedEpisode:
     """Returns an episode's camera images.
+
+    Args:
+        dataset: The dataset's folder.
+        episode_id: The episode.
+        views: Also what was rendered besides LIBERO's two images.
 
     Raises:
         DatasetError: The episode is unknown or not rendered, or its file is damaged.
@@ -125,7 +136,7 @@ def read_images(dataset: Path, episode_id: str) -> RenderedEpisode:
             f"Episode '{episode_id}' of dataset {dataset} has no images. Rendered are: "
             f"{', '.join(rendered) or 'none'}."
         )
-    return decode_images(table)
+    return decode_images(table, views=views)
 
 
 def read_encoded_images(dataset: Path, episode_id: str) -> pa.Table | None:

@@ -10,16 +10,17 @@ from typing import Any, Self
 
 import numpy as np
 
+from rl_datagen.config.views import PLAIN
 from rl_datagen.core.errors import ConfigError, DatasetError, did_you_mean, shown
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.branches import opening_of
 from rl_datagen.data.columns import Episode, load_columns
 from rl_datagen.data.compact import is_compact
-from rl_datagen.data.images import decode_image
 from rl_datagen.data.pages import BinaryFile
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.shards import open_parquet, reading, to_trajectory
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.data.views import decode_picture, picture_columns, views_of_file
 
 _TOLERANCE = 1e-4  # s, of delta timestamps; LeRobot's
 
@@ -36,8 +37,10 @@ class Dataset:
         columns: Numbers to give, such as ``("proprio", "object_state", "action")``: any numeric
             column of a steps file. None: ``proprio`` and ``action``; of a compact dataset
             ``action``.
-        cameras: Images to give, of ``"agentview"`` and ``"wrist"``; only episodes that are
-            rendered are in the dataset then. None: both if every episode is rendered, else none.
+        cameras: Images to give, of ``"agentview"`` and ``"wrist"``, and of what was rendered
+            besides (``"wrist_depth"``, ``"agentview_segmentation"``, ``"agentview_copy1"``); only
+            episodes that are rendered are in the dataset then. None: LIBERO's two if every episode
+            is rendered, else none.
         action_horizon: Give so many actions from each env step on, as ``[action_horizon, 7]``.
         delta_timestamps: Windows of any columns and cameras, in LeRobot's words: by name, seconds
             relative to the env step, multiples of 1/20 s. Beyond the ends of its episode a window
@@ -79,7 +82,8 @@ class Dataset:
 
         Returns:
             Columns (``proprio`` float32 [8], ``action`` float32 [7], ... as in ``Trajectory``) and
-            cameras (uint8 [H, W, 3], RGB, upright), or a window ``[n, ...]`` of each that has one,
+            cameras (uint8 [H, W, 3], RGB, upright; depth float32 [H, W], m; segmentation uint16
+            [H, W]), or a window ``[n, ...]`` of each that has one,
             with ``<name>_is_pad``, bool [n]; ``task``, ``instruction``; ``episode_index``, which
             counts in ``episodes``, and ``step``, the env step in it.
 
@@ -198,9 +202,9 @@ class Dataset:
         if key not in self._open:
             self._open[key] = BinaryFile(self._columns.image_files[number])
         if isinstance(steps, int):
-            return decode_image(self._open[key].read(group, camera, steps))
+            return decode_picture(camera, self._open[key].read(group, camera, steps))
         decoded = {
-            step: decode_image(self._open[key].read(group, camera, step))
+            step: decode_picture(camera, self._open[key].read(group, camera, step))
             for step in set(steps.tolist())
         }
         return np.stack([decoded[step] for step in steps.tolist()])
@@ -209,11 +213,15 @@ class Dataset:
         episodes, images = self._columns.episodes, self._columns.images
         if cameras is None:
             return CAMERAS if all(each.episode_id in images for each in episodes) else ()
+        files = self._columns.image_files
+        views = views_of_file(open_parquet(files[0]).schema_arrow) if files else PLAIN
+        known = picture_columns(views)
         for name in cameras:
-            if name not in CAMERAS:
+            if name not in known:
                 raise ConfigError(
-                    f"cameras has '{shown(name)}', which no dataset has."
-                    f"{did_you_mean(name, CAMERAS)} Allowed: {', '.join(CAMERAS)}."
+                    f"cameras has '{shown(name)}', which the dataset does not have."
+                    f"{did_you_mean(name, known)} Allowed: {', '.join(known)}. `rl-datagen dataset "
+                    "render --help` says what else can be rendered."
                 )
         if cameras and not any(each.episode_id in images for each in episodes):
             raise DatasetError(

@@ -1,27 +1,45 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
-import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
-from PIL import Image
 
 from rl_datagen.config import Appearance
+from rl_datagen.config.views import PLAIN, ViewsConfig
 from rl_datagen.core.storage import atomic_path
-from rl_datagen.data.schema import (
-    APPEARANCE_KEY,
-    IMAGES_SCHEMA,
-    UNRECORDED_APPEARANCE,
-)
+from rl_datagen.data.schema import APPEARANCE_KEY, CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
+from rl_datagen.data.views import (
+    View,
+    decode_image,
+    decode_views,
+    encode_image,
+    geometry_columns,
+    images_schema,
+    view_names,
+    views_of_file,
+)
+
+__all__ = [
+    "Encoding",
+    "RenderedEpisode",
+    "appearance_of",
+    "appearance_of_file",
+    "decode_image",
+    "decode_images",
+    "encode_image",
+    "images_table",
+    "row_group_episodes",
+    "write_video",
+]
 
 Encoding = Literal["png", "jpeg"]
 
@@ -36,6 +54,10 @@ class RenderedEpisode:
         wrist: RGB, upright.
         encoding: PNG is lossless; JPEG is about a fifth of its size.
         appearance: How textures are coloured; see ``SimConfig``.
+        settings: What was rendered besides.
+        views: All of it, these two cameras included, by the views' names; see ``data.views``.
+            Empty if there is nothing besides, or if it was not asked for.
+        variations: What was drawn for each varied copy, as JSON.
     """
 
     episode_id: str
@@ -43,34 +65,61 @@ class RenderedEpisode:
     wrist: UInt8[np.ndarray, "T H W 3"]
     encoding: Encoding = "png"
     appearance: Appearance = "original"
+    settings: ViewsConfig = PLAIN
+    views: Mapping[str, View] = field(default_factory=dict[str, View])
+    variations: tuple[str, ...] = ()
 
 
 def images_table(episode: RenderedEpisode) -> pa.Table:
     """Returns the episode as rows of an images file, one per env step."""
     length = len(episode.agentview)
-    return pa.table(
-        {
-            "episode_id": [episode.episode_id] * length,
-            "step": np.arange(length, dtype=np.int32),
-            "agentview": [encode_image(image, episode.encoding) for image in episode.agentview],
-            "wrist": [encode_image(image, episode.encoding) for image in episode.wrist],
-        },
-        schema=IMAGES_SCHEMA.with_metadata(
-            {**IMAGES_SCHEMA.metadata, APPEARANCE_KEY: episode.appearance}
-        ),
-    )
+    columns: dict[str, Any] = {
+        "episode_id": [episode.episode_id] * length,
+        "step": np.arange(length, dtype=np.int32),
+        "agentview": [encode_image(image, episode.encoding) for image in episode.agentview],
+        "wrist": [encode_image(image, episode.encoding) for image in episode.wrist],
+    }
+    for view in () if episode.settings.is_plain else view_names(episode.settings):
+        shown = episode.views[view.name]
+        if view.name not in CAMERAS:
+            images = [encode_image(image, episode.encoding) for image in shown.image]
+            columns[view.name] = images
+        if view.has_geometry:
+            columns |= geometry_columns(view.name, shown)
+    for number, variation in enumerate(episode.variations, 1):
+        columns[f"copy{number}_variation"] = [variation] * length
+    schema = images_schema(episode.settings)
+    appearance = {APPEARANCE_KEY: episode.appearance}
+    return pa.table(columns, schema=schema.with_metadata({**schema.metadata, **appearance}))
 
 
-def decode_images(table: pa.Table) -> RenderedEpisode:
-    """Returns the episode whose rows of an images file these are."""
-    agentview, wrist = (
-        np.stack([decode_image(data) for data in table[camera].to_pylist()])
-        for camera in ("agentview", "wrist")
-    )
+def decode_images(table: pa.Table, *, views: bool = False) -> RenderedEpisode:
+    """Returns the episode whose rows of an images file these are.
+
+    Args:
+        table: The rows.
+        views: Also what was rendered besides LIBERO's two images.
+
+    Raises:
+        DatasetError: The file does not say what it holds in a way that is known here.
+    """
+    settings = views_of_file(table.schema)
+    names = [view.name for view in view_names(settings)] if views else CAMERAS
+    images = {
+        name: np.stack([decode_image(data) for data in table[name].to_pylist()]) for name in names
+    }
+    besides = views and not settings.is_plain
     is_png = table["agentview"][0].as_py().startswith(b"\x89PNG")
-    encoding = "png" if is_png else "jpeg"
-    name = table["episode_id"][0].as_py()
-    return RenderedEpisode(name, agentview, wrist, encoding, appearance_of(table))
+    return RenderedEpisode(
+        table["episode_id"][0].as_py(),
+        images["agentview"],
+        images["wrist"],
+        "png" if is_png else "jpeg",
+        appearance_of(table),
+        settings,
+        decode_views(table, settings, images) if besides else {},
+        tuple(table[f"copy{copy}_variation"][0].as_py() for copy in range(1, settings.copies + 1)),
+    )
 
 
 def appearance_of(table: pa.Table) -> Appearance:
@@ -120,17 +169,3 @@ def write_video(
                     stream.height, stream.width = image.shape[:2]
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             container.mux(stream.encode())
-
-
-def encode_image(image: UInt8[np.ndarray, "H W 3"], encoding: str) -> bytes:
-    """Returns an image as the bytes of a PNG or JPEG file."""
-    buffer = io.BytesIO()
-    options = {"compress_level": 1} if encoding == "png" else {"quality": 95}
-    Image.fromarray(image).save(buffer, encoding, **options)
-    return buffer.getvalue()
-
-
-def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
-    """Returns the image in the bytes of a PNG or JPEG file, RGB."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))

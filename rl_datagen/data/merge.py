@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from rl_datagen.config import Appearance
+from rl_datagen.config.views import ViewsConfig, described
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_path
@@ -28,6 +29,7 @@ from rl_datagen.data.manifest import (
 )
 from rl_datagen.data.schema import EPISODES_SCHEMA
 from rl_datagen.data.shards import open_parquet, write_parquet
+from rl_datagen.data.views import views_of_file
 from rl_datagen.data.writer import DatasetWriter
 
 Row = dict[str, Any]
@@ -79,6 +81,8 @@ def merge(
     taken = _count([_open(path, weight) for path, weight in inputs])
     _refuse_repetition(taken)
     appearance = _common_appearance(taken) if images else None
+    if images:
+        _refuse_other_views(taken)
     parts: Counter[str] = Counter()
     progress.start("merge", sum(len(s.manifest.shards) for s in taken), "shards")
     with DatasetWriter(out, config={"merge": _identity(taken, images)}) as writer:
@@ -157,6 +161,23 @@ def _common_appearance(inputs: Sequence[MergedInput]) -> Appearance | None:
             "(--no-images) and render the mixture (`rl-datagen dataset render`)."
         )
     return next(iter(owners), None)
+
+
+def _refuse_other_views(inputs: Sequence[MergedInput]) -> None:
+    first: tuple[MergedInput, ViewsConfig] | None = None
+    for source in inputs:
+        entry = next((e for shard in source.manifest.shards for e in shard.images), None)
+        if entry is None:
+            continue
+        views = views_of_file(open_parquet(source.path / entry.path).schema_arrow)
+        first = first or (source, views)
+        if views != first[1]:
+            raise DatasetError(
+                f"What is rendered differs: {described(first[1])} in {first[0].path}, and "
+                f"{described(views)} in {source.path}; one dataset has one kind. Nothing was "
+                "written. Leave the images out (--no-images) and render the mixture "
+                "(`rl-datagen dataset render`)."
+            )
 
 
 def _identity(inputs: Sequence[MergedInput], images: bool) -> dict[str, Any]:

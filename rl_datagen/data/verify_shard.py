@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rl_datagen.core.errors import first_line, quoted, shown
+from rl_datagen.config.views import ViewsConfig, described
+from rl_datagen.core.errors import DatasetError, first_line, quoted, shown
 from rl_datagen.data.dataset import check_places
 from rl_datagen.data.images import appearance_of_file
 from rl_datagen.data.manifest import FileEntry, Shard
@@ -26,6 +27,7 @@ from rl_datagen.data.schema import (
 )
 from rl_datagen.data.shards import UNREADABLE, column_array, departures, open_parquet
 from rl_datagen.data.verify_images import wrong_images
+from rl_datagen.data.views import images_schema, views_of_file
 
 Rows = dict[str, dict[str, Any]]
 """The rows of the episodes table, by episode."""
@@ -41,12 +43,14 @@ class Seen:
         decode: Whether to decode images.
         episodes: How often each episode's env steps occurred.
         starts: The episode that began so, by digest.
+        views: What images are there besides LIBERO's two; None: none was seen.
     """
 
     appearance: str | None
     decode: bool
     episodes: Counter[str] = field(default_factory=Counter[str])
     starts: dict[bytes, str] = field(default_factory=dict[bytes, str])
+    views: ViewsConfig | None = None
 
 
 def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
@@ -58,8 +62,10 @@ def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
         seen: What the shards before held; gets what this one holds.
     """
     expected = [(shard.steps, STEPS_SCHEMA), (shard.episodes, EPISODES_SCHEMA)]
-    expected += [(images, IMAGES_SCHEMA) for images in shard.images]
     problems = [p for entry, schema in expected for p in _check_schema(dataset, entry, schema)]
+    for entry in shard.images:
+        schema, found = _schema_of_images(dataset, entry, seen)
+        problems += [*found, *_check_schema(dataset, entry, schema)]
     yield from problems
     if problems:
         return
@@ -98,6 +104,24 @@ def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterato
     elif num_rows != entry.num_rows:
         message = f"{entry.path} has {num_rows} rows, the manifest says {entry.num_rows}."
         yield Problem("schema", entry.path, message)
+
+
+def _schema_of_images(
+    dataset: Path, entry: FileEntry, seen: Seen
+) -> tuple[pa.Schema, list[Problem]]:
+    """Returns the schema that a file of images says it has, and what is wrong with that."""
+    try:
+        views = views_of_file(open_parquet(dataset / entry.path).schema_arrow)
+    except UNREADABLE:
+        return IMAGES_SCHEMA, []  # which the comparison with it says
+    except DatasetError as error:
+        return IMAGES_SCHEMA, [Problem("schema", entry.path, f"{entry.path}: {error}")]
+    seen.views = seen.views or views
+    problems: list[Problem] = []
+    if views != seen.views:
+        message = f"it holds {described(views)}, files before it {described(seen.views)}"
+        problems.append(Problem.of_episode(entry.path, message))
+    return images_schema(views), problems
 
 
 def _check_episodes(table: pa.Table, shard: Shard, seen: Seen) -> Iterator[Problem]:

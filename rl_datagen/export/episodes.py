@@ -71,12 +71,14 @@ class Source:
         shards: Those of the episodes, by steps file.
         drop_noops: See ``Choice``.
         look: What their images have in common; None: they are not read.
+        views: See ``Choice``.
     """
 
     dataset: Path
     shards: dict[str, Shard]
     drop_noops: bool
     look: Look | None
+    views: bool = False
 
     def read(self, part: Part) -> Iterator[tuple[Trajectory, RenderedEpisode | None]]:
         """Yields the episodes of a part, each with its images.
@@ -87,7 +89,9 @@ class Source:
         for planned in part.episodes:
             opened = open_shard(self.dataset, self.shards[planned.shard])  # pyright: ignore[reportArgumentType]
             trajectory = opened.reader.read(planned.episode_id)
-            rendered = None if self.look is None else opened.images(planned.episode_id)
+            rendered = None
+            if self.look is not None:
+                rendered = opened.images(planned.episode_id, views=self.views)
             if rendered is not None:
                 self._check_look(rendered)
             kept = kept_steps(trajectory, drop_noops=self.drop_noops)
@@ -120,7 +124,7 @@ def read_plan(plan: Plan) -> Iterator[tuple[Planned, Trajectory, RenderedEpisode
         DatasetError: As ``Source.read``.
     """
     open_shard.cache_clear()  # files are checked anew
-    source = Source(plan.dataset, plan.shards, plan.choice.drop_noops, plan.look)
+    source = Source(plan.dataset, plan.shards, plan.choice.drop_noops, plan.look, plan.choice.views)
     pairs = source.read(Part(0, 1, plan.episodes))
     for planned, (trajectory, rendered) in zip(plan.episodes, pairs, strict=True):
         yield planned, trajectory, rendered
@@ -139,10 +143,11 @@ class OpenShard:
             for group, name in enumerate(row_group_episodes(open_parquet(dataset / entry.path)))
         }
 
-    def images(self, episode_id: str) -> RenderedEpisode:
+    def images(self, episode_id: str, *, views: bool) -> RenderedEpisode:
         """Returns an episode's images."""
         entry, group = self._places[episode_id]
-        return decode_images(self._open(entry).read_row_group(group))  # pyright: ignore[reportArgumentType]
+        table = self._open(entry).read_row_group(group)  # pyright: ignore[reportArgumentType]
+        return decode_images(table, views=views)
 
     def _check(self, entry: FileEntry) -> pq.ParquetFile:
         return open_parquet(check_file(self._dataset, entry))
@@ -177,5 +182,6 @@ def only(
     }
     if rendered is not None:
         images = {"agentview": rendered.agentview[kept], "wrist": rendered.wrist[kept]}
-        rendered = replace(rendered, **images)
+        views = {name: view.at(kept) for name, view in rendered.views.items()}
+        rendered = replace(rendered, **images, views=views)
     return replace(trajectory, **arrays), rendered

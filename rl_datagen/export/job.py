@@ -101,7 +101,7 @@ class _Export(Job[int, _Unit, Receipt]):
         part, plan = self.parts[key], self._plan
         shards = {each.shard: plan.shards[each.shard] for each in part.episodes}
         dataset = plan.dataset.absolute()
-        source = Source(dataset, shards, plan.choice.drop_noops, plan.look)
+        source = Source(dataset, shards, plan.choice.drop_noops, plan.look, plan.choice.views)
         return _Unit(part, source, self._form, self.files)
 
     @staticmethod

@@ -27,6 +27,7 @@ from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.branches import opening_of
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.data.views import View
 from rl_datagen.export.episodes import Part, in_parts
 from rl_datagen.export.job import Episodes, Receipt, prepare_export, run_export
 from rl_datagen.export.plan import Choice, Exported, Plan
@@ -86,7 +87,9 @@ def export_hdf5(
         UserError: ``out`` exists, or another export was interrupted there.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
-    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, images=images)
+    choice = Choice(
+        tasks, drop_noops=drop_noops, rendered_only=rendered_only, images=images, views=images
+    )
     plan = prepare_export(dataset, out, choice, prepare)
     form = Hdf5(replayable=not drop_noops, images=images)
     return run_export(plan, out, form, num_workers=num_workers, progress=progress)
@@ -201,9 +204,23 @@ def _write_episode(
     if rendered is not None:
         arrays["obs/agentview_rgb"] = rendered.agentview[:, ::-1]
         arrays["obs/eye_in_hand_rgb"] = rendered.wrist[:, ::-1]
+        for name, view in rendered.views.items():
+            arrays |= _view_arrays(name.replace("wrist", "eye_in_hand"), view)
     for name, array in arrays.items():
         group.create_dataset(name, data=array)
     group.attrs.update(num_samples=len(episode), init_state=episode.sim_state[0])
+
+
+def _view_arrays(name: str, view: View) -> dict[str, np.ndarray]:
+    """Returns what was rendered besides, with the last row first, as LIBERO's images."""
+    arrays = {f"obs/{name}_rgb": view.image[:, ::-1], f"obs/{name}_extrinsics": view.extrinsics}
+    flip = np.array([[1, 0, 0], [0, -1, view.image.shape[1] - 1], [0, 0, 1]])
+    arrays[f"obs/{name}_intrinsics"] = flip @ view.intrinsics
+    if view.depth is not None:
+        arrays[f"obs/{name}_depth"] = view.depth[:, ::-1, :, None]
+    if view.segmentation is not None:
+        arrays[f"obs/{name}_segmentation"] = view.segmentation[:, ::-1, :, None]
+    return arrays
 
 
 def _attributes(task: Task, size: tuple[int, int] | None) -> dict[str, Any]:

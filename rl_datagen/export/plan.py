@@ -53,12 +53,14 @@ class Choice:
         rendered_only: Leave out episodes without images, of which there may be some after a
             replay that departed from its record.
         images: Whether images are exported.
+        views: Whether what was rendered besides LIBERO's two images is exported, too.
     """
 
     tasks: str = "all"
     drop_noops: bool = False
     rendered_only: bool = False
     images: bool = True
+    views: bool = False
 
 
 @dataclass(frozen=True)

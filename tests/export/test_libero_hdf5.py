@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_datagen.config.views import ViewsConfig
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.images import RenderedEpisode
 from rl_datagen.data.trajectory import Trajectory
+from rl_datagen.data.views import View
 from rl_datagen.demos.hdf5 import read_hdf5
 from rl_datagen.export import write_hdf5
 
@@ -99,6 +101,33 @@ def test_the_layout_is_liberos(path):
         assert demo.attrs["num_samples"] == 5
         np.testing.assert_array_equal(demo.attrs["init_state"], trajectory.sim_state[0])
         assert [list(data[d]["rewards"]) for d in data] == [[0, 0, 0, 0, 1], [0] * 5]
+
+
+def test_depth_segmentation_and_camera_are_turned_with_the_images(path):
+    random, length, size = np.random.default_rng(1), 5, 8
+    depth = random.uniform(0.5, 2, (length, size, size)).astype(np.float32)
+    inside = np.array([[10.0, 0, 3.5], [0, 10, 3.5], [0, 0, 1]])
+    images = make_images("a")
+    besides = ViewsConfig(modalities=("depth", "segmentation"))
+    view = View(
+        images.wrist,
+        np.tile(inside, (length, 1, 1)),
+        np.tile(np.eye(4), (length, 1, 1)),
+        depth,
+        np.full(depth.shape, 2001, np.uint16),
+    )
+    write_hdf5(
+        path, [(make_trajectory(), replace(images, settings=besides, views={"wrist": view}))]
+    )
+    with h5py.File(path) as file:
+        obs = file["data/demo_0/obs"]
+        np.testing.assert_array_equal(obs["eye_in_hand_depth"][()][:, ::-1, :, 0], depth)
+        assert (obs["eye_in_hand_segmentation"].dtype, obs["eye_in_hand_depth"].ndim) == ("u2", 4)
+        # A point's pixel in what is stored is the mirror of its pixel in the upright image.
+        point = np.array([0.1, -0.2, 1])
+        column, row, _ = inside @ point
+        stored = obs["eye_in_hand_intrinsics"][0] @ point
+        np.testing.assert_allclose(stored, [column, size - 1 - row, 1])
 
 
 def test_images_have_their_last_row_first(path):

@@ -30,8 +30,10 @@ from rl_datagen.sim.render.mirror import (
     window_of,
 )
 from rl_datagen.sim.render.opengl import GL
-from rl_datagen.sim.render.stock import Camera, StockRenderer
+from rl_datagen.sim.render.stock import StockRenderer
 from rl_datagen.sim.render.strokes import Strokes, prepare
+from rl_datagen.sim.render.target import colours_of
+from rl_datagen.sim.render.viewpoint import Viewpoint
 from rl_datagen.sim.scene import Scene
 
 _OPAQUE = 0.995  # mjr_render's threshold
@@ -134,14 +136,14 @@ class CulledRenderer(StockRenderer):
         GL.glDeleteLists(self._release, 1)
         super()._free_context()
 
-    def _draw(self, camera: Camera, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
-        self._look(camera, self._drawing, mujoco.mjtCatBit.mjCAT_ALL)
-        self._look(camera, self._rest, 0)
+    def _draw(self, viewpoint: Viewpoint, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
+        self._look(viewpoint, self._drawing, mujoco.mjtCatBit.mjCAT_ALL)
+        self._look(viewpoint, self._rest, 0)
         frame = self._compose((width, height))
         if frame is None:
-            return super()._draw(camera, height, width)
+            return super()._draw(viewpoint, height, width)
         if self._model.cam_bodyid[self._camera.fixedcamid] == 0:  # fixed to the world
-            self._draw_layered(frame, camera)
+            self._draw_layered(frame, viewpoint)
         else:
             self._draw_opaque(frame, frame.opaque)
         self._finish(frame)
@@ -185,9 +187,31 @@ class CulledRenderer(StockRenderer):
         eye = (first.pos + second.pos) / 2
         return View(projection @ world, eye, float(first.frustum_near), focal, size)
 
-    def _draw_layered(self, frame: Frame, camera: Camera) -> None:
+    def _draw_identities(
+        self, viewpoint: Viewpoint, size: tuple[int, int]
+    ) -> Int64[np.ndarray, " G+1"]:
+        self._look(viewpoint, self._drawing, mujoco.mjtCatBit.mjCAT_ALL)
+        self._look(viewpoint, self._rest, 0)
+        view = self._set_view(size)
+        geoms = self._geoms[: self._drawing.ngeom]
+        strokes, solid = self._prepare(geoms), self._is_solid(geoms)
+        if (solid & ~strokes.is_known).any():
+            return super()._draw_identities(viewpoint, size)
+        self._target.clear()
+        samples, self._samples = self._samples, np.full((1, 2), 0.5, np.float32)
+        GL.glDisable(GL.GL_LIGHTING)
+        try:
+            coloured = strokes.coloured(colours_of(np.arange(1, len(geoms) + 1)))
+            visible = self._cull(strokes, solid, view)
+            self._draw_geoms(coloured, visible, np.flatnonzero(solid))
+        finally:
+            GL.glEnable(GL.GL_LIGHTING)
+            self._samples = samples
+        return self._elements(geoms)
+
+    def _draw_layered(self, frame: Frame, viewpoint: Viewpoint) -> None:
         """Draws the opaque geoms, those that stand still from memory."""
-        key = camera.encode() + frame.view.matrix.tobytes()
+        key = viewpoint.camera.encode() + frame.view.matrix.tobytes() + self._lights()
         now, weights = poses(frame.geoms), self._weigh(frame.strokes)
         layer, anew = self._layers.find(frame.view.size, key, now, frame.opaque, weights)
         if not layer.drawn.any() or self._reflects_motion(frame, layer.drawn):
@@ -201,6 +225,14 @@ class CulledRenderer(StockRenderer):
             self._layers.restore(layer, self._context.offFBO)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._draw_opaque(frame, frame.opaque & ~layer.drawn)
+
+    def _lights(self) -> bytes:
+        """Returns bytes that differ if the lights do."""
+        if self._varied is None:
+            return b""
+        lights = list(self._rest.lights)[: self._rest.nlight]
+        parts = [(each.pos, each.dir, each.ambient, each.diffuse, each.specular) for each in lights]
+        return np.array(parts, np.float32).tobytes()
 
     def _weigh(self, strokes: Strokes) -> Int64[np.ndarray, " G"]:
         """Returns about how many triangles each geom has."""

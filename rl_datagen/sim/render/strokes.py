@@ -60,6 +60,12 @@ class Strokes:
         poses, positions, rotations = _places(geoms)
         return replace(self, poses=poses, positions=positions, rotations=rotations)
 
+    def coloured(self, rgba: Float32[np.ndarray, "G 4"]) -> "Strokes":
+        """Returns them in plain colours, without textures."""
+        no_finish = np.zeros_like(self.finish)
+        materials, textures = _materials(rgba, no_finish), np.zeros_like(self.textures)
+        return replace(self, rgba=rgba, materials=materials, textures=textures)
+
     def dimmed(self, reflectance: float) -> "Strokes":
         """Returns them as a mirror shows them."""
         rgba = self.rgba.copy()

@@ -9,7 +9,7 @@ import atexit
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
@@ -21,7 +21,9 @@ from numpy import ndarray
 from rl_datagen.config import Rendering
 from rl_datagen.core.errors import MachineError
 from rl_datagen.sim.render.choice import make_renderer
-from rl_datagen.sim.render.stock import MIN_HEIGHT, MIN_WIDTH, Camera, Pose, StockRenderer
+from rl_datagen.sim.render.stock import MIN_HEIGHT, MIN_WIDTH, Geometry, Pose, StockRenderer
+from rl_datagen.sim.render.variation import Variation
+from rl_datagen.sim.render.viewpoint import Camera, Viewpoint
 from rl_datagen.sim.scene import Scene
 
 _APT = "apt-get install -y libegl1 libgl1-mesa-dri libosmesa6"
@@ -36,9 +38,13 @@ class _GLThread:
         self._renderer: StockRenderer | None = None
         threading.Thread(target=self._work, name="gl", daemon=True).start()
 
-    def render(self, scene: Scene, plain: bool, *arguments: Any) -> dict[Camera, ndarray]:
+    def render(self, scene: Scene, plain: bool, *arguments: Any) -> dict[Any, ndarray]:
         """Renders in the GL thread and waits."""
-        return self._call(lambda: self._draw(scene, plain, *arguments))
+        return self._call(lambda: self._renderer_of(scene, plain).draw_views(*arguments))
+
+    def measure(self, scene: Scene, *arguments: Any) -> dict[str, Geometry]:
+        """Measures in the GL thread and waits."""
+        return self._call(lambda: self._renderer_of(scene, False).measure(*arguments))
 
     def describe(self) -> str:
         """Returns renderer and version."""
@@ -61,7 +67,7 @@ class _GLThread:
             except BaseException as error:
                 future.set_exception(error)
 
-    def _draw(self, scene: Scene, plain: bool, *arguments: Any) -> dict[Camera, ndarray]:
+    def _renderer_of(self, scene: Scene, plain: bool) -> StockRenderer:
         self._gl = self._gl or _make_gl_context()
         wanted = (scene.model, scene.appearance, scene.render_backend, plain)
         if self._drawn != wanted:  # one model's meshes and textures at a time
@@ -69,7 +75,7 @@ class _GLThread:
             self._renderer = make_renderer(scene, self._gl, plain=plain)
             self._drawn = wanted
         assert self._renderer is not None
-        return self._renderer.draw(*arguments)
+        return self._renderer
 
     def _describe(self) -> str:
         self._gl = self._gl or _make_gl_context()
@@ -161,8 +167,43 @@ def render(
     Raises:
         MachineError: This machine lacks a GL library.
     """
-    plain = rendering == "plain"
-    return _this_process().render(scene, plain, cameras, height, width, pose)
+    views = {camera: Viewpoint(camera) for camera in cameras}
+    return _this_process().render(scene, rendering == "plain", views, height, width, pose)
+
+
+def render_views(
+    scene: Scene,
+    viewpoints: Mapping[str, Viewpoint],
+    height: int,
+    width: int,
+    pose: Pose,
+    variation: Variation | None = None,
+) -> dict[str, UInt8[ndarray, "H W 3"]]:
+    """Returns the image from each viewpoint, by its name: RGB, upright.
+
+    Args:
+        scene: The scene.
+        viewpoints: From where.
+        height: Pixels.
+        width: Pixels.
+        pose: Where everything is.
+        variation: Another look than LIBERO's; an episode's images are given the same object.
+
+    Raises:
+        MachineError: This machine lacks a GL library.
+    """
+    return _this_process().render(scene, False, viewpoints, height, width, pose, variation)
+
+
+def measure(
+    scene: Scene, viewpoints: Mapping[str, Viewpoint], height: int, width: int, pose: Pose
+) -> dict[str, Geometry]:
+    """Returns depth, segmentation and camera from each viewpoint, by its name.
+
+    Raises:
+        MachineError: This machine lacks a GL library.
+    """
+    return _this_process().measure(scene, viewpoints, height, width, pose)
 
 
 def describe_gl() -> str:
