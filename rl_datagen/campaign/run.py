@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _SECONDS_TO_REACH_STORAGE = 20.0
 _SECONDS_BETWEEN_BOARDS = 30.0
+_TRACKED = ("num_iterations", "num_episodes_per_iteration", "lr")
 _FREE = ("max_concurrent_trials", "max_failures", "mlflow_uri", "gpus_per_trial", "cost_per_hour")
 """Settings of the campaign that may change from one call to the next."""
 
@@ -190,9 +191,8 @@ def _run(
     for task in tasks:
         state = read_state(storage, task) or TrialState(task.id)
         pending = {"state": "pending", "finished": None, "error": None, "updated": time.time()}
-        known = {"mlflow_run": runs.get(task.id) or state.mlflow_run}
-        iterations = {"num_iterations": config.algo.num_iterations}
-        write_state(storage, replace(state, **pending, **known, **iterations))
+        run, number = runs.get(task.id) or state.mlflow_run, config.algo.num_iterations
+        write_state(storage, replace(state, **pending, mlflow_run=run, num_iterations=number))
     facts = {"mlflow_uri": without_credentials(str(tracker.mlflow_uri)), "dashboard": _dashboard()}
     storage.write_json("campaign.json", facts)
 
@@ -384,14 +384,8 @@ def _end_if_disk_is_full(trial: TuneTrial) -> None:
 
 
 def _parameters(config: CampaignConfig) -> dict[str, Any]:
-    algo = config.algo
-    return {
-        "policy": config.policy.kind,
-        "seed": config.seed,
-        "num_iterations": algo.num_iterations,
-        "num_episodes_per_iteration": algo.num_episodes_per_iteration,
-        "lr": algo.lr,
-    }
+    algo = {name: getattr(config.algo, name) for name in _TRACKED}
+    return {"policy": config.policy.kind, "seed": config.seed} | algo
 
 
 def _trial_name(trial: TuneTrial) -> str:
