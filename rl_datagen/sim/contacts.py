@@ -18,6 +18,9 @@ _OPENS = (1, -1)  # along its joint's axis
 MIN_GRIP = 0.1
 """Less than this a finger does not press on what it touches, N."""
 
+Touch = tuple[list[int], list[float], int | None]
+"""Numbers of things that are touched, how hard, N, and which is held."""
+
 
 class HandContacts:
     """Reads the contacts of a scene's hand.
@@ -46,7 +49,7 @@ class HandContacts:
             self._graspable[self.names.index(part.name)] = part.kind != "fixture"
         self._force = np.zeros(6)
 
-    def read(self, data: mujoco.MjData) -> tuple[list[int], list[float], int | None]:
+    def read(self, data: mujoco.MjData) -> Touch:
         """Returns what the hand touches, how hard, and what it holds.
 
         Args:

@@ -55,6 +55,10 @@ class Track:
         step = min(step, len(self.hand) - 1)
         return float(np.linalg.norm(self.positions[step, body] - self.hand[step]))
 
+    def apart(self, body: int, begin: int, end: int) -> tuple[float, ...]:
+        """Returns what is least for the body that the hand is at between two env steps."""
+        return (self.distance(body, (begin + end) // 2),)
+
 
 def find_motions(track: Track, scene: Scene, also: Iterable[int] = ()) -> list[Motion]:
     """Returns what the hand moves, in order: the goal's objects and any moving part.
@@ -84,7 +88,7 @@ def find_motions(track: Track, scene: Scene, also: Iterable[int] = ()) -> list[M
 def _merged(track: Track, one: Motion, other: Motion) -> Motion:
     """Two motions at once are one of the body the hand holds: the other rides along."""
     begin, end = max(one.start, other.start), min(one.end, other.end)
-    body = min(one.body, other.body, key=lambda b: track.distance(b, (begin + end) // 2))
+    body = min(one.body, other.body, key=lambda each: track.apart(each, begin, end))
     return Motion(body, one.start, max(one.end, other.end))
 
 
