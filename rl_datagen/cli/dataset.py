@@ -131,6 +131,7 @@ def info(dataset: Dataset, as_json: AsJson = False) -> None:
     Console().print(table)
     print(
         f"{info.num_episodes} episodes in {info.num_shards} shards, {info.num_rendered} rendered, "
+        f"{info.num_labelled} labelled, "
         f"{info.num_bytes / 1e6:.1f} MB, schema version {info.schema_version}\ncontent {content}"
     )
 
