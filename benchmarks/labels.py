@@ -1,7 +1,7 @@
 """Labels against LIBERO's own predicates, their rate, and failures to be judged.
 
-    python benchmarks/labels.py exactness             # 10 tasks of five suites, 10 released episodes each
-    python benchmarks/labels.py failures OUT          # 50 failed episodes: causes, evidence, pictures
+    python benchmarks/labels.py exactness       # 10 released episodes of each of 10 tasks
+    python benchmarks/labels.py failures OUT    # 50 failed episodes: causes, evidence, pictures
 
 Released episodes replay bit for bit where OpenBLAS takes the kernels they were made with: set
 OPENBLAS_CORETYPE=Haswell where the replay departs.
@@ -59,7 +59,9 @@ def exactness(arguments: argparse.Namespace) -> dict:
         "force_difference_median_%": round(100 * float(np.median(differences)), 3),
         "force_difference_p90_%": round(100 * float(np.quantile(differences, 0.9)), 3),
         "contacts_compared": len(differences),
-        "frames_per_cpu_second": round(sum(row["frames"] for row in rows) / sum(row["cpu_s"] for row in rows)),
+        "frames_per_cpu_second": round(
+            sum(row["frames"] for row in rows) / sum(row["cpu_s"] for row in rows)
+        ),
         "slowest_task": min(rates),
         "fastest_task": max(rates),
     }
@@ -127,7 +129,9 @@ def compare_live(scene, episodes) -> dict:
             goal = np.concatenate([each.ravel() for each in simulator.goal_pose()])
             counts["live_frames"] += 1
             counts["goals_identical"] += step == 0 or np.array_equal(goal, goals[step])
-            counts["held_identical"] += seen.held[step] == ("" if held is None else contacts.names[held])
+            counts["held_identical"] += seen.held[step] == (
+                "" if held is None else contacts.names[held]
+            )
             counts["touched_identical"] += names == seen.contact_objects[step]
             mine = dict(zip(seen.contact_objects[step], seen.contact_forces[step], strict=True))
             live = dict(zip(names, forces, strict=True))

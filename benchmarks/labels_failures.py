@@ -123,7 +123,9 @@ def collect(number: int, task: str, expert: str, way: str, strength: float, coun
 
 def _run(policy, scene, plans, steps: int):
     sim = SimConfig(max_episode_steps=steps)
-    return rollout(policy, scene, plans, source="diffusion_rl", sim=sim, num_simulators=2, num_threads=1)
+    return rollout(
+        policy, scene, plans, source="diffusion_rl", sim=sim, num_simulators=2, num_threads=1
+    )
 
 
 def evidence(trajectory, labels) -> dict:
@@ -139,7 +141,11 @@ def evidence(trajectory, labels) -> dict:
             held.append(f"{name} {begin}-{begin + length - 1} up {rise} cm")
         begin += length
     subtasks = [f"{text} ({len(list(group))})" for text, group in groupby(labels.subtask)]
-    missing = [text for text, holds in zip(labels.statements, labels.predicates[-1], strict=True) if not holds]
+    missing = [
+        text
+        for text, holds in zip(labels.statements, labels.predicates[-1], strict=True)
+        if not holds
+    ]
     return {
         "episode": trajectory.episode_id,
         "task": f"{trajectory.task} {scene.task.instruction}",
@@ -162,7 +168,9 @@ def draw(trajectory, labels, path: Path, num: int = 12, size: int = 160) -> None
     simulator.reset(InitialState(trajectory.init_state, trajectory.fixture_poses), 0)
     sheet = Image.new("RGB", (size * (num // 2), 2 * size + 16))
     pen = ImageDraw.Draw(sheet)
-    pen.text((2, 2), f"{trajectory.episode_id} {simulator.scene.task.instruction}: {labels.failure}")
+    pen.text(
+        (2, 2), f"{trajectory.episode_id} {simulator.scene.task.instruction}: {labels.failure}"
+    )
     for place, step in enumerate(np.linspace(0, len(trajectory) - 1, num).round().astype(int)):
         simulator.set_state(trajectory.sim_state[step])
         at = (size * (place % (num // 2)), 16 + size * (place // (num // 2)))

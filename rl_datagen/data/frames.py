@@ -35,8 +35,8 @@ class Dataset:
         path: The dataset's folder, whole or compact.
         tasks: Selector, such as ``"libero_goal"``.
         columns: Numbers to give, such as ``("proprio", "object_state", "action")``: any numeric
-            column of a steps file, or of labels (``"subtask_index"``, ``"progress"``). None: ``proprio`` and ``action``; of a compact dataset
-            ``action``.
+            column of a steps file, or of labels (``"subtask_index"``, ``"progress"``). None:
+            ``proprio`` and ``action``; of a compact dataset ``action``.
         cameras: Images to give, of ``"agentview"`` and ``"wrist"``; only episodes that are
             rendered are in the dataset then. None: both if every episode is rendered, else none.
         action_horizon: Give so many actions from each env step on, as ``[action_horizon, 7]``.

@@ -122,7 +122,6 @@ class Shard(Entry):
         images = {each.path: each for each in (*self.images, entry)}
         return self.model_copy(update={"images": tuple(images[path] for path in sorted(images))})
 
-
     def with_labels(self, entry: FileEntry) -> "Shard":
         """Returns the shard with labels."""
         return self.model_copy(update={"labels": entry})

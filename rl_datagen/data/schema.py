@@ -128,7 +128,9 @@ LABELS_SCHEMA = _schema(
     ),
     describe_field("next_predicate", pa.int32(), "the statement worked on; -1: all hold"),
     describe_field(
-        "goal_distance", pa.float32(), "how far it is to that one, m, or rad of a hinge; 0: all hold"
+        "goal_distance",
+        pa.float32(),
+        "how far it is to that one, m, or rad of a hinge; 0: all hold",
     ),
     describe_field("progress", pa.float32(), "share of the subtasks that is done, in [0, 1]"),
     describe_field(

@@ -42,7 +42,8 @@ def wrong_labels(table: pa.Table, row: Mapping[str, Any]) -> Iterator[str]:
         return
     failures = table["failure"].unique().to_pylist()
     if len(failures) > 1 or failures[0] not in (None, *CAUSES):
-        yield f"has the failures {quoted(failures)}: one of {', '.join(CAUSES)}, or null, is allowed"
+        allowed = f"one of {', '.join(CAUSES)}, or null, is allowed"
+        yield f"has the failures {quoted(failures)}: {allowed}"
     elif (failures[0] is None) != bool(row["success"]):
         yield f"has the failure {quoted(failures[0])} and success={bool(row['success'])}"
     elif not numbers:

@@ -16,6 +16,7 @@ from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
 from rl_datagen.sim.motions import MIN_SEGMENT, Track, aim_of, find_motions, nearest_body
 
+
 @dataclass(frozen=True, eq=False)
 class Segment:
     """A part of a demonstration, attached to one body.

@@ -80,9 +80,7 @@ def export_lerobot(
     kept = images or ("video" if modality_json else layout.images)
     layout = replace(layout, images=kept, fps=fps or layout.fps)
     wanted = None if subtasks is None else subtasks != "none"
-    choice = Choice(
-        tasks, drop_noops=drop_noops, rendered_only=rendered_only, subtasks=wanted
-    )
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, subtasks=wanted)
     plan = prepare_export(dataset, out, choice, prepare)
     if plan.subtasks:
         usual = "language" if version == "v3.0" else "index"

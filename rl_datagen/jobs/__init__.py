@@ -1,4 +1,4 @@
-"""Jobs on datasets: demonstrations, collection, rendering, labels, and replay of compact episodes."""
+"""Jobs on datasets: demonstrations, collection, rendering, labels, replay of compact episodes."""
 
 from rl_datagen.jobs.check_replay import check_replay
 from rl_datagen.jobs.hydrate import hydrate

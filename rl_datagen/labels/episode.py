@@ -58,8 +58,10 @@ class Labeller:
     def _next(
         self, seen: Observed, subtasks: list[Subtask], index: np.ndarray
     ) -> Int32[np.ndarray, " T"]:
-        """Returns the statement worked on: the subtask's own if it does not hold, else the first
-        that does not; -1: all hold."""
+        """Returns the statement worked on at each env step; -1: all hold.
+
+        It is the subtask's own if that does not hold, else the first that does not.
+        """
         missing: Bool[np.ndarray, "T P"] = ~seen.predicates
         own = np.array(
             [[s.body in moved for moved in self._scene.goal.moved] for s in subtasks], bool

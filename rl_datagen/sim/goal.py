@@ -201,7 +201,10 @@ def threshold(test: Callable[[float], bool], low: float, high: float) -> float:
         low: Of the joint's range, m or rad.
         high: Likewise.
     """
-    low, high = float(2 * low - high), float(2 * high - low)  # LIBERO's ranges end beyond the joint's
+    low, high = (
+        float(2 * low - high),
+        float(2 * high - low),
+    )  # LIBERO's ranges end beyond the joint's
     below = test(low)
     assert test(high) != below, "the test does not change along the joint"
     while low < (middle := (low + high) / 2) < high:

@@ -58,7 +58,10 @@ def test_what_a_killed_writer_listed_stays(dataset):
     writer._lock.close()
     assert read_manifest(dataset).shards[0].labels.path == FIRST
     lines = (dataset / JOURNAL_NAME).read_text()
-    for damage in ({"of": "shards/libero_goal/9/part-00000.parquet"}, {"images": None, "labels": None}):
+    for damage in (
+        {"of": "shards/libero_goal/9/part-00000.parquet"},
+        {"images": None, "labels": None},
+    ):
         (dataset / JOURNAL_NAME).write_text(json.dumps(json.loads(lines) | damage) + "\n")
         with pytest.raises(DatasetError, match="is damaged"):
             read_manifest(dataset)
@@ -100,7 +103,11 @@ def with_column(column, value):
 @pytest.mark.parametrize(
     ("column", "value", "sentence"),
     [
-        ("progress", lambda t: np.linspace(1, 0, len(t), dtype=np.float32), "a progress that falls"),
+        (
+            "progress",
+            lambda t: np.linspace(1, 0, len(t), dtype=np.float32),
+            "a progress that falls",
+        ),
         ("progress", lambda t: np.full(len(t), 1.5, np.float32), "progress 1.5"),
         ("subtask_index", lambda t: np.full(len(t), 2, np.int32), "does not count from 0"),
         ("next_predicate", lambda t: np.full(len(t), 1, np.int32), "a next_predicate that is not"),

@@ -42,7 +42,9 @@ def test_every_statement_is_known(scene):
 def test_distance_of_a_drawer_is_what_its_joint_lacks(scene, simulator):
     simulator.reset(scene.shipped_state(0))
     data = simulator.data
-    (address,) = [int(scene.model.joint(f"wooden_cabinet_1_{p}_level").qposadr[0]) for p in ["middle"]]
+    (address,) = [
+        int(scene.model.joint(f"wooden_cabinet_1_{p}_level").qposadr[0]) for p in ["middle"]
+    ]
     before = data.qpos[address]
     (far,) = scene.goal.distances(data)
     assert far == pytest.approx(0.14 + before)  # LIBERO calls it open below -0.14

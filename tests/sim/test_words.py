@@ -6,7 +6,9 @@ import pytest
 
 from rl_datagen.sim.words import find_words
 
-SLIDES = {"articulation": {"default_open_ranges": [-0.16, -0.14], "default_close_ranges": [0, 0.01]}}
+SLIDES = {
+    "articulation": {"default_open_ranges": [-0.16, -0.14], "default_close_ranges": [0, 0.01]}
+}
 TURNS = {
     "articulation": {
         "default_open_ranges": [],
