@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.seeding import derive_seed
-from rl_datagen.data.dataset import read_labels, read_trajectories
+from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.writer import DatasetWriter
-from rl_datagen.jobs import label_dataset
 from rl_datagen.jobs.stored import find_policy
+from rl_datagen.labels import Labeller
 from rl_datagen.labels.observe import Observer
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import InitialState, load_scene
@@ -81,10 +81,9 @@ def failures(arguments: argparse.Namespace) -> dict:
             if not any(f"-{number:02d}-" in name for name in writer.episode_ids):
                 writer.append(collect(number, task, expert, way, strength, count))
                 print(number, task, way, flush=True)
-    label_dataset(dataset, num_workers=1).check()
     causes, ways = Counter(), Counter()
-    for number, trajectory in enumerate(sorted(read_trajectories(dataset), key=_name)):
-        labels = read_labels(dataset, trajectory.episode_id)
+    for number, trajectory in enumerate(sorted(read_trajectories(dataset), key=_place)):
+        labels = Labeller(load_scene(get_task(trajectory.task))).label(trajectory)
         way = RUNS[int(trajectory.episode_id.split("-")[1])][2]
         causes[labels.failure] += 1
         ways[f"{way}: {labels.failure}"] += 1
@@ -94,8 +93,8 @@ def failures(arguments: argparse.Namespace) -> dict:
     return {"episodes": sum(causes.values()), "causes": dict(causes), "ways": dict(ways)}
 
 
-def _name(trajectory) -> str:
-    return trajectory.episode_id
+def _place(trajectory) -> tuple[str, str]:
+    return trajectory.task, trajectory.episode_id
 
 
 def collect(number: int, task: str, expert: str, way: str, strength: float, count: int) -> list:

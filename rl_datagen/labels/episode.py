@@ -1,5 +1,7 @@
 """All labels of an episode."""
 
+from itertools import chain
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
@@ -75,13 +77,14 @@ class Labeller:
         goal = scene.goal
         parts = {part.name for part in scene.state_layout.parts if part.kind == "joint"}
         open_statements = np.flatnonzero(~seen.predicates[-1]).tolist()
-        bodies = {scene.body_ids[name] for name in scene.objects_of_interest}
-        for statement, moved in zip(goal.statements, goal.moved, strict=True):
-            bodies |= {scene.body_ids[name] for name in statement[1:]} | set(moved)
+        bodies = {body for moved in goal.moved for body in moved}
+        for name in {*scene.objects_of_interest, *chain(*(s[1:] for s in goal.statements))}:
+            if names.get(body := scene.body_ids[name]) in parts:  # what goes into a drawer needs it
+                bodies.add(body)
         return failure_cause(
             Evidence(
                 wanted={names[body] for each in open_statements for body in goal.moved[each]},
-                involved={names[body] for body in bodies if body in names},
+                involved={names[body] for body in bodies},
                 moved=[n for m in motions if _is_handled(m, n := names[m.body], seen, parts)],
                 held=seen.held,
                 contact_objects=seen.contact_objects,

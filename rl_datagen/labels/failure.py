@@ -17,8 +17,8 @@ class Evidence:
 
     Attributes:
         wanted: Names of what the statements that do not hold are about.
-        involved: Names of what the task is about: the goal's things, and what its definition calls
-            relevant.
+        involved: Names of what the task moves: what any statement of the goal is about, and the
+            drawers and doors of its other things.
         moved: Names of what moved as the hand's doing, in order.
         held: What was held at each env step; empty: nothing.
         contact_objects: What the hand touched at each env step.
@@ -43,7 +43,7 @@ def failure_cause(evidence: Evidence) -> Cause:
     * ``timeout``: time ran out while a wanted thing was in the hand, or while the hand was at a
       wanted part that had moved.
     * ``dropped``: a wanted thing had been moved, and was let go of elsewhere than at its place.
-    * ``wrong_object``: something moved that the task is not about, and nothing that is wanted.
+    * ``wrong_object``: something moved that the task does not move, and nothing that is wanted.
     * ``missed_grasp``: the hand closed, or was at a wanted part, and yet nothing wanted moved.
     * ``timeout``: it did not come to that.
     """

@@ -71,7 +71,7 @@ class Cutter:
             success: Whether it reached the goal.
         """
         length = len(seen.held)
-        subtasks = list(self._moves(seen, motions))
+        subtasks = list(self._moves(seen, motions, success))
         end = subtasks[-1].end if subtasks else 0
         missing = [] if success else np.flatnonzero(~seen.predicates[-1]).tolist()
         if subtasks and (not missing or length - end <= MAX_PAUSE):
@@ -80,12 +80,12 @@ class Cutter:
         statement = missing[0] if missing else 0
         body = self._scene.goal.moved[statement][0]
         if not missing:  # nothing moved as far as a motion does, and yet it is done
-            sentence = self._move(seen, Motion(body, 0, length - 1), again=False)
+            sentence = self._move(seen, Motion(body, 0, length - 1), places=True)
             return [Subtask(sentence, body, 0, length, moves=True)]
         tail = Subtask(self._way(body), body, end, length, moves=False, is_done=False)
         return [*subtasks, tail]
 
-    def _moves(self, seen: Observed, motions: Sequence[Motion]) -> Iterator[Subtask]:
+    def _moves(self, seen: Observed, motions: Sequence[Motion], success: bool) -> Iterator[Subtask]:
         """Yields a way and a motion for each motion, one after the other."""
         begin = 0
         for number, motion in enumerate(motions):
@@ -96,7 +96,8 @@ class Cutter:
                 yield Subtask(self._way(motion.body), motion.body, begin, start, moves=False)
             if end > start:
                 again = any(each.body == motion.body for each in later)
-                sentence = self._move(seen, motion, again=again)
+                held = seen.held[start:end].count(self.names[motion.body]) >= MIN_HELD
+                sentence = self._move(seen, motion, places=not again and (held or success))
                 yield Subtask(sentence, motion.body, start, end, moves=True)
             begin = max(end, start)
 
@@ -104,8 +105,11 @@ class Cutter:
         verb = "reach" if body in self._joints else "pick up"
         return f"{verb} the {self._words(body)}"
 
-    def _move(self, seen: Observed, motion: Motion, *, again: bool) -> str:
-        """Returns what a motion is called; ``again``: the body moves once more later."""
+    def _move(self, seen: Observed, motion: Motion, *, places: bool) -> str:
+        """Returns what a motion is called; ``places``: an object ends where the goal wants it.
+
+        It does not if it moves once more later, or was pushed aside in an episode that failed.
+        """
         body = motion.body
         if body in self._joints:
             joint = seen.joints[:, self._joints[body]]
@@ -114,7 +118,7 @@ class Cutter:
         for (name, *rest), moved in zip(
             self._scene.goal.statements, self._scene.goal.moved, strict=True
         ):
-            if body in moved and not again:
+            if body in moved and places:
                 target = self._scene.words.names[rest[1]]
                 return f"place the {self._words(body)} {name} the {target}"
         return f"move the {self._words(body)}"
