@@ -11,7 +11,7 @@ DRAWER = "cabinet_1_top_level"
 def evidence(**changes):
     values = {
         "wanted": {"bowl_1"},
-        "involved": {"bowl_1", "plate_1"},
+        "involved": {"bowl_1", "pot_1"},
         "moved": [],
         "held": NOTHING,
         "contact_objects": [()] * 20,
@@ -31,7 +31,8 @@ def evidence(**changes):
         ({"moved": ["bowl_1"], "held": ("bowl_1",) * 18 + ("", "bowl_1")}, "timeout"),
         ({"moved": ["bowl_1"], "held": ("bowl_1",) * 9 + ("",) * 11}, "dropped"),
         ({"moved": ["cup_1"], "num_closed": 9}, "wrong_object"),
-        ({"moved": ["plate_1"], "num_closed": 9}, "missed_grasp"),  # it is of the task
+        ({"moved": ["plate_1"], "num_closed": 9}, "wrong_object"),  # where the bowl belongs
+        ({"moved": ["pot_1"], "num_closed": 9}, "missed_grasp"),  # its statement holds
         ({"moved": ["cup_1", "bowl_1"]}, "dropped"),
         ({"wanted": {DRAWER}, "contact_objects": [(DRAWER,)] * 20}, "missed_grasp"),
         (
