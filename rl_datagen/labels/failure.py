@@ -40,19 +40,19 @@ def failure_cause(evidence: Evidence) -> Cause:
 
     In this order:
 
-    * ``timeout``: time ran out while a wanted thing was in the hand, or while the hand was at a
-      wanted part that had moved.
+    * ``timeout``: time ran out while a wanted thing was in the hand, or the hand at a wanted part.
     * ``dropped``: a wanted thing had been moved, and was let go of elsewhere than at its place.
     * ``wrong_object``: something moved that the task does not move, and nothing that is wanted.
-    * ``missed_grasp``: the hand closed, or was at a wanted part, and yet nothing wanted moved.
+    * ``missed_grasp``: the hand closed, or was at a wanted part, and nothing wanted was moved.
     * ``timeout``: it did not come to that.
     """
-    moved = [name for name in evidence.moved if name in evidence.wanted]
-    if moved:
-        at_end = {*evidence.held[-_END:]}
-        for names in evidence.contact_objects[-_END:]:
-            at_end |= {name for name in names if name in evidence.parts}
-        return "timeout" if at_end.intersection(moved) else "dropped"
+    at_end = set(evidence.held[-_END:])
+    for names in evidence.contact_objects[-_END:]:
+        at_end |= {name for name in names if name in evidence.parts}
+    if at_end.intersection(evidence.wanted):
+        return "timeout"
+    if any(name in evidence.wanted for name in evidence.moved):
+        return "dropped"
     if any(name not in evidence.involved for name in evidence.moved):
         return "wrong_object"
     touched = {name for names in evidence.contact_objects for name in names}
