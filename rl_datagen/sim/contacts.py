@@ -3,8 +3,6 @@
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Sequence
-
 import mujoco
 import numpy as np
 from jaxtyping import Float64
@@ -87,7 +85,7 @@ class HandContacts:
         return self._force[:3] @ data.contact.frame[contact].reshape(3, 3)
 
 
-def _things(scene: Scene) -> tuple[np.ndarray, Sequence[str]]:
+def _things(scene: Scene) -> tuple[np.ndarray, list[str]]:
     """Returns of each geom the number of the thing it is part of, and the things' names."""
     model = scene.model
     parts = zip(scene.sample_layout.bodies, scene.state_layout.parts, strict=True)
@@ -98,7 +96,7 @@ def _things(scene: Scene) -> tuple[np.ndarray, Sequence[str]]:
         owner = body
         while owner and owner not in named:
             owner = int(model.body_parentid[owner])
-        name = named.get(owner, model.body(body).name)
+        name = named.get(owner) or str(model.body(body).name)
         if name not in names:
             names.append(name)
         numbers[body] = names.index(name)

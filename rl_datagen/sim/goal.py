@@ -170,7 +170,7 @@ def _joint_distance(name: str, target: str, env: Any, model: mujoco.MjModel) -> 
         (int(model.joint(joint).qposadr[0]), threshold(test, *model.joint(joint).range))
         for joint in joints
     ]
-    nearest = {any: min, all: max}[combine]
+    nearest = min if combine is any else max
 
     def distance(data: mujoco.MjData) -> float:
         left = (
