@@ -86,7 +86,7 @@ def test_random_access_gives_columns_of_labels(dataset):
     with pytest.raises(DatasetError, match=r"has no labels of .*dataset label"):
         Dataset(dataset, columns=("progress",))
     with pytest.raises(ConfigError, match="Did you mean 'progress'"):
-        Dataset(dataset, columns=("prgress",))
+        Dataset(dataset, columns=("progress_",))
     add_labels(dataset)
     frames = Dataset(dataset, columns=("action", "progress", "predicates"))
     item = frames[11]
