@@ -145,6 +145,7 @@ def info(dataset: Dataset, as_json: AsJson = False) -> None:
     Console().print(table)
     print(
         f"{info.num_episodes} episodes in {info.num_shards} shards, {info.num_rendered} rendered, "
+        f"{info.num_labelled} labelled, "
         f"{info.num_bytes / 1e6:.1f} MB, schema version {info.schema_version}\ncontent {content}"
     )
 
@@ -191,6 +192,32 @@ def render(
     views = chosen_views(modalities, cameras, vary, copies, seed)
     show_rendering(dataset, settings, task, workers, views)
     Console(soft_wrap=True).print(f"look     rl-datagen dataset video {dataset}", highlight=False)
+
+
+@app.command()
+def label(
+    dataset: Dataset,
+    task: Annotated[
+        str, typer.Option(help="Only these tasks, as in `rl-datagen tasks SELECTOR`.")
+    ] = "all",
+    workers: Workers = None,
+) -> None:
+    """Label each env step from its state: goal, subtask, grasp, contacts, distance, progress.
+
+    Failed episodes get the cause of their failure. A second call continues the first.
+    """
+    with show_progress() as progress:
+        from rl_datagen.data.dataset import read_failures
+        from rl_datagen.jobs import label_dataset
+
+        outcome = label_dataset(dataset, tasks=task, num_workers=workers, progress=progress)
+    outcome.check()
+    failures = read_failures(dataset)
+    failed = {name: cause for name, cause in failures.items() if cause is not None}
+    print(f"labels   {len(failures)} episodes, {len(failed)} of them failed")
+    for cause in dict.fromkeys(failed.values()):
+        names = [name for name, found in failed.items() if found == cause]
+        print(f"{cause:12} {len(names):5}, such as {', '.join(names[:3])}")
 
 
 def show_rendering(

@@ -39,6 +39,13 @@ Fps = Annotated[
 ModalityJson = Annotated[
     bool, typer.Option("--modality-json", help="Write GR00T's meta/modality.json; with videos.")
 ]
+Subtasks = Annotated[
+    Literal["language", "index", "none"] | None,
+    typer.Option(
+        help="Subtasks of labels as lerobot 0.6 has them, or as a subtask_index, or not.",
+        show_default="language, v2.1: index; none without labels",
+    ),
+]
 RenderedOnly = Annotated[
     bool, typer.Option("--rendered-only", help="Leave out episodes without images.")
 ]
@@ -123,6 +130,7 @@ def lerobot_(
     images: Images = None,
     fps: Fps = None,
     modality_json: ModalityJson = False,
+    subtasks: Subtasks = None,
     task: Tasks = "all",
     drop_noops: DropNoops = False,
     rendered_only: RenderedOnly = False,
@@ -152,6 +160,7 @@ def lerobot_(
             images=images,
             fps=fps,
             modality_json=modality_json,
+            subtasks=subtasks,
             prepare=prepare,
             progress=progress,
             **chosen,

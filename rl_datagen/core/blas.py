@@ -9,6 +9,7 @@ import logging
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,9 @@ def kernels() -> set[str]:
     """Returns the kernels that the loaded copies of OpenBLAS use; none where there is none."""
     from threadpoolctl import threadpool_info  # imports ctypes, which few commands need
 
-    found = (
-        each.get("architecture") for each in threadpool_info() if each["internal_api"] == "openblas"
-    )
-    return {name for name in found if name}
+    libraries: list[Any] = threadpool_info()
+    ours = (each for each in libraries if each["internal_api"] == "openblas")
+    return {each["architecture"] for each in ours if each.get("architecture")}
 
 
 @cache
@@ -71,5 +71,5 @@ def _can_run() -> bool:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return {"avx2", "fma"} <= set(flags)
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return {"avx2", "fma"} <= set(flags.split())

@@ -4,13 +4,16 @@ from rl_datagen.data.card import DatasetInfo, TaskInfo, dataset_info, write_card
 from rl_datagen.data.columns import Episode
 from rl_datagen.data.dataset import (
     read_episodes,
+    read_failures,
     read_images,
+    read_labels,
     read_rendered,
     read_trajectories,
     rendered_episodes,
 )
 from rl_datagen.data.frames import Dataset
 from rl_datagen.data.images import RenderedEpisode, write_video
+from rl_datagen.data.labels import EpisodeLabels
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.points import PointCloud, point_cloud
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Source, Trajectory, find_noops
@@ -24,6 +27,7 @@ __all__ = [
     "DatasetInfo",
     "DatasetWriter",
     "Episode",
+    "EpisodeLabels",
     "Manifest",
     "PointCloud",
     "Problem",
@@ -38,7 +42,9 @@ __all__ = [
     "find_noops",
     "point_cloud",
     "read_episodes",
+    "read_failures",
     "read_images",
+    "read_labels",
     "read_manifest",
     "read_rendered",
     "read_trajectories",

@@ -55,6 +55,7 @@ class DatasetInfo:
         num_shards: Steps files.
         num_episodes: Episodes.
         num_rendered: Episodes with camera images.
+        num_labelled: Episodes with labels.
         num_rows: Env steps.
         num_bytes: Size of all listed files.
         tasks: Per task, in the order of the 130.
@@ -65,6 +66,7 @@ class DatasetInfo:
     num_shards: int
     num_episodes: int
     num_rendered: int
+    num_labelled: int
     num_rows: int
     num_bytes: int
     tasks: tuple[TaskInfo, ...]
@@ -86,6 +88,7 @@ def dataset_info(dataset: Path) -> DatasetInfo:
         num_shards=len(manifest.shards),
         num_episodes=len(rows),
         num_rendered=len(rendered_episodes(dataset)),
+        num_labelled=sum(s.num_episodes for s in manifest.shards if s.labels is not None),
         num_rows=sum(row["length"] for row in rows),
         num_bytes=sum(file.num_bytes for file in manifest.files()),
         tasks=tuple(_task_info(t.id, [r for r in rows if r["task"] == t.id]) for t in tasks),

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from rl_datagen.tasks import select_tasks
 
 COLUMNS = tuple(field.name for field in STEPS_SCHEMA if not pa.types.is_string(field.type))
 """Columns that hold numbers, a row each env step."""
+LABEL_COLUMNS = ("predicates", "subtask_index", "next_predicate", "goal_distance", "progress")
+"""Those of labels, where a dataset is labelled."""
 COMPACT_COLUMNS = ("action", "decision")
 """Those of a compact dataset."""
 _MAX_IN_MEMORY = 1 << 28  # bytes of a column; a larger one is mapped from a temporary file
@@ -135,16 +137,36 @@ def _load_compact(
 
 def _read_shard(folder: Path, shard: Shard, names: Sequence[str], *, check: bool) -> _Part:
     episodes = [_episode(row) for row in read_episodes_of(folder, [shard]).to_pylist()]
-    path = _path(folder, shard.steps, check)
+    num_rows = sum(episode.length for episode in episodes)
+    columns: dict[str, np.ndarray] = {}
+    for entry, those in (
+        (shard.steps, [name for name in names if name in COLUMNS]),
+        (shard.labels, [name for name in names if name in LABEL_COLUMNS]),
+    ):
+        if those:
+            path = _path(folder, entry or _no_labels(folder, shard.task), check)
+            columns |= _read_columns(folder, path, those, num_rows)
+    return episodes, columns
+
+
+def _read_columns(
+    folder: Path, path: Path, names: Sequence[str], num_rows: int
+) -> dict[str, np.ndarray]:
     with reading(path):
         table = open_parquet(path).read(columns=list(names))
         columns = {name: column_array(table, name) for name in names}
-    if table.num_rows != sum(episode.length for episode in episodes):
+    if table.num_rows != num_rows:
         raise DatasetError(
             f"{path} has {table.num_rows} env steps, which are not those of its episodes. "
             f"{next_step(folder)}"
         )
-    return episodes, columns
+    return columns
+
+
+def _no_labels(folder: Path, task: str) -> NoReturn:
+    raise DatasetError(
+        f"Dataset {folder} has no labels of {task}. `rl-datagen dataset label {folder}` makes them."
+    )
 
 
 def _path(folder: Path, entry: FileEntry, check: bool) -> Path:
@@ -205,10 +227,10 @@ def _tasks_of(folder: Path) -> Iterator[str]:
 
 def _check_names(folder: Path, names: Sequence[str]) -> None:
     for name in names:
-        if name not in COLUMNS:
+        if name not in (known := (*COLUMNS, *LABEL_COLUMNS)):
             raise ConfigError(
                 f"columns has '{shown(name)}', which is not a column of numbers."
-                f"{did_you_mean(name, COLUMNS)} Allowed: {', '.join(COLUMNS)}."
+                f"{did_you_mean(name, known)} Allowed: {', '.join(known)}."
             )
         if name not in COMPACT_COLUMNS and is_compact(folder):
             raise DatasetError(

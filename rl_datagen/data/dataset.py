@@ -6,6 +6,7 @@
               shards/libero_goal/3/part-00000.parquet     one row per env step
               episodes/libero_goal/3/part-00000.parquet   one row per episode
               images/libero_goal/3/part-00000-00000.parquet  one row per rendered env step
+              labels/libero_goal/3/part-00000.parquet     one row per labelled env step
               videos/  README.md
 
 The Parquet files are plain: ``ray.data.read_parquet(f"{dataset}/shards")`` and
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from rl_datagen.core.errors import DatasetError, did_you_mean, quoted
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
+from rl_datagen.data.labels import EpisodeLabels, decode_labels
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
 from rl_datagen.data.names import check_name, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA
@@ -155,6 +157,42 @@ def read_encoded_images(dataset: Path, episode_id: str) -> pa.Table | None:
                 if name == episode_id:
                     return file.read_row_group(index)
     return None
+
+
+def read_labels(dataset: Path, episode_id: str) -> EpisodeLabels:
+    """Returns an episode's labels.
+
+    Raises:
+        DatasetError: The episode is unknown or not labelled, or its file is damaged.
+    """
+    for shard in read_manifest(dataset).shards:
+        rows = _read_episodes(dataset, shard).select(["episode_id", "row_group"]).to_pylist()
+        group = {row["episode_id"]: row["row_group"] for row in rows}.get(episode_id)
+        if group is not None and shard.labels is not None:
+            path = check_file(dataset, shard.labels)
+            with reading(path):
+                return decode_labels(open_parquet(path).read_row_group(group))
+    raise DatasetError(
+        f"Episode '{episode_id}' of dataset {dataset} has no labels. `rl-datagen dataset label "
+        f"{dataset}` makes those of all its episodes."
+    )
+
+
+def read_failures(dataset: Path) -> dict[str, str | None]:
+    """Returns why each labelled episode did not reach the goal; None: it did.
+
+    Raises:
+        DatasetError: A file is missing or damaged.
+    """
+    found: dict[str, str | None] = {}
+    for shard in read_manifest(dataset).shards:
+        if shard.labels is None:
+            continue
+        path = check_file(dataset, shard.labels)
+        with reading(path):
+            table = open_parquet(path).read(columns=["episode_id", "failure"])
+            found.update(zip(*table.to_pydict().values(), strict=True))
+    return found
 
 
 def rendered_episodes(dataset: Path, *, check: bool = True) -> list[str]:

@@ -13,6 +13,7 @@ from rl_datagen.core.disk import reason
 from rl_datagen.core.errors import DatasetError, DiskError
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.images import appearance_of
+from rl_datagen.data.labels import EpisodeLabels, labels_schema, labels_table
 from rl_datagen.data.manifest import FileEntry, Shard, describe_file
 from rl_datagen.data.names import check_name
 from rl_datagen.data.schema import EPISODES_SCHEMA, STEPS_SCHEMA
@@ -42,6 +43,11 @@ def images_path(steps: str, row_group: int) -> str:
     return (
         f"images/{steps.removeprefix('shards/').removesuffix('.parquet')}-{row_group:05d}.parquet"
     )
+
+
+def labels_path(steps: str) -> str:
+    """Returns the name of the labels file of a steps file."""
+    return f"labels/{steps.removeprefix('shards/')}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +140,39 @@ class NewImages:
         return Images(describe_file(dataset, path, num_rows), self.of, appearance_of(first))
 
 
-Delivery = NewShard | NewImages | Shard | Images
+@dataclass(frozen=True)
+class Labels:
+    """A file of labels that is written.
+
+    Attributes:
+        file: The file.
+        of: Name of the shard's steps file.
+    """
+
+    file: FileEntry
+    of: str
+
+
+@dataclass(frozen=True, eq=False)
+class NewLabels:
+    """Labels of one shard's episodes that are to be a file.
+
+    Attributes:
+        episodes: Theirs, in the order of the shard.
+        of: Name of the shard's steps file.
+    """
+
+    episodes: Sequence[EpisodeLabels]
+    of: str
+
+    def write(self, dataset: Path) -> Labels:
+        """Writes the file, which exists once a manifest lists it."""
+        path, schema = labels_path(self.of), labels_schema(self.episodes[0].statements)
+        num_rows = write_parquet(dataset / path, schema, map(labels_table, self.episodes))
+        return Labels(describe_file(dataset, path, num_rows), self.of)
+
+
+Delivery = NewShard | NewImages | NewLabels | Shard | Images | Labels
 """What a worker made: written, or still to be written."""
 
 
@@ -150,7 +188,7 @@ class Target:
     path: Path
     token: str
 
-    def deliver(self, new: NewShard | NewImages) -> Delivery:
+    def deliver(self, new: NewShard | NewImages | NewLabels) -> Delivery:
         """Writes what is new, or returns it as it is where the dataset is out of sight.
 
         Raises:

@@ -16,6 +16,8 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.branches import opening_of
 from rl_datagen.data.columns import Episode, load_columns
 from rl_datagen.data.compact import is_compact
+from rl_datagen.data.dataset import read_labels
+from rl_datagen.data.labels import EpisodeLabels
 from rl_datagen.data.pages import BinaryFile
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.data.shards import open_parquet, reading, to_trajectory
@@ -35,8 +37,8 @@ class Dataset:
         path: The dataset's folder, whole or compact.
         tasks: Selector, such as ``"libero_goal"``.
         columns: Numbers to give, such as ``("proprio", "object_state", "action")``: any numeric
-            column of a steps file. None: ``proprio`` and ``action``; of a compact dataset
-            ``action``.
+            column of a steps file, or of labels (``"subtask_index"``, ``"progress"``). None:
+            ``proprio`` and ``action``; of a compact dataset ``action``.
         cameras: Images to give, of ``"agentview"`` and ``"wrist"``, and of what was rendered
             besides (``"wrist_depth"``, ``"agentview_segmentation"``, ``"agentview_copy1"``); only
             episodes that are rendered are in the dataset then. None: LIBERO's two if every episode
@@ -138,6 +140,14 @@ class Dataset:
             return to_trajectory(
                 open_parquet(path).read_row_group(episode.row_group), vars(episode)
             )
+
+    def labels(self, episode_index: int) -> EpisodeLabels:
+        """Returns an episode's labels: subtasks, grasps, contacts and the others.
+
+        Raises:
+            DatasetError: It has none, or the file is damaged.
+        """
+        return read_labels(self.path, self.episodes[episode_index].episode_id)
 
     def select(self, episode_indices: Sequence[int]) -> Self:
         """Returns some of the episodes, in this order, as a dataset that shares its memory."""

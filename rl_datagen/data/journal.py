@@ -23,8 +23,8 @@ def append_line(journal: BinaryIO, line: Mapping[str, Any]) -> None:
 
     Args:
         journal: The open file.
-        line: ``{"shard": Shard}``, or ``{"images": FileEntry, "of": its shard's steps file}``; with
-            images also ``appearance``.
+        line: ``{"shard": Shard}``, or ``{"images": FileEntry, "of": its shard's steps file}``, or
+            the same with ``labels``; with images also ``appearance``.
     """
     end = journal.tell()
     try:

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from rl_datagen.config import Appearance, Backend
 from rl_datagen.core.errors import DatasetError, explained, shown
@@ -53,6 +60,7 @@ class Shard(Entry):
         steps: One row per env step.
         episodes: One row per episode.
         images: Rendered episodes, one row per env step; empty before rendering.
+        labels: One row per env step; None: it is not labelled.
         num_attempts: Episodes that were run for it, the failed ones included; None: not known.
     """
 
@@ -61,7 +69,16 @@ class Shard(Entry):
     steps: FileEntry
     episodes: FileEntry
     images: tuple[FileEntry, ...] = ()
+    labels: FileEntry | None = None
     num_attempts: Number | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Manifests without labels are as they were before there were any."""
+        written = handler(self)
+        if self.labels is None:
+            written.pop("labels", None)
+        return written
 
     @model_validator(mode="after")
     def _is_where_it_belongs(self) -> Self:
@@ -77,6 +94,9 @@ class Shard(Entry):
         expected += [
             (each, f"images/{wanted}-00000.parquet", _is_of(each, wanted)) for each in images
         ]
+        if self.labels is not None:
+            path = f"labels/{wanted}.parquet"
+            expected.append((self.labels.path, path, self.labels.path == path))
         for path, right, holds in expected:
             if not holds:
                 raise ValueError(
@@ -94,11 +114,17 @@ class Shard(Entry):
     def files(self) -> Iterator[FileEntry]:
         """Yields every file of the shard."""
         yield from (self.steps, self.episodes, *self.images)
+        if self.labels is not None:
+            yield self.labels
 
     def with_images(self, entry: FileEntry) -> "Shard":
         """Returns the shard with one more file of images."""
         images = {each.path: each for each in (*self.images, entry)}
         return self.model_copy(update={"images": tuple(images[path] for path in sorted(images))})
+
+    def with_labels(self, entry: FileEntry) -> "Shard":
+        """Returns the shard with labels."""
+        return self.model_copy(update={"labels": entry})
 
 
 class _Line(Entry):
@@ -106,6 +132,7 @@ class _Line(Entry):
 
     shard: Shard | None = None
     images: FileEntry | None = None
+    labels: FileEntry | None = None
     of: RelativePath | None = None
     appearance: Appearance | None = None
 
@@ -241,14 +268,20 @@ def _fold(manifest: Manifest, lines: Iterable[Mapping[str, Any]]) -> Manifest:
         appearance = line.appearance or appearance
         if line.shard is not None:
             shards.setdefault(line.shard.steps.path, line.shard)
-        elif line.images is None or line.of not in shards:
+        elif (line.images is None) == (line.labels is None) or line.of not in shards:
             raise ValueError(f"images of '{line.of}', which is not a shard of the dataset")
         else:
-            shards[line.of] = shards[line.of].with_images(line.images)
+            shards[line.of] = _with_file(shards[line.of], line)
             changed.add(line.of)
     for path in changed:
-        Shard.model_validate(shards[path].model_dump())  # images belong to their shard
+        Shard.model_validate(shards[path].model_dump())  # the files belong to their shard
     return manifest.with_shards(shards.values(), appearance)
+
+
+def _with_file(shard: Shard, line: _Line) -> Shard:
+    """Returns a shard with the images or the labels that a line lists."""
+    shard = shard if line.images is None else shard.with_images(line.images)
+    return shard if line.labels is None else shard.with_labels(line.labels)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

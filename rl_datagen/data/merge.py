@@ -18,7 +18,7 @@ from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes
-from rl_datagen.data.files import episodes_path, images_path, steps_path, writing
+from rl_datagen.data.files import episodes_path, images_path, labels_path, steps_path, writing
 from rl_datagen.data.manifest import (
     FileEntry,
     Manifest,
@@ -227,6 +227,10 @@ def _copy_shard(
             episodes=describe_file(out, episodes, len(rows)),
             num_attempts=shard.num_attempts if len(rows) == shard.num_episodes else None,
         )
+        if shard.labels is not None:
+            path = labels_path(steps)
+            labels = _copy_file(source, shard.labels, out, path, places)
+            new = new.with_labels(labels)
         if not images:
             return new
         entries: list[FileEntry] = []

@@ -1,8 +1,8 @@
 """What a dataset's Parquet files hold: one definition, with units and meanings in the file itself.
 
-A dataset has three kinds of files, each holding whole episodes of one task: *steps* (one row per
-env step), *episodes* (one row per episode: what is constant in it) and, once rendered, *images*
-(one row per env step: both cameras).
+A dataset has four kinds of files, each holding whole episodes of one task: *steps* (one row per
+env step), *episodes* (one row per episode: what is constant in it), once rendered *images* (one row
+per env step: both cameras) and, once labelled, *labels* (one row per env step).
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ VERSION_KEY = "rl_datagen.schema_version"
 """Key of the schema version in a Parquet file's metadata."""
 APPEARANCE_KEY = "rl_datagen.appearance"
 """Key of how the textures of a file's images are coloured."""
+PREDICATES_KEY = "rl_datagen.predicates"
+"""Key of the goal's statements, as JSON, in the metadata of a file of labels."""
 UNRECORDED_APPEARANCE: Appearance = "mujoco"
 """Of images from before appearances were recorded."""
 
@@ -105,4 +107,35 @@ IMAGES_SCHEMA = _schema(
     describe_field("step", pa.int32(), "as in the steps file"),
     describe_field("agentview", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
     describe_field("wrist", pa.binary(), "encoded image (PNG or JPEG), RGB, upright"),
+)
+
+LABELS_SCHEMA = _schema(
+    describe_field("episode_id", pa.string(), "as in the steps file"),
+    describe_field("step", pa.int32(), "as in the steps file; of the state before the action"),
+    describe_field(
+        "predicates",
+        pa.list_(pa.bool_()),
+        "whether each statement of the goal holds, as LIBERO decides; the metadata name them",
+    ),
+    describe_field("subtask", pa.string(), "what is being done, such as: pick up the cream cheese"),
+    describe_field("subtask_index", pa.int32(), "number of the subtask in its episode, from 0"),
+    describe_field("held", pa.string(), "object or moving part in the hand; empty: none"),
+    describe_field("contact_objects", pa.list_(pa.string()), "what the hand touches"),
+    describe_field(
+        "contact_forces",
+        pa.list_(pa.float32()),
+        "for each of those the sum of the sizes of its contacts' forces, N",
+    ),
+    describe_field("next_predicate", pa.int32(), "the statement worked on; -1: all hold"),
+    describe_field(
+        "goal_distance",
+        pa.float32(),
+        "how far it is to that one, m, or rad of a hinge; 0: all hold",
+    ),
+    describe_field("progress", pa.float32(), "share of the subtasks that is done, in [0, 1]"),
+    describe_field(
+        "failure",
+        pa.string(),
+        "of a failed episode: missed_grasp, dropped, wrong_object or timeout",
+    ),
 )

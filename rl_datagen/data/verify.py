@@ -65,7 +65,7 @@ def _problems(
 
 def _extra_files(dataset: Path, manifest: Manifest) -> Iterator[Problem]:
     listed = {file.path for file in manifest.files()}
-    for folder in ("shards", "episodes", "images"):
+    for folder in ("shards", "episodes", "images", "labels"):
         for path in sorted((dataset / folder).rglob("*")):
             name = path.relative_to(dataset).as_posix()
             if path.is_file() and not path.name.startswith(".") and name not in listed:

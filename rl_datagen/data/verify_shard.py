@@ -21,12 +21,14 @@ from rl_datagen.data.rules import wrong_episodes, wrong_steps
 from rl_datagen.data.schema import (
     EPISODES_SCHEMA,
     IMAGES_SCHEMA,
+    LABELS_SCHEMA,
     SCHEMA_VERSION,
     STEPS_SCHEMA,
     VERSION_KEY,
 )
 from rl_datagen.data.shards import UNREADABLE, column_array, departures, open_parquet
 from rl_datagen.data.verify_images import wrong_images
+from rl_datagen.data.verify_labels import wrong_labels
 from rl_datagen.data.views import images_schema, views_of_file
 
 Rows = dict[str, dict[str, Any]]
@@ -62,6 +64,7 @@ def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
         seen: What the shards before held; gets what this one holds.
     """
     expected = [(shard.steps, STEPS_SCHEMA), (shard.episodes, EPISODES_SCHEMA)]
+    expected += [(shard.labels, LABELS_SCHEMA)] if shard.labels else []
     problems = [p for entry, schema in expected for p in _check_schema(dataset, entry, schema)]
     for entry in shard.images:
         schema, found = _schema_of_images(dataset, entry, seen)
@@ -82,6 +85,9 @@ def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
             yield from _check_appearance(open_parquet(dataset / path), path, seen)
         path = shard.images[0].path if shard.images else path
         yield from _check_images(dataset, shard, rows, seen.decode)
+        if shard.labels is not None:
+            path = shard.labels.path
+            yield from _check_labels(open_parquet(dataset / path), path, rows)
     except UNREADABLE as error:
         yield Problem.unreadable(path, error)
 
@@ -269,3 +275,23 @@ def _wrong_rendered(
         for sentence in wrong_images(file.read_row_group(index), looks, decode=decode):
             yield f"episode {quoted(name)} {sentence}"
     rendered.add(name)
+
+
+def _check_labels(file: pq.ParquetFile, path: str, rows: Rows) -> Iterator[Problem]:
+    """Yields what is wrong with labels, whose row groups are those of the steps."""
+    if file.num_row_groups != len(rows):
+        message = f"it has labels of {file.num_row_groups} episodes, the shard has {len(rows)}"
+        yield Problem.of_episode(path, message)
+        return
+    for index, (name, row) in enumerate(rows.items()):
+        table = file.read_row_group(index)
+        found, message = _name_of(table, index)
+        if message or found != name:
+            message = message or f"row group {index} is of {quoted(found)}, not {quoted(name)}"
+            yield Problem.of_episode(path, message)
+        elif row["length"] is None or not _counts(table, row["length"]):
+            message = f"episode {quoted(name)} does not have labels of each of its steps"
+            yield Problem.of_episode(path, message)
+        else:
+            for sentence in wrong_labels(table, row):
+                yield Problem.of_episode(path, f"episode {quoted(name)} {sentence}")

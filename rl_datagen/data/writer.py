@@ -32,7 +32,9 @@ from rl_datagen.data.files import (
     LOCK_NAME,
     Delivery,
     Images,
+    Labels,
     NewImages,
+    NewLabels,
     NewShard,
     Target,
     images_path,
@@ -57,6 +59,7 @@ _TEMPORARIES = {
     "shards": r"part-[\w.-]+\.parquet",
     "episodes": r"part-[\w.-]+\.parquet",
     "images": r"part-[\w.-]+\.parquet",
+    "labels": r"part-[\w.-]+\.parquet",
     "videos": r"[\w.-]+\.mp4",
 }
 """Files that this program writes, by their folder."""
@@ -187,10 +190,12 @@ class DatasetWriter:
         with writing(self.path):
             if isinstance(delivery, NewShard):
                 self._refuse_taken(steps_path(delivery.trajectories[0].task, delivery.part))
-            if isinstance(delivery, NewShard | NewImages):
+            if isinstance(delivery, NewShard | NewImages | NewLabels):
                 delivery = delivery.write(self.path)
             if isinstance(delivery, Shard):
                 self.add(delivery)
+            elif isinstance(delivery, Labels):
+                self._add_labels(delivery)
             else:
                 self._add_images(delivery)
 
@@ -315,6 +320,14 @@ class DatasetWriter:
         logger.info(
             "rendered dataset=%s images=%s frames=%d",
             *(self.path, images.file.path, images.file.num_rows),
+        )
+
+    def _add_labels(self, labels: Labels) -> None:
+        self._log({"labels": labels.file.model_dump(mode="json"), "of": labels.of})
+        self._shards[labels.of] = self._shards[labels.of].with_labels(labels.file)
+        logger.info(
+            "labelled dataset=%s labels=%s frames=%d",
+            *(self.path, labels.file.path, labels.file.num_rows),
         )
 
     def _refuse_taken(self, path: str) -> None:

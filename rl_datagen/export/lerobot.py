@@ -12,6 +12,7 @@ from rl_datagen.export.lerobot_layout import V21, V30
 from rl_datagen.export.lerobot_v21 import V21Files
 from rl_datagen.export.lerobot_v30 import V30Files
 from rl_datagen.export.plan import Choice, Exported, Plan
+from rl_datagen.export.subtasks import Subtasks
 
 Images = Literal["video", "image"]
 _MAX_FPS = 1000
@@ -25,6 +26,7 @@ def export_lerobot(
     images: Images | None = None,
     fps: int | None = None,
     modality_json: bool = False,
+    subtasks: Subtasks | None = None,
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
@@ -43,6 +45,9 @@ def export_lerobot(
         fps: Frames per second that the dataset says it has; None: 20, LIBERO's control rate, and
             10 for v2.1, as openpi's. A label alone: each env step is a frame, with its own action.
         modality_json: Write GR00T's ``meta/modality.json``.
+        subtasks: How subtasks are written, which come from labels: ``language``, lerobot 0.6's
+            columns; ``index``, a ``subtask_index`` with its table; ``none``. None: ``language``
+            (v2.1: ``index``) if all episodes are labelled.
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops; frames and timestamps are counted without them.
         rendered_only: Leave out episodes without images.
@@ -67,10 +72,19 @@ def export_lerobot(
             f"--fps {fps}: 1 to {_MAX_FPS} is allowed. It is the rate that the dataset says it "
             "has; leave it out for LIBERO's own."
         )
+    if version == "v2.1" and subtasks == "language":
+        raise ConfigError(
+            "--subtasks language is lerobot 0.6's, which reads v3.0: take --subtasks index with "
+            "--version v2.1, or leave --version out."
+        )
     kept = images or ("video" if modality_json else layout.images)
     layout = replace(layout, images=kept, fps=fps or layout.fps)
-    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    wanted = None if subtasks is None else subtasks != "none"
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, subtasks=wanted)
     plan = prepare_export(dataset, out, choice, prepare)
+    if plan.subtasks:
+        usual = "language" if version == "v3.0" else "index"
+        layout = replace(layout, subtasks=subtasks or usual)
     if layout.images == "video":
         _check_even(plan)
     form = (V30Files if version == "v3.0" else V21Files)(layout, out.name, modality_json)

@@ -74,7 +74,8 @@ class LerobotFormat(ABC):
     ) -> Iterator[tuple[Planned, dict[str, Statistics]]]:
         """Yields a part's episodes with their statistics, and adds these to those of all."""
         infos = feature_infos(self.layout, (0, 0))
-        names = [name for name in infos if name not in self.layout.cameras]
+        apart = (*self.layout.cameras, *self.layout.language)
+        names = [name for name in infos if name not in apart]
         table = pq.read_table(folder / self.data_path(part), columns=names)
         columns = {name: column_array(table, name).reshape(len(table), -1) for name in names}
         begin = 0

@@ -15,6 +15,15 @@ from jaxtyping import UInt8
 from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
 from rl_datagen.export.plan import Planned
+from rl_datagen.export.subtasks import (
+    COLUMNS,
+    Span,
+    Subtasks,
+    indices,
+    language_column,
+    language_infos,
+    language_types,
+)
 
 STATE_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper1", "gripper2"]
 ACTION_NAMES = ["x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper"]
@@ -33,6 +42,7 @@ class Layout:
         state: The proprio's feature.
         action: The action's feature.
         images: How images are stored.
+        subtasks: How subtasks are.
     """
 
     version: str
@@ -41,6 +51,17 @@ class Layout:
     state: str
     action: str
     images: Literal["image", "video"]
+    subtasks: Subtasks = "none"
+
+    @property
+    def index(self) -> tuple[str, ...]:
+        """Features that are numbers of something."""
+        return (*_INDEX, "subtask_index") if self.subtasks == "index" else _INDEX
+
+    @property
+    def language(self) -> tuple[str, ...]:
+        """Features that hold sentences."""
+        return tuple(COLUMNS) if self.subtasks == "language" else ()
 
 
 V30 = Layout(
@@ -68,10 +89,12 @@ class Episode:
     Attributes:
         features: ``[T, H, W, 3]`` images and ``[T, D]`` rows, by feature, the index ones included.
         encoding: Of images stored one by one.
+        subtasks: Its subtasks, if they are exported.
     """
 
     features: dict[str, np.ndarray]
     encoding: str
+    subtasks: tuple[Span, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features["index"])
@@ -93,15 +116,17 @@ def to_episode(
         "index": planned.first + frames,
         "task_index": np.full_like(frames, planned.task_index),
     }
+    if layout.subtasks == "index":
+        numbers["subtask_index"] = indices(planned.subtasks, len(frames))
     features = {
         layout.cameras[0]: mirrored(rendered.agentview),
         layout.cameras[1]: mirrored(rendered.wrist),
         layout.state: trajectory.proprio,
         layout.action: trajectory.action,
         "timestamp": (frames / layout.fps).astype(np.float32)[:, None],
-        **{name: numbers[name][:, None] for name in _INDEX},
+        **{name: numbers[name][:, None] for name in layout.index},
     }
-    return Episode(features, rendered.encoding)
+    return Episode(features, rendered.encoding, planned.subtasks)
 
 
 def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
@@ -122,13 +147,14 @@ def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
             "video.channels": 3,
             "has_audio": False,
         }
-    index = {name: {"dtype": "int64", "shape": [1], "names": None} for name in _INDEX}
+    index = {name: {"dtype": "int64", "shape": [1], "names": None} for name in layout.index}
     return {
         **dict.fromkeys(layout.cameras, image),
         layout.state: {"dtype": "float32", "shape": [8], "names": STATE_NAMES},
         layout.action: {"dtype": "float32", "shape": [7], "names": ACTION_NAMES},
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
         **index,
+        **(language_infos() if layout.language else {}),
     }
 
 
@@ -137,6 +163,10 @@ def to_table(layout: Layout, episode: Episode) -> pa.Table:
     schema = data_schema(layout)
     columns = []
     for field in schema:
+        if field.name in layout.language:
+            spans, num_frames = episode.subtasks, len(episode)
+            columns.append(language_column(field.name, spans, num_frames, layout.fps))
+            continue
         values = episode.features[field.name]
         if pa.types.is_struct(field.type):
             encoded = [encode_image(image, episode.encoding) for image in values]
@@ -162,7 +192,8 @@ def data_schema(layout: Layout) -> pa.Schema:
         kind = {"feature": number, "length": width, "_type": "Sequence"}
         fields.append((name, pa.list_(pa.float32(), width), kind))
     fields.append(("timestamp", pa.float32(), number))
-    fields += [(name, pa.int64(), {"dtype": "int64", "_type": "Value"}) for name in _INDEX]
+    fields += [(name, pa.int64(), {"dtype": "int64", "_type": "Value"}) for name in layout.index]
+    fields += [(name, COLUMNS[name], language_types()[name]) for name in layout.language]
     types = {"info": {"features": {name: kind for name, _, kind in fields}}}
     schema = pa.schema([pa.field(name, kind) for name, kind, _ in fields])
     return schema.with_metadata({"huggingface": json.dumps(types)})

@@ -72,6 +72,10 @@ class V21Files(LerobotFormat):
             meta / "tasks.jsonl",
             ({"task_index": index, "task": task} for task, index in plan.instructions.items()),
         )
+        if self.layout.subtasks == "index":
+            sentences = plan.subtasks.items()
+            rows = ({"subtask_index": index, "subtask": text} for text, index in sentences)
+            _write_lines(meta / "subtasks.jsonl", rows)
         chunks, videos = -(-len(parts) // _CHUNK), len(parts) * len(self.cameras)
         counts = {"total_videos": videos, "total_chunks": chunks, "chunks_size": _CHUNK}
         paths = {"data_path": _DATA_PATH, "video_path": _VIDEO_PATH if self.cameras else None}

@@ -83,7 +83,10 @@ class V30Files(LerobotFormat):
         found = {name: plain(values) for name, values in statistics.result().items()}
         write_json(folder / "meta/stats.json", found)
         with atomic_path(folder / "meta/tasks.parquet") as temporary:
-            pq.write_table(_tasks_table(plan.instructions), temporary)
+            pq.write_table(_named_table("task", plan.instructions), temporary)
+        if self.layout.subtasks == "index":
+            with atomic_path(folder / "meta/subtasks.parquet") as temporary:
+                pq.write_table(_named_table("subtask", plan.subtasks), temporary)
         self.describe(folder, plan)
 
     def _rows(
@@ -151,13 +154,14 @@ def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}/{name}": value for name, value in values.items()}
 
 
-def _tasks_table(instructions: Mapping[str, int]) -> pa.Table:
-    """With pandas' note that ``task`` is the index: LeRobot reads this file with pandas."""
-    kinds = {"task_index": ("int64", "int64"), "task": ("unicode", "object")}
+def _named_table(what: str, numbers: Mapping[str, int]) -> pa.Table:
+    """With pandas' note that the sentence is the index: LeRobot reads this file with pandas."""
+    number = f"{what}_index"
+    kinds = {number: ("int64", "int64"), what: ("unicode", "object")}
     columns = [
         {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy}
         for name, (kind, numpy) in kinds.items()
     ]
-    note = {"index_columns": ["task"], "column_indexes": [], "columns": columns}
-    table = pa.table({"task_index": list(instructions.values()), "task": list(instructions)})
+    note = {"index_columns": [what], "column_indexes": [], "columns": columns}
+    table = pa.table({number: list(numbers.values()), what: list(numbers)})
     return table.replace_schema_metadata({"pandas": json.dumps(note)})

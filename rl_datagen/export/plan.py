@@ -16,6 +16,7 @@ from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.images import appearance_of_file, decode_image, row_group_episodes
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.shards import open_parquet, reading
+from rl_datagen.export.subtasks import Span, read_spans
 from rl_datagen.tasks import Task, get_task, select_tasks
 
 _JPEG = 0.2  # of the size of a PNG
@@ -54,6 +55,7 @@ class Choice:
             replay that departed from its record.
         images: Whether images are exported.
         views: Whether what was rendered besides LIBERO's two images is exported, too.
+        subtasks: Whether subtasks are; None: if all episodes are labelled.
     """
 
     tasks: str = "all"
@@ -61,6 +63,7 @@ class Choice:
     rendered_only: bool = False
     images: bool = True
     views: bool = False
+    subtasks: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Planned:
         first: Number of its first frame.
         length: Frames; without no-ops, if they are left out.
         task_index: Number of its instruction.
+        subtasks: Its subtasks; empty: they are not exported.
     """
 
     episode_id: str
@@ -84,6 +88,7 @@ class Planned:
     first: int
     length: int
     task_index: int
+    subtasks: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,11 @@ class Plan:
         return {get_task(each.task).instruction: each.task_index for each in self.episodes}
 
     @cached_property
+    def subtasks(self) -> dict[str, int]:
+        """The number of each subtask's sentence; empty: they are not exported."""
+        return {span.sentence: span.index for each in self.episodes for span in each.subtasks}
+
+    @cached_property
     def shards(self) -> dict[str, Shard]:
         """Shards of the dataset, by steps file."""
         return {shard.steps.path: shard for shard in self.manifest.shards}
@@ -195,11 +205,12 @@ def plan_export(dataset: Path, choice: Choice) -> Plan:
     noops = [0] * len(taken)
     if choice.drop_noops:
         noops = _count_noops(dataset, taken, openings)
+    dropped = [sum(pair) for pair in zip(openings, noops, strict=True)]
     return Plan(
         dataset,
         choice,
         manifest,
-        tuple(_number(taken, [sum(pair) for pair in zip(openings, noops, strict=True)])),
+        tuple(_number(taken, dropped, _subtasks(dataset, shards, taken, choice))),
         _look(dataset, shards) if choice.images else None,
         count["failed"],
         sum(noops),
@@ -275,14 +286,35 @@ def _count_noops(
     return counts
 
 
-def _number(taken: Sequence[dict[str, Any]], dropped: Sequence[int]) -> Iterator[Planned]:
+def _subtasks(
+    dataset: Path, shards: Sequence[Shard], taken: Sequence[dict[str, Any]], choice: Choice
+) -> Sequence[tuple[Span, ...]]:
+    """Returns the subtasks of each episode; empty: they are not exported."""
+    spans: Sequence[tuple[Span, ...]] = []
+    if choice.subtasks is not False:
+        spans = read_spans(dataset, shards, taken, choice.drop_noops)
+    if choice.subtasks and not spans:
+        raise DatasetError(
+            f"Not all episodes of task={choice.tasks} of dataset {dataset} have labels, and "
+            f"subtasks come from them. Label them first: rl-datagen dataset label {dataset}; or "
+            "export without: --subtasks none."
+        )
+    return spans or [()] * len(taken)
+
+
+def _number(
+    taken: Sequence[dict[str, Any]],
+    dropped: Sequence[int],
+    subtasks: Sequence[tuple[Span, ...]],
+) -> Iterator[Planned]:
     instructions: dict[str, int] = {}
     first = 0
-    for index, (row, left_out) in enumerate(zip(taken, dropped, strict=True)):
+    for index, (row, left_out, spans) in enumerate(zip(taken, dropped, subtasks, strict=True)):
         instruction = get_task(row["task"]).instruction
         number = instructions.setdefault(instruction, len(instructions))
         length = row["length"] - left_out
-        yield Planned(row["episode_id"], row["task"], row["shard"], index, first, length, number)
+        place = (row["episode_id"], row["task"], row["shard"])
+        yield Planned(*place, index, first, length, number, spans)
         first += length
 
 

@@ -11,6 +11,8 @@ from rl_datagen.sim.dynamics import (
     SAMPLED_SUBSTEP,
     Dynamics,
     env_step,
+    follow,
+    hold,
     reset_data,
     settle_in,
 )
@@ -73,6 +75,27 @@ class CompiledSimulator(Simulator):
         settle_in(self._dynamics)
         self._look_at_sites()
 
+    def look_at(self, sim_state: Float64[np.ndarray, " S"]) -> None:
+        """Moves everything to a state, and computes what acts there; no time passes.
+
+        Poses and contacts depend on the state alone; forces also on where the controller drives
+        the hand and the fingers, which ``follow`` keeps.
+
+        Args:
+            sim_state: Time (s), qpos, qvel.
+        """
+        self._write(sim_state)
+        self._data.qacc_warmstart[:] = 0.0  # the solver's answer depends on no state before
+        hold(self._dynamics)
+
+    def follow(self, action: Float64[np.ndarray, "7"]) -> None:
+        """Takes an action's goals, as an env step from the state looked at would; no time passes.
+
+        Args:
+            action: As for ``step``.
+        """
+        follow(self._dynamics, *self._command(action))
+
     def success(self) -> bool:
         """Whether the task's goal holds now."""
         return self.scene.goal.reached(self._data)
@@ -100,12 +123,17 @@ class CompiledSimulator(Simulator):
         )
 
     def _step(self, action: Float64[np.ndarray, "7"]) -> bool:
+        env_step(self._dynamics, *self._command(action), self.sampled_substep)
+        return self.success()
+
+    def _command(
+        self, action: Float64[np.ndarray, "7"]
+    ) -> tuple[np.ndarray, bool, np.ndarray, float]:
+        """Returns an action as ``env_step`` takes it."""
         delta = np.clip(action[:6], -1.0, 1.0) * self.scene.controller.action_scale
         turns = bool(delta[3:].any())
         rotation = rotation_of(delta[3:]) if turns else _IDENTITY
-        grip = float(np.sign(action[6]))
-        env_step(self._dynamics, delta[:3], turns, rotation, grip, self.sampled_substep)
-        return self.success()
+        return delta[:3], turns, rotation, float(np.sign(action[6]))
 
     def _connect(self) -> Dynamics:
         scene, data = self.scene, self._data

@@ -38,6 +38,9 @@ mj_forward = types.ExternalFunction("mj_forward", _ON_DATA)
 mj_reset_data = types.ExternalFunction("mj_resetData", _ON_DATA)
 mj_step1 = types.ExternalFunction("mj_step1", _ON_DATA)
 mj_step2 = types.ExternalFunction("mj_step2", _ON_DATA)
+mj_forward_skip = types.ExternalFunction(
+    "mj_forwardSkip", types.void(_POINTER, _POINTER, types.int32, types.int32)
+)
 mj_jac_site = types.ExternalFunction(
     "mj_jacSite", types.void(_POINTER, _POINTER, _POINTER, _POINTER, types.int32)
 )
@@ -211,7 +214,8 @@ def _begin_substep(d: Dynamics) -> None:
 
 
 @compiled
-def _end_substep(d: Dynamics, is_sampled: bool, torques: np.ndarray, grip: float) -> None:
+def _drive(d: Dynamics, torques: np.ndarray, grip: float) -> None:
+    """Writes the actuators' commands; the fingers' move by one physics step's worth of ``grip``."""
     for i in range(7):
         torque = _clip(torques[i], d.torque_limits[0, i], d.torque_limits[1, i])
         d.ctrl[d.arm_actuators[i]] = torque
@@ -220,6 +224,11 @@ def _end_substep(d: Dynamics, is_sampled: bool, torques: np.ndarray, grip: float
         d.gripper[i] = _clip(d.gripper[i] + speed * grip, -1.0, 1.0)
         command = d.gripper_bias[i] + d.gripper_weight[i] * d.gripper[i]
         d.ctrl[d.gripper_actuators[i]] = command
+
+
+@compiled
+def _end_substep(d: Dynamics, is_sampled: bool, torques: np.ndarray, grip: float) -> None:
+    _drive(d, torques, grip)
     if is_sampled:
         d.render_qpos[:] = d.qpos
     mj_step2(d.model, d.data)
@@ -251,3 +260,40 @@ def env_step(
         if substep == 0:
             _set_goal(d, delta_pos, turns, delta_mat)
         _end_substep(d, substep == sampled_substep, _torques(d), grip)
+
+
+_VELOCITIES_ARE_THERE = 2  # mjSTAGE_VEL
+
+
+@compiled
+def hold(d: Dynamics) -> None:
+    """Computes what acts in the present state under the controller's goal; no time passes.
+
+    That is an env step's physics step without its end: contacts, the controller's torques, and the
+    forces that follow.
+    """
+    mj_step1(d.model, d.data)
+    _refresh(d)
+    d.fresh[0] = True
+    _drive(d, _torques(d), 0.0)
+    mj_forward_skip(d.model, d.data, _VELOCITIES_ARE_THERE, 1)
+
+
+@compiled
+def follow(
+    d: Dynamics, delta_pos: np.ndarray, turns: bool, delta_mat: np.ndarray, grip: float
+) -> None:
+    """Leaves the controller's goal and the fingers' commands as ``env_step`` does; no time passes.
+
+    Args:
+        d: What to read and write; the hand where ``hold`` found it.
+        delta_pos: As for ``env_step``.
+        turns: Likewise.
+        delta_mat: Likewise.
+        grip: Likewise.
+    """
+    _set_goal(d, delta_pos, turns, delta_mat)
+    for _ in range(NUM_SUBSTEPS):
+        for i in range(2):
+            speed = -0.01 if i == 0 else 0.01
+            d.gripper[i] = _clip(d.gripper[i] + speed * grip, -1.0, 1.0)

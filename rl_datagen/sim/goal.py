@@ -8,7 +8,8 @@ contacts, and contacts are looked up in a table instead of compared by name.
 # MuJoCo's bindings are compiled and untyped.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import mujoco
 import numpy as np
 
 Predicate = Callable[[mujoco.MjData], bool]
+Distance = Callable[[mujoco.MjData], float]
 
 
 class Goal:
@@ -30,6 +32,11 @@ class Goal:
             tuple(statement) for statement in env.parsed_problem["goal_state"]
         )
         self._predicates = [_compile(statement, env, model) for statement in self.statements]
+        self._distances = [_measure(statement, env, model) for statement in self.statements]
+        self.moved: tuple[tuple[int, ...], ...] = tuple(
+            _moved(statement, env, model) for statement in self.statements
+        )
+        """Bodies whose motion makes each statement hold: an object, or moving parts."""
 
     def reached(self, data: mujoco.MjData) -> bool:
         """Whether every predicate holds."""
@@ -38,6 +45,15 @@ class Goal:
     def holding(self, data: mujoco.MjData) -> tuple[bool, ...]:
         """Whether each of the statements holds."""
         return tuple(predicate(data) for predicate in self._predicates)
+
+    def distances(self, data: mujoco.MjData) -> tuple[float, ...]:
+        """Returns how far it is to each of the statements.
+
+        Of ``on`` and ``in``: m, between the object's position and the target's: a region's centre,
+        or another object's position. Of ``open``, ``close``, ``turnon`` and ``turnoff``: m of a
+        slide or rad of a hinge, to the nearest joint position at which it holds; 0 if it does.
+        """
+        return tuple(distance(data) for distance in self._distances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +126,26 @@ def _on_object(moved: str, body: int, target: str, env: Any, model: mujoco.MjMod
     return predicate
 
 
+def _measure(statement: tuple[str, ...], env: Any, model: mujoco.MjModel) -> Distance:
+    name, *arguments = statement
+    if name in _JOINT_TESTS:
+        return _joint_distance(name, arguments[0], env, model)
+    moved, target = arguments
+    body = model.body(env.objects_dict[moved].root_body).id
+    if target in env.object_sites_dict:
+        site = model.site(target).id
+        return lambda data: math.dist(data.xpos[body], data.site_xpos[site])
+    support = model.body(env.get_object(target).root_body).id
+    return lambda data: math.dist(data.xpos[body], data.xpos[support])
+
+
+def _moved(statement: tuple[str, ...], env: Any, model: mujoco.MjModel) -> tuple[int, ...]:
+    name, first, *_ = statement
+    if name in _JOINT_TESTS:
+        return tuple(int(model.joint(each).bodyid[0]) for each in env.get_object(first).joints)
+    return (model.body(env.objects_dict[first].root_body).id,)
+
+
 _JOINT_TESTS = {  # LIBERO's method, and whether one joint is enough
     "open": ("is_open", any),
     "close": ("is_close", all),
@@ -119,17 +155,61 @@ _JOINT_TESTS = {  # LIBERO's method, and whether one joint is enough
 
 
 def _joint_predicate(name: str, target: str, env: Any, model: mujoco.MjModel) -> Predicate:
-    method, combine = _JOINT_TESTS[name]
-    thing = owner = env.get_object(target)
-    if target in env.object_sites_dict:
-        owner = env.get_object(thing.parent_name)
-    test = getattr(owner, method)
-    addresses = [int(model.joint(joint).qposadr[0]) for joint in thing.joints]
+    test, combine, joints = _joint_test(name, target, env)
+    addresses = [int(model.joint(joint).qposadr[0]) for joint in joints]
 
     def predicate(data: mujoco.MjData) -> bool:
         return combine(test(data.qpos[address]) for address in addresses)
 
     return predicate
+
+
+def _joint_distance(name: str, target: str, env: Any, model: mujoco.MjModel) -> Distance:
+    test, combine, joints = _joint_test(name, target, env)
+    edges = [
+        (int(model.joint(joint).qposadr[0]), threshold(test, *model.joint(joint).range))
+        for joint in joints
+    ]
+    nearest = min if combine is any else max
+
+    def distance(data: mujoco.MjData) -> float:
+        left = (
+            0.0 if test(data.qpos[address]) else abs(float(data.qpos[address]) - edge)
+            for address, edge in edges
+        )
+        return nearest(left)
+
+    return distance
+
+
+def _joint_test(
+    name: str, target: str, env: Any
+) -> tuple[Callable[[float], bool], Callable[[Iterable[bool]], bool], list[str]]:
+    """Returns LIBERO's test of one joint, how several combine, and the joints' names."""
+    method, combine = _JOINT_TESTS[name]
+    thing = owner = env.get_object(target)
+    if target in env.object_sites_dict:
+        owner = env.get_object(thing.parent_name)
+    return getattr(owner, method), combine, thing.joints
+
+
+def threshold(test: Callable[[float], bool], low: float, high: float) -> float:
+    """Returns the joint position at which a test changes, to the last bit, by bisection.
+
+    Args:
+        test: Holds on one side of a joint position, as all of LIBERO's do.
+        low: Of the joint's range, m or rad.
+        high: Likewise.
+    """
+    low, high = (
+        float(2 * low - high),
+        float(2 * high - low),
+    )  # LIBERO's ranges end beyond the joint's
+    below = test(low)
+    assert test(high) != below, "the test does not change along the joint"
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if test(middle) == below else (low, middle)
+    return high
 
 
 def _contact(first: Any, second: Any, model: mujoco.MjModel) -> Predicate:

@@ -23,6 +23,7 @@ from rl_datagen.sim.goal import Goal, VisualSite, find_visual_sites
 from rl_datagen.sim.libero import bddl_path, load_init_states, make_domain
 from rl_datagen.sim.observation import SampleLayout, StateLayout, lay_out
 from rl_datagen.sim.placement import Placement
+from rl_datagen.sim.words import Words, find_words
 from rl_datagen.tasks import Task
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Scene:
         sample_layout: Which numbers an observation is computed from.
         state_layout: Layout of the object state.
         goal: When the task is done.
+        words: What its things are called in sentences.
         visual_sites: Sites that glow while a joint is turned on.
         placement: Draws init states.
         init_states: ``[N, S]``: LIBERO's own, without fixture poses.
@@ -116,6 +118,7 @@ class Scene:
     sample_layout: SampleLayout
     state_layout: StateLayout
     goal: Goal
+    words: Words
     visual_sites: tuple[VisualSite, ...]
     placement: Placement
     init_states: Float64[np.ndarray, "N S"]
@@ -191,6 +194,7 @@ def compile_scene(task: Task, make_simulator: Callable[[Scene], "Simulator"]) ->
         sample_layout=sample_layout,
         state_layout=state_layout,
         goal=Goal(env, model),
+        words=find_words(env),
         visual_sites=find_visual_sites(env, model),
         placement=Placement(env, model, fixture_ids),
         init_states=load_init_states(task),
