@@ -9,7 +9,7 @@ import logging
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,10 @@ def worker_environment() -> dict[str, str]:
 
 def kernels() -> set[str]:
     """Returns the kernels that the loaded copies of OpenBLAS use; none where there is none."""
-    from threadpoolctl import threadpool_info  # imports ctypes, which few commands need
+    # It imports ctypes, which few commands need, and has no stubs.
+    from threadpoolctl import threadpool_info  # pyright: ignore[reportMissingTypeStubs]
 
-    libraries: list[Any] = threadpool_info()
+    libraries = cast("list[dict[str, Any]]", threadpool_info())
     ours = (each for each in libraries if each["internal_api"] == "openblas")
     return {each["architecture"] for each in ours if each.get("architecture")}
 

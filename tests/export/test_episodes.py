@@ -5,7 +5,7 @@ from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import atomic_folder
 from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
 from rl_datagen.export import export_hdf5, export_lerobot, export_rlds
-from rl_datagen.export.episodes import Source, in_parts_of, without_noops
+from rl_datagen.export.episodes import Source, in_parts_of, kept_steps, only
 from rl_datagen.export.plan import Choice, plan_export
 from tests.told import Told
 
@@ -46,7 +46,7 @@ def test_noops_are_left_out_of_every_row(rendered):
         np.testing.assert_array_equal(images.wrist, all_images.wrist[rows])
         np.testing.assert_array_equal(short.init_state, full.init_state)
         assert not short.noops.any()
-        assert without_noops(full, None)[1] is None
+        assert only(kept_steps(full, drop_noops=True), full, None)[1] is None
 
 
 def test_what_cannot_be_exported_is_refused_before_any_work(rendered, dataset, make_trajectory):
