@@ -16,6 +16,7 @@ from rl_datagen.config import load_config
 from rl_datagen.config.reference import MODELS, groups
 from rl_datagen.data import DatasetWriter, RenderedEpisode
 from rl_datagen.data.compact import compact
+from tests.labelled import add_labels
 
 ROOT = Path(rl_datagen.__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +37,7 @@ def folder(tmp_path, monkeypatch, make_trajectory):
         views = np.zeros((2, len(episodes[0]), 32, 32, 3), np.uint8)
         images = [RenderedEpisode(episode.episode_id, *views) for episode in episodes]
         writer.append_images(images, shard=writer.manifest.shards[0])
+    add_labels(path)
     with DatasetWriter(tmp_path / "other", config={"sim": {"backend": "exact"}}) as writer:
         writer.append([make_trajectory(0, task="libero_goal/0")])
     compact(tmp_path / "other", tmp_path / "OUT")

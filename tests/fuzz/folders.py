@@ -299,13 +299,13 @@ class Vla(Folder):
 def without_tracker():
     class Nothing:
         def __getattr__(self, name):
-            return lambda *_: None
+            return lambda *_, **__: None
 
-    real, vla_training.make_tracker = vla_training.make_tracker, lambda *_: Nothing()
+    real, vla_training.make_trackers = vla_training.make_trackers, lambda *_: Nothing()
     try:
         yield
     finally:
-        vla_training.make_tracker = real
+        vla_training.make_trackers = real
 
 
 class UnfinishedVla(Folder):

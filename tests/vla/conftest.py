@@ -53,7 +53,7 @@ def diffusion(make_dataset, tmp_path_factory):
 @pytest.fixture
 def make_config(tmp_path, monkeypatch):
     """Settings of a small VLA whose embeddings are there already: no sentence encoder needed."""
-    monkeypatch.setattr("rl_datagen.vla.train.make_tracker", lambda *_: _Nothing())
+    monkeypatch.setattr("rl_datagen.vla.train.make_trackers", lambda *_: _Nothing())
 
     def make(datasets, *overrides, name="small") -> VlaConfig:
         listed = ", ".join(map(str, datasets if isinstance(datasets, list) else [datasets]))
@@ -73,4 +73,4 @@ class _Nothing:
     """In place of MLflow, which has its own tests."""
 
     def __getattr__(self, name):
-        return lambda *_: None
+        return lambda *_, **__: None

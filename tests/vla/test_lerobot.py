@@ -31,9 +31,9 @@ def make_lerobot_config(diffusion, tmp_path, monkeypatch):
 
     class Nothing:
         def __getattr__(self, name):
-            return lambda *_: None
+            return lambda *_, **__: None
 
-    monkeypatch.setattr("rl_datagen.vla.train.make_tracker", lambda *_: Nothing())
+    monkeypatch.setattr("rl_datagen.vla.train.make_trackers", lambda *_: Nothing())
 
     def make(*overrides):
         settings = [f"datasets={diffusion}", f"output_dir={tmp_path}", *SMALL, *overrides]
