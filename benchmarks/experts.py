@@ -75,9 +75,7 @@ def judge_released() -> None:
     """The weights that others get; a row that is there stays."""
     from judging import judge_expert
 
-    rows = (
-        {row["task"]: row for row in json.loads(RELEASED.read_text())} if RELEASED.exists() else {}
-    )
+    rows = stored_rows(RELEASED)
     for folder in sorted(path.parent for path in RELEASE.glob("*/*/config.yaml")):
         task = folder.relative_to(RELEASE).as_posix()
         if task not in rows:
@@ -160,10 +158,15 @@ def line(row: dict) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def stored_rows(path: Path) -> dict[str, dict]:
+    """Rows by task; none: there is no such file yet."""
+    return {row["task"]: row for row in json.loads(path.read_text())} if path.exists() else {}
+
+
 def read_rows() -> dict[str, dict]:
     """Rows by task; those of "Cost of an expert" are of the same recipe."""
-    if ROWS.exists():
-        return {row["task"]: row for row in json.loads(ROWS.read_text())}
+    if rows := stored_rows(ROWS):
+        return rows
     costs = [json.loads(path.read_text()) for path in sorted(COST.glob("*[0-9].json"))]
     return {
         cost["task"]: flat(

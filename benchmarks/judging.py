@@ -24,10 +24,10 @@ def judge(task: str, folder: Path, name: str) -> dict:
         folder: Of the task's experts.
         name: The expert's; ``-warm-start`` is added for the other one.
     """
-    scene, drawn, _ = _plans(task)
+    scene, drawn, shipped = _plans(task)
     human = replay(load_human_demonstration(scene.task), scene, SimConfig())
     return {
-        "expert": judge_expert(task, folder / name),
+        "expert": _judge(folder / name, scene, drawn, shipped),
         "warm_start": {"drawn": _run(folder / f"{name}-warm-start", scene, drawn[:NUM_COLLECTED])},
         "human": _summary([human]),
     }
@@ -35,7 +35,10 @@ def judge(task: str, folder: Path, name: str) -> dict:
 
 def judge_expert(task: str, folder: Path) -> dict:
     """Rolls out an expert from newly drawn and from shipped init states."""
-    scene, drawn, shipped = _plans(task)
+    return _judge(folder, *_plans(task))
+
+
+def _judge(folder: Path, scene: Scene, drawn: list, shipped: list) -> dict:
     return {"drawn": _run(folder, scene, drawn), "shipped": _run(folder, scene, shipped)}
 
 

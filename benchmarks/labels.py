@@ -1,10 +1,9 @@
 """Labels against LIBERO's own predicates, their rate, and failures to be judged.
 
+How to run it::
+
     python benchmarks/labels.py exactness       # 10 released episodes of each of 10 tasks
     python benchmarks/labels.py failures OUT    # 50 failed episodes: causes, evidence, pictures
-
-Released episodes replay bit for bit where OpenBLAS takes the kernels they were made with: set
-OPENBLAS_CORETYPE=Haswell where the replay departs.
 """
 
 import argparse
@@ -13,6 +12,10 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+
+import rl_datagen  # noqa: F401  # before numpy, for which it chooses OpenBLAS's kernels
+
+# isort: split
 
 import numpy as np
 

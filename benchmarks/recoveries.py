@@ -24,12 +24,11 @@ from rl_datagen.data.branches import branch_of
 from rl_datagen.data.compact import read_compact, read_compact_manifest
 from rl_datagen.jobs.hydrate import replay_compact
 from rl_datagen.rollout import recover
-from rl_datagen.rollout.recoveries import Disturbance
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 
 RELEASE = Path(__file__).parent.parent / "release"
-KINDS = {"takeover": Disturbance(pushes=False), "takeover_pushed": Disturbance()}
+KINDS = {"takeover": False, "takeover_pushed": True}  # and whether the hand is pushed before
 
 
 def main() -> None:
@@ -57,8 +56,8 @@ def measure(task: str, num_episodes: int) -> tuple[dict[str, int], int]:
     origins = [replay_compact(episode, scene) for episode in episodes]
     expert = load_expert(f"release/{task}")
     counts = {}
-    for kind, disturbance in KINDS.items():
-        settings = {"seed": 0, "sim": SimConfig(), "disturbance": disturbance}
+    for kind, pushes in KINDS.items():
+        settings = {"seed": 0, "sim": SimConfig(), "pushes": pushes}
         found, attempts = recover(expert, scene, origins, 1, 1, **settings)
         assert attempts == len(origins)
         assert all(branch_of(episode.episode_id) for episode in found)

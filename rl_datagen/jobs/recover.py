@@ -10,7 +10,7 @@ from rl_datagen.config import CollectionConfig
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
-from rl_datagen.data.dataset import read_episodes_of, read_trajectories
+from rl_datagen.data.dataset import ShardReader, read_episodes_of
 from rl_datagen.data.files import Delivery, NewShard, Target
 from rl_datagen.data.manifest import Shard, part_of, read_manifest
 from rl_datagen.data.trajectory import Trajectory
@@ -68,9 +68,9 @@ class _Recover(ShardJob[str, _Unit]):
         return self.writer.has_part(self._shards[key].task, part_of(key))
 
     def unit(self, key: str) -> _Unit:
-        task = self._shards[key].task
-        found = read_trajectories(self._source, task=task, episode_ids=self._ids[key])
-        what = (tuple(found), part_of(key), self._experts(get_task(task)))
+        shard = self._shards[key]
+        origins = tuple(map(ShardReader(self._source, shard).read, self._ids[key]))
+        what = (origins, part_of(key), self._experts(get_task(shard.task)))
         return _Unit(self._config, self._num_recoveries, *what, self.writer.target)
 
     @staticmethod

@@ -5,7 +5,6 @@ controller's included, is what it was; the disturbance is a short push in one di
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
@@ -26,49 +25,32 @@ _PUSH_TURN = 0.1  # standard deviation of the turning about each axis, of 0.5 ra
 _OPENS = 0.25  # share of pushes with the gripper's command reversed
 
 
-@dataclass(frozen=True)
-class Disturbance:
-    """Whether and how an episode is disturbed where a policy takes over.
-
-    Attributes:
-        pushes: Whether the hand is pushed; else the policy takes over at once.
-    """
-
-    pushes: bool = True
-
-    def draw(self, rng: np.random.Generator, gripper: float) -> Float32[np.ndarray, "K 7"]:
-        """Returns the actions of a disturbance.
-
-        Args:
-            rng: Where it comes from.
-            gripper: The gripper's command before it.
-        """
-        if not self.pushes:
-            return np.zeros((0, 7), np.float32)
-        direction = rng.standard_normal(3)
-        push = np.zeros(7, np.float32)
-        push[:3] = rng.uniform(*_PUSH_SPEED) * direction / np.linalg.norm(direction)
-        push[3:6] = np.clip(rng.normal(0, _PUSH_TURN, 3), -1, 1)
-        push[6] = -gripper if rng.random() < _OPENS else gripper
-        return np.repeat(push[None], rng.integers(_PUSH_STEPS[0], _PUSH_STEPS[1] + 1), axis=0)
+def _draw_push(rng: np.random.Generator, gripper: float) -> Float32[np.ndarray, "K 7"]:
+    """Returns the actions of a push, which begins with this command to the gripper."""
+    direction = rng.standard_normal(3)
+    push = np.zeros(7, np.float32)
+    push[:3] = rng.uniform(*_PUSH_SPEED) * direction / np.linalg.norm(direction)
+    push[3:6] = np.clip(rng.normal(0, _PUSH_TURN, 3), -1, 1)
+    push[6] = -gripper if rng.random() < _OPENS else gripper
+    return np.repeat(push[None], rng.integers(_PUSH_STEPS[0], _PUSH_STEPS[1] + 1), axis=0)
 
 
-def plan_recovery(
-    origin: Trajectory, seed: int, number: int, disturbance: Disturbance
-) -> PlannedEpisode:
-    """Returns an episode that follows another one to a step drawn at random, and is then disturbed.
+def plan_recovery(origin: Trajectory, seed: int, number: int, *, pushes: bool) -> PlannedEpisode:
+    """Returns an episode that follows another one to a step drawn at random, and leaves it there.
 
     Args:
         origin: The other one.
         seed: Of the job.
         number: Of the branch, among those of the origin.
-        disturbance: What happens there.
+        pushes: Whether the hand is pushed there; else the policy takes over at once.
     """
     own_seed = derive_seed(seed, "recovery", origin.episode_id, number)
     rng = np.random.default_rng(own_seed)
     step = int(rng.integers(0, origin.num_steps_to_success))
     gripper = float(origin.action[max(step - 1, 0), 6])
-    opening = np.concatenate([origin.action[:step], disturbance.draw(rng, gripper)])
+    opening = origin.action[:step]
+    if pushes:
+        opening = np.concatenate([opening, _draw_push(rng, gripper)])
     branch = Branch(origin.episode_id, step, len(opening), number)
     initial = InitialState(origin.init_state, origin.fixture_poses, origin.init_state_index)
     return PlannedEpisode(branch.episode_id, initial, own_seed, opening)
@@ -83,7 +65,7 @@ def recover(
     *,
     seed: int,
     sim: SimConfig,
-    disturbance: Disturbance = Disturbance(),
+    pushes: bool = True,
     on_episode: Callable[[Trajectory], None] = lambda _: None,
 ) -> tuple[list[Trajectory], int]:
     """Returns recoveries from each of some episodes, and how many were attempted.
@@ -96,24 +78,24 @@ def recover(
         max_attempts: Of each episode, then it has fewer.
         seed: Of the job.
         sim: Time limit, from the takeover on; the episodes say themselves how they settled.
-        disturbance: What the policy has to put right.
+        pushes: Whether the hand is pushed before; else the policy takes over at once.
         on_episode: Called after each attempt.
 
     Raises:
         DatasetError: An episode does not replay.
     """
-    kept: dict[str, list[Trajectory]] = {origin.episode_id: [] for origin in origins}
+    by_id = {origin.episode_id: origin for origin in origins}
+    kept: dict[str, list[Trajectory]] = {name: [] for name in by_id}
     attempts = 0
     for number in range(max_attempts):
         missing = [each for each in origins if len(kept[each.episode_id]) < num_recoveries]
         for settle, group in _by_settling(missing).items():
-            plans = [plan_recovery(each, seed, number, disturbance) for each in group]
+            plans = [plan_recovery(each, seed, number, pushes=pushes) for each in group]
             own = sim.model_copy(update={"num_settle_steps": settle})
             for episode in rollout(policy, scene, plans, source="recovery", sim=own):
                 branch = branch_of(episode.episode_id)
                 assert branch is not None
-                origin = next(each for each in group if each.episode_id == branch.origin)
-                _check_way(episode, origin, branch)
+                _check_way(episode, by_id[branch.origin], branch)
                 on_episode(episode)
                 attempts += 1
                 if episode.success and len(episode) > branch.takeover:

@@ -21,7 +21,7 @@ class WandbTracker:
         folder: Where wandb keeps its files, in ``wandb/``.
 
     Raises:
-        MachineError: The package is not installed.
+        ModuleNotFoundError: The package is not installed.
     """
 
     def __init__(self, project: str, metrics: Sequence[str], folder: Path) -> None:

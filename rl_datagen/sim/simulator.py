@@ -212,6 +212,4 @@ class Simulator(ABC):
         width: int,
         look: Rendering = "exact",
     ) -> dict[rendering.Camera, UInt8[np.ndarray, "H W 3"]]:
-        assert self.init is not None, "reset the simulator before rendering"
-        pose = rendering.Pose(self._render_qpos, self.init.fixture_poses, self._sites_on)
-        return rendering.render(self.scene, cameras, height, width, pose, look)
+        return rendering.render(self.scene, cameras, height, width, self.pose(), look)

@@ -19,7 +19,7 @@ from rl_datagen.export.plan import Choice, plan_export
 from rl_datagen.jobs.check_replay import check_replay
 from rl_datagen.jobs.hydrate import replay_compact
 from rl_datagen.jobs.recover import recover_dataset
-from rl_datagen.rollout.recoveries import Disturbance, recover
+from rl_datagen.rollout import recover
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 
@@ -105,9 +105,7 @@ def test_a_policy_may_take_over_undisturbed(origins):
     scene = load_scene(get_task(TASK))
     expert = rd.load_expert(RELEASE / "experts" / TASK)
     config = CollectionConfig(experts="release")
-    found, attempts = recover(
-        expert, scene, origins, 1, 3, seed=1, sim=config.sim, disturbance=Disturbance(pushes=False)
-    )
+    found, attempts = recover(expert, scene, origins, 1, 3, seed=1, sim=config.sim, pushes=False)
     assert len(found) == 2 <= attempts
     for episode in found:
         branch = branch_of(episode.episode_id)
