@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.models import VisionTransformer, resnet18
 
 from rl_datagen.config import PolicyConfig
 from rl_datagen.data.schema import CAMERAS
@@ -103,6 +102,8 @@ def make_encoder(config: PolicyConfig, state_size: int) -> nn.Module:
         resnet, channels = resnet_trunk()
         trunk = nn.Sequential(resnet, SpatialSoftmax(channels, _NUM_KEYPOINTS))
         return PixelEncoder(trunk, 2 * _NUM_KEYPOINTS, state_size, width)
+    from torchvision.models import VisionTransformer
+
     trunk = VisionTransformer(
         config.image_size,
         config.image_size // _VIT_PATCHES,
@@ -121,6 +122,8 @@ def resnet_trunk() -> tuple[nn.Module, int]:
     The last stage keeps the resolution of the one before: keypoints on a map of a 32nd of a small
     image could hardly say where something is.
     """
+    from torchvision.models import resnet18  # seconds, which state mode does not spend
+
     trunk = resnet18(norm_layer=_group_norm)
     stage: Any = trunk.layer4[0]
     stage.conv1.stride = stage.downsample[0].stride = (1, 1)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from rl_datagen.config import SmallVlaConfig, WarmStartConfig
@@ -66,6 +65,8 @@ class SupervisedLearner:
         advice: str,
         generator: torch.Generator | None = None,
     ) -> None:
+        from diffusers.training_utils import EMAModel  # seconds: it imports every model of diffusers
+
         self.settings, self.num_updates = settings, 0
         self.curve: list[Row] = []
         self._is_whole = False  # whether the newest checkpoint is this one's

@@ -53,6 +53,13 @@ def small_config():
 
 
 @pytest.fixture(scope="session")
+def one_process(small_config):
+    """As small, but nothing waits for other processes to start."""
+    algo = small_config.algo.model_copy(update={"num_env_runners": 0})
+    return small_config.model_copy(update={"algo": algo})
+
+
+@pytest.fixture(scope="session")
 def expert_dir(tmp_path_factory, small_config):
     folder = tmp_path_factory.mktemp("expert")
     policy, stats, metrics = warm_start(demonstrations(10), small_config)

@@ -82,8 +82,8 @@ def test_the_actor_is_frozen_while_the_critic_warms_up(uninterrupted, expert_dir
     )
 
 
-def test_a_run_of_warm_ups_returns_the_same_policy(toy_ray, small_config, expert_dir, tmp_path):
-    config = changed(small_config, num_iterations=1, num_critic_warmup_iterations=1)
+def test_a_run_of_warm_ups_returns_the_same_policy(toy_ray, one_process, expert_dir, tmp_path):
+    config = changed(one_process, num_iterations=1, num_critic_warmup_iterations=1)
     fine_tune(config, expert_dir, tmp_path, env="toy")
     assert_same(weights(expert_dir), weights(tmp_path))
 
@@ -121,13 +121,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
 
 
 def test_a_run_that_goes_on_may_discount_more(
-    uninterrupted, toy_ray, small_config, expert_dir, tmp_path
+    uninterrupted, toy_ray, one_process, expert_dir, tmp_path
 ):
     last = {}
-    for gamma in (small_config.algo.gamma, 0.5):
+    for gamma in (one_process.algo.gamma, 0.5):
         output = tmp_path / str(gamma)
         shutil.copytree(uninterrupted[0], output)
-        longer = changed(small_config, num_iterations=4, gamma=gamma)
+        longer = changed(one_process, num_iterations=4, gamma=gamma)
         last[gamma] = fine_tune(longer, expert_dir, output, env="toy")["last"]
         assert last[gamma]["gamma"] == gamma
     one, other = last.values()
@@ -151,8 +151,8 @@ def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir)
     assert abs(learner["approx_kl"]) < 1e-6
 
 
-def test_the_kl_limit_ends_an_iteration_early(toy_ray, small_config, expert_dir, tmp_path):
-    config = changed(small_config, num_iterations=1, num_critic_warmup_iterations=0, target_kl=1e-6)
+def test_the_kl_limit_ends_an_iteration_early(toy_ray, one_process, expert_dir, tmp_path):
+    config = changed(one_process, num_iterations=1, num_critic_warmup_iterations=0, target_kl=1e-6)
     first = fine_tune(config, expert_dir, tmp_path / "a", env="toy")["last"]
     config = changed(config, num_epochs=50)  # would move far without the limit
     second = fine_tune(config, expert_dir, tmp_path / "b", env="toy")["last"]

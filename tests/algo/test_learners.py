@@ -64,11 +64,11 @@ def test_a_run_goes_on_with_another_number_of_learners(toy_ray, small_config, ex
     assert [row["iteration"] for row in rows] == [3]
 
 
-def test_cloning_pulls_towards_the_demonstrations(toy_ray, small_config, expert_dir, tmp_path):
+def test_cloning_pulls_towards_the_demonstrations(toy_ray, one_process, expert_dir, tmp_path):
     settings = {"num_iterations": 1, "num_critic_warmup_iterations": 0}
     with pytest.raises(UserError, match="clones demonstrations"):
-        run(small_config, expert_dir, tmp_path / "none", bc_loss_coeff=1.0, **settings)
-    config = changed(small_config, bc_loss_coeff=1.0, num_epochs=20, lr=1e-3, **settings)
+        run(one_process, expert_dir, tmp_path / "none", bc_loss_coeff=1.0, **settings)
+    config = changed(one_process, bc_loss_coeff=1.0, num_epochs=20, lr=1e-3, **settings)
     losses = []
     for folder, episodes in (("a", demonstrations(10)), ("b", demonstrations(10))):
         result = fine_tune(

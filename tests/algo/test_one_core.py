@@ -10,7 +10,7 @@ from rl_datagen.core.errors import UserError
 from rl_datagen.policy import load_policy
 from tests.toy import toy_config
 
-ONE_PROCESS = {"num_env_runners": 0, "num_critic_warmup_iterations": 0, "num_iterations": 2}
+SETTINGS = {"num_critic_warmup_iterations": 0, "num_iterations": 2}
 
 
 def weights(folder):
@@ -19,9 +19,9 @@ def weights(folder):
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
-def test_it_samples_learns_resumes_and_repeats(toy_ray, small_config, expert_dir, tmp_path):
-    algo = small_config.algo.model_copy(update=ONE_PROCESS)
-    config = small_config.model_copy(update={"algo": algo})
+def test_it_samples_learns_resumes_and_repeats(toy_ray, one_process, expert_dir, tmp_path):
+    algo = one_process.algo.model_copy(update=SETTINGS)
+    config = one_process.model_copy(update={"algo": algo})
     whole, rows = tmp_path / "whole", []
     fine_tune(config, expert_dir, whole, report=lambda _, row: rows.append(row), env="toy")
     assert [row["episodes_in_batch"] for row in rows] == [21, 21]

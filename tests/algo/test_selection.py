@@ -61,11 +61,11 @@ class Stop(Exception):  # noqa: N818
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
 def test_the_expert_is_the_best_policy_and_the_last_is_kept(
-    toy_ray, small_config, expert_dir, tmp_path
+    toy_ray, one_process, expert_dir, tmp_path
 ):
     update = {"num_iterations": 9, "evaluation_interval": 2, "patience": 1}
-    algo = small_config.algo.model_copy(update=update | {"num_critic_warmup_iterations": 0})
-    config = small_config.model_copy(update={"algo": algo})
+    algo = one_process.algo.model_copy(update=update | {"num_critic_warmup_iterations": 0})
+    config = one_process.model_copy(update={"algo": algo})
     scores = {2: BAD, 4: GOOD, 6: QUICK, 8: GOOD}
     rows = []
 
