@@ -33,6 +33,18 @@ def judge(task: str, folder: Path, name: str) -> dict:
     }
 
 
+def judge_shipped(task: str, folder: Path, *, owner: str | None = None) -> dict:
+    """Rolls out an expert from the task's shipped init states.
+
+    Args:
+        task: Where it acts.
+        folder: The expert's.
+        owner: Task that it is an expert of, if another one.
+    """
+    scene, _, shipped = _plans(task)
+    return _run(folder, scene, shipped, owner)
+
+
 def judge_expert(task: str, folder: Path) -> dict:
     """Rolls out an expert from newly drawn and from shipped init states."""
     return _judge(folder, *_plans(task))
@@ -48,9 +60,9 @@ def _plans(task: str) -> tuple[Scene, list, list]:
     return scene, drawn, [plan_evaluation(scene, 0, i) for i in range(scene.num_init_states)]
 
 
-def _run(folder: Path, scene: Scene, plans: list) -> dict:
+def _run(folder: Path, scene: Scene, plans: list, owner: str | None = None) -> dict:
     torch.set_num_threads(1)
-    actor = load_expert(folder, task=scene.task.id)
+    actor = load_expert(folder, task=owner or scene.task.id)
     begin = time.process_time()
     settings = {"source": "diffusion_rl", "sim": SimConfig(), "num_threads": 1}
     episodes = list(rollout(actor, scene, plans, **settings))

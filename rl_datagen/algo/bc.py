@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from rl_datagen.config import Config, WarmStartConfig
+from rl_datagen.core.errors import UserError
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
@@ -106,6 +107,7 @@ def warm_start(
     config: Config,
     *,
     ignored: Bool[np.ndarray, " Do"] | None = None,
+    initial: tuple[ChunkPolicy, NormStats] | None = None,
     report: Report | None = None,
     checkpoint: Path | None = None,
 ) -> tuple[ChunkPolicy, NormStats, dict[str, float]]:
@@ -117,6 +119,8 @@ def warm_start(
         trajectories: Successful episodes of one task.
         config: ``policy``, ``warm_start`` and ``seed`` are read.
         ignored: Entries of the object state that the policy is not to see.
+        initial: Policy to begin with, which is left as it is, and its statistics, which stay its
+            own; None: a new one.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
             50 updates and at the end.
         checkpoint: File to keep the state of learning in every few minutes, and to resume from if
@@ -133,9 +137,7 @@ def warm_start(
     stats = NormStats.from_trajectories(training)
     if ignored is not None:
         stats = stats.ignoring("object_state", ignored)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed("bc", "weights", config.seed))
-        policy = make_policy(config.policy, stats)
+    policy, stats = _continued(*initial, stats) if initial else (_new_policy(config, stats), stats)
     keys = policy.observation_keys
     device = torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")
     metrics = _train(
@@ -148,6 +150,25 @@ def warm_start(
         checkpoint,
     )
     return policy.cpu().eval(), stats, metrics
+
+
+def _new_policy(config: Config, stats: NormStats) -> ChunkPolicy:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("bc", "weights", config.seed))
+        return make_policy(config.policy, stats)
+
+
+def _continued(
+    policy: ChunkPolicy, stats: NormStats, found: NormStats
+) -> tuple[ChunkPolicy, NormStats]:
+    """Returns a copy of a policy and its statistics, if it can see what was ``found``."""
+    if (theirs := stats.observation_sizes) != (ours := found.observation_sizes):
+        raise UserError(
+            f"warm_start.expert observes {theirs} numbers and this task has {ours}: its scene has "
+            "other objects. Give the expert of a task with as many, or leave the setting out to "
+            "begin with a new network."
+        )
+    return copy.deepcopy(policy), stats
 
 
 def clone_own(

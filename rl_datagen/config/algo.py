@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from rl_datagen.config.types import (
     Count,
+    FolderOrName,
     Fraction,
     Gpus,
     GpuShare,
@@ -25,6 +26,9 @@ from rl_datagen.core.statistics import SequentialTest
 class WarmStartConfig(Section):
     """Behaviour cloning of the amplified demonstrations (Eq. 1 of the paper)."""
 
+    expert: FolderOrName | None = None
+    """Expert whose network cloning begins with, such as that of the task which this one perturbs:
+    its folder, or ``release/libero_goal/5``. null: a new network."""
     num_updates: PositiveInt = 2000
     """Gradient steps for every 200 env steps of the task's human demonstration, or part of them."""
     train_batch_size: PositiveInt = 128

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -11,8 +12,11 @@ from rl_datagen.algo.bc import warm_start
 from rl_datagen.algo.checkpoint import LEARNING_CURVE
 from rl_datagen.algo.fine_tune import BEST, fine_tune
 from rl_datagen.config import Config
+from rl_datagen.core.compare import difference_lines
+from rl_datagen.core.errors import UserError
 from rl_datagen.core.progress import Progress
 from rl_datagen.core.storage import write_json
+from rl_datagen.data.normalization import NormStats
 from rl_datagen.pipeline.demonstrations import cloned_episodes, demonstrations
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.evaluation import evaluate
@@ -20,7 +24,8 @@ from rl_datagen.pipeline.polish import polish
 from rl_datagen.pipeline.run import AttemptCounter, Run, report_updates
 from rl_datagen.pipeline.tracked import run_alone
 from rl_datagen.pipeline.verdict import score
-from rl_datagen.policy import load_expert, load_policy, save_expert
+from rl_datagen.policy import ChunkPolicy, load_expert, load_policy, save_expert
+from rl_datagen.policy.release import released
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.runtime.room import actors, room_for, settings_of_actors
 
@@ -36,11 +41,29 @@ def clone(run: Run) -> Summary:
         episodes,
         config,
         ignored=_ignored(run),
+        initial=_initial(run),
         report=report_updates(run.progress),
         checkpoint=run.folder / "warm_start.pt",
     )
     save_expert(run.warm_expert, policy, run.config, stats, metrics)
     return dict(metrics)
+
+
+def _initial(run: Run) -> tuple[ChunkPolicy, NormStats] | None:
+    """Returns the policy that cloning begins with, if it is not a new one."""
+    if (name := run.config.warm_start.expert) is None:
+        return None
+    policy, config, stats = load_policy(released(name))
+    if lines := difference_lines(_network(config), _network(run.config)):
+        raise UserError(
+            f"warm_start.expert='{name}' has another policy than this configuration: "
+            f"{'; '.join(lines)}. Set these as the expert has them, or give another expert."
+        )
+    return policy, stats
+
+
+def _network(config: Config) -> dict[str, Any]:
+    return {"policy": config.policy.model_dump(mode="json")}
 
 
 def _ignored(run: Run) -> Bool[np.ndarray, " Do"] | None:

@@ -65,7 +65,9 @@ class SupervisedLearner:
         advice: str,
         generator: torch.Generator | None = None,
     ) -> None:
-        from diffusers.training_utils import EMAModel  # seconds: it imports every model of diffusers
+        from diffusers.training_utils import (
+            EMAModel,
+        )  # seconds: it imports every model of diffusers
 
         self.settings, self.num_updates = settings, 0
         self.curve: list[Row] = []

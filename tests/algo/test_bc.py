@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,32 @@ def test_the_same_seed_gives_the_same_clone():
         weights.append(warm_start(episodes, config)[0].state_dict())
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], rtol=0, atol=0)
+
+
+def test_a_clone_may_begin_with_another_task_s_expert():
+    config = toy_config(*SMALL, "warm_start.num_updates=100")
+    expert, stats, _ = warm_start(demonstrations(20), config)
+    before = {name: value.clone() for name, value in expert.state_dict().items()}
+    config = toy_config(*SMALL, "warm_start.num_updates=10", "warm_start.lr=1e-4")
+    losses = []
+    for initial in (None, (expert, stats)):
+        other = demonstrations(20, spread=0.5)
+        policy, found, metrics = warm_start(other, config, initial=initial)
+        losses.append(metrics["held_out_loss"])
+    assert losses[1] < 0.8 * losses[0]
+    assert found is stats
+    assert any(not value.equal(before[name]) for name, value in policy.state_dict().items())
+    for name, value in expert.state_dict().items():
+        assert value.equal(before[name])
+
+
+def test_an_expert_that_observes_something_else_is_refused():
+    config = toy_config(*SMALL, "warm_start.num_updates=10")
+    episodes = demonstrations(4)
+    fewer = [replace(e, object_state=e.object_state[:, :2]) for e in episodes]
+    expert, stats, _ = warm_start(fewer, config)
+    with pytest.raises(UserError, match=r"observes .*2.* numbers and this task has .*3"):
+        warm_start(episodes, config, initial=(expert, stats))
 
 
 def test_a_policy_does_not_see_what_it_is_to_ignore():

@@ -89,7 +89,7 @@ def test_a_run_of_warm_ups_returns_the_same_policy(toy_ray, one_process, expert_
 
 
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
-    uninterrupted, toy_ray, small_config, expert_dir, tmp_path
+    uninterrupted, toy_ray, small_config, one_process, expert_dir, tmp_path
 ):
     output, rows = uninterrupted
 
@@ -114,7 +114,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     # Called once more, it has nothing to do; asked for more, it resumes.
     assert fine_tune(small_config, expert_dir, tmp_path, env="toy")["num_iterations"] == 3
-    longer = changed(small_config, num_iterations=4)
+    longer = changed(one_process, num_iterations=4)
     last = fine_tune(longer, expert_dir, tmp_path, env="toy")["last"]
     assert last["iteration"] == 4
     assert last["lr"] == pytest.approx(actor_lr(longer.algo, 3))
