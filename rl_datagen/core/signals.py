@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # Ctrl-C; and what Kubernetes, systemd, spot nodes and `ray job stop` send.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,21 +33,35 @@ def renew_signals() -> None:
 def hold_signals() -> Generator[None]:
     """Lets no signal in before the end, where it is ours whatever was put in its place meanwhile.
 
-    For what installs handlers of its own, as Ray's start does. Processes that are forked meanwhile
-    take signals as ever.
+    For what installs handlers of its own, as Ray's start does. Threads that are started meanwhile
+    take no signals, processes that are forked do. A signal goes to any thread that takes it, so
+    that it is also kept from the handlers, which Python runs in this one.
     """
     global _held
     if not _catching or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    _held = True
+    came: list[int] = []
+    install = signal.signal
+
+    def keep(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    def install_ours(number: int, handler: Any) -> Any:
+        return install(number, keep if number in _SIGNALS else handler)
+
+    for number in _SIGNALS:
+        install_ours(number, None)
+    _held, signal.signal = True, install_ours
     try:
         yield
     finally:
-        _held = False
+        _held, signal.signal = False, install
         renew_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came:
+            _stop(came[0], None)
 
 
 def _let_children_go() -> None:
