@@ -151,7 +151,9 @@ def geometry_columns(name: str, view: View) -> dict[str, pa.Array]:
     if view.depth is not None:
         columns[f"{name}_depth"] = pa.array([encode_depth(each) for each in view.depth])
     if view.segmentation is not None:
-        columns[f"{name}_segmentation"] = pa.array([_encode(each) for each in view.segmentation])
+        columns[f"{name}_segmentation"] = pa.array(
+            [encode_segmentation(each) for each in view.segmentation]
+        )
     for ending, values in (("intrinsics", view.intrinsics), ("extrinsics", view.extrinsics)):
         flat = pa.array(np.ascontiguousarray(values, np.float64).reshape(-1))
         size = values.shape[1] * values.shape[2]
@@ -203,7 +205,9 @@ def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
 def encode_depth(depth: Float32[np.ndarray, "H W"]) -> bytes:
     """Returns depth (m) as a PNG of whole millimetres; what is beyond 65.535 m is 0: nothing."""
     whole = np.rint(np.asarray(depth, np.float64) * MILLIMETRES)
-    return _encode(np.where(whole <= MAX_DEPTH * MILLIMETRES, whole, 0).astype(np.uint16))
+    return encode_segmentation(
+        np.where(whole <= MAX_DEPTH * MILLIMETRES, whole, 0).astype(np.uint16)
+    )
 
 
 def decode_depth(data: bytes | memoryview) -> Float32[np.ndarray, "H W"]:
@@ -217,7 +221,8 @@ def decode_segmentation(data: bytes | memoryview) -> UInt16[np.ndarray, "H W"]:
         return np.array(image).astype(np.uint16)
 
 
-def _encode(values: UInt16[np.ndarray, "H W"]) -> bytes:
+def encode_segmentation(values: UInt16[np.ndarray, "H W"]) -> bytes:
+    """Returns a PNG of 16 bits."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(values, np.uint16)).save(buffer, "png", compress_level=1)
     return buffer.getvalue()

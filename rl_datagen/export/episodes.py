@@ -115,6 +115,12 @@ class Source:
                 f"x {self.look.size[1]} and '{self.look.appearance}': one export has one kind. "
                 "Render all of them again."
             )
+        if self.views and rendered.settings != self.look.views:
+            raise DatasetError(
+                f"The images of episode '{rendered.episode_id}' have other depth, segmentation, "
+                "cameras or copies beside them than those before it: one export has one kind. "
+                "Render all of them again."
+            )
 
 
 def read_plan(plan: Plan) -> Iterator[tuple[Planned, Trajectory, RenderedEpisode | None]]:

@@ -10,12 +10,14 @@ from typing import Any, cast
 import pyarrow.parquet as pq
 
 from rl_datagen.config import Appearance
+from rl_datagen.config.views import PLAIN, ViewsConfig
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.branches import opening_of
 from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.images import appearance_of_file, decode_image, row_group_episodes
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.shards import open_parquet, reading
+from rl_datagen.data.views import views_of_file
 from rl_datagen.export.subtasks import Span, read_spans
 from rl_datagen.tasks import Task, get_task, select_tasks
 
@@ -100,12 +102,14 @@ class Look:
         encoding: ``png`` or ``jpeg``.
         appearance: How textures are coloured.
         num_bytes: Of a frame of both cameras, on average.
+        views: What was rendered besides LIBERO's two images.
     """
 
     size: tuple[int, int]
     encoding: str
     appearance: Appearance
     num_bytes: float
+    views: ViewsConfig = PLAIN
 
     @property
     def num_jpeg_bytes(self) -> float:
@@ -330,13 +334,13 @@ def _look(dataset: Path, shards: Sequence[Shard]) -> Look:
     assert first is not None
     entries = [entry for shard in shards for entry in shard.images]
     num_rows = sum(entry.num_rows for entry in entries)
-    size, appearance, encoding = first[1:]
+    size, appearance, encoding, views = first[1:]
     average = sum(entry.num_bytes for entry in entries) / max(num_rows, 1)
-    return Look(size, encoding, appearance, average)
+    return Look(size, encoding, appearance, average, views)
 
 
-def _look_at(path: Path) -> tuple[str, tuple[int, int], Appearance, str]:
-    """Returns a file's first episode, and its images' size, appearance and encoding."""
+def _look_at(path: Path) -> tuple[str, tuple[int, int], Appearance, str, ViewsConfig]:
+    """Returns a file's first episode, and its images' size, appearance, encoding and views."""
     name = next(iter(row_group_episodes(open_parquet(path))))
     with reading(path):  # one image is read, not a row group
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
@@ -345,11 +349,11 @@ def _look_at(path: Path) -> tuple[str, tuple[int, int], Appearance, str]:
         height, width = decode_image(data).shape[:2]
     encoding = "png" if data.startswith(b"\x89PNG") else "jpeg"
     appearance = cast("Appearance", appearance_of_file(file.schema_arrow))
-    return name, (height, width), appearance, encoding
+    return name, (height, width), appearance, encoding, views_of_file(file.schema_arrow)
 
 
 def _differ(found: tuple[Any, ...], first: tuple[Any, ...]) -> DatasetError:
-    (name, (height, width), look, _), (before, (rows, columns), other, _) = found, first
+    (name, (height, width), look, *_), (before, (rows, columns), other, *_) = found, first
     if (height, width) != (rows, columns):
         return DatasetError(
             f"The images of episode '{name}' have {height} x {width} pixels, those of '{before}' "

@@ -2,7 +2,8 @@
 
 Names and types are those of OpenVLA's LIBERO datasets. Both cameras are turned by 180 degrees
 against LIBERO's frames; the gripper command stays -1 open, +1 close, which OpenVLA's own training
-transform maps. TensorFlow is not needed to write it (docs/decisions/0009-rlds-by-hand.md).
+transform maps. What was rendered besides has its own names (``rlds_views.py``). TensorFlow is not
+needed to write it (docs/decisions/0009-rlds-by-hand.md).
 """
 
 import re
@@ -21,13 +22,19 @@ from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.export.episodes import Part, in_parts_of
 from rl_datagen.export.job import Episodes, Receipt, prepare_export, run_export
 from rl_datagen.export.lerobot_layout import mirrored
-from rl_datagen.export.plan import Choice, Exported, Plan
+from rl_datagen.export.plan import Choice, Exported, Look, Plan
+from rl_datagen.export.rlds_views import (
+    PACKAGE,
+    image_info,
+    tensor_info,
+    view_infos,
+    view_values,
+)
 from rl_datagen.export.tfrecord import Values, example, write_record
 from rl_datagen.tasks import get_task
 
 VERSION = "1.0.0"
 _SHARD_MB = 128  # of a file, about: an episode that begins beyond it begins a new one
-_PACKAGE = "tensorflow_datasets.core.features."
 
 
 def export_rlds(
@@ -64,7 +71,7 @@ def export_rlds(
             f"'{out.name}' cannot name a dataset of tensorflow-datasets, which finds it by its "
             "folder's name: use lower-case letters, digits and _, such as libero_goal_rl."
         )
-    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only)
+    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, views=True)
     plan = prepare_export(dataset, out, choice, prepare)
     return run_export(plan, out, Rlds(out.name), num_workers=num_workers, progress=progress)
 
@@ -116,8 +123,9 @@ class Rlds:
             "shardLengths": [str(len(part.episodes)) for part in parts],
         }
         info = {"fileFormat": "tfrecord", "name": self.name, "splits": [split], "version": VERSION}
+        assert plan.look is not None
         write_json(folder / VERSION / "dataset_info.json", info)
-        write_json(folder / VERSION / "features.json", _feature_info(plan.size))
+        write_json(folder / VERSION / "features.json", _feature_info(plan.look))
 
 
 def _features(episode: Trajectory, rendered: RenderedEpisode) -> dict[str, Values]:
@@ -140,33 +148,35 @@ def _features(episode: Trajectory, rendered: RenderedEpisode) -> dict[str, Value
             f"steps/observation/{name}": [encode_image(i, "jpeg") for i in mirrored(values)]
             for name, values in images.items()
         },
+        **{f"steps/observation/{name}": v for name, v in view_values(rendered).items()},
     }
 
 
-def _feature_info(size: tuple[int, int]) -> dict[str, Any]:
+def _feature_info(look: Look) -> dict[str, Any]:
     """Returns what tensorflow-datasets stores about the features in features.json."""
-    text = {"pythonClassName": f"{_PACKAGE}text_feature.Text", "text": {}}
+    text = {"pythonClassName": f"{PACKAGE}text_feature.Text", "text": {}}
     observation = {
-        "image": _image(size),
-        "wrist_image": _image(size),
-        "state": _tensor("float32", 8),
-        "joint_state": _tensor("float32", 7),
+        "image": image_info(look.size),
+        "wrist_image": image_info(look.size),
+        "state": tensor_info("float32", 8),
+        "joint_state": tensor_info("float32", 7),
+        **view_infos(look.views, look.size),
     }
     steps = {
         "observation": _features_dict(observation),
-        "action": _tensor("float32", 7),
-        "discount": _tensor("float32"),
-        "reward": _tensor("float32"),
-        "is_first": _tensor("bool"),
-        "is_last": _tensor("bool"),
-        "is_terminal": _tensor("bool"),
+        "action": tensor_info("float32", 7),
+        "discount": tensor_info("float32"),
+        "reward": tensor_info("float32"),
+        "is_first": tensor_info("bool"),
+        "is_last": tensor_info("bool"),
+        "is_terminal": tensor_info("bool"),
         "language_instruction": text,
     }
     sequence = {"feature": _features_dict(steps), "length": "-1"}
     return _features_dict(
         {
             "steps": {
-                "pythonClassName": f"{_PACKAGE}dataset_feature.Dataset",
+                "pythonClassName": f"{PACKAGE}dataset_feature.Dataset",
                 "sequence": sequence,
             },
             "episode_metadata": _features_dict({"file_path": text}),
@@ -175,18 +185,5 @@ def _feature_info(size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _features_dict(features: dict[str, Any]) -> dict[str, Any]:
-    kind = f"{_PACKAGE}features_dict.FeaturesDict"
+    kind = f"{PACKAGE}features_dict.FeaturesDict"
     return {"pythonClassName": kind, "featuresDict": {"features": features}}
-
-
-def _tensor(dtype: str, width: int | None = None) -> dict[str, Any]:
-    kind = "scalar.Scalar" if width is None else "tensor_feature.Tensor"
-    shape = {} if width is None else {"dimensions": [str(width)]}
-    tensor = {"dtype": dtype, "encoding": "none", "shape": shape}
-    return {"pythonClassName": _PACKAGE + kind, "tensor": tensor}
-
-
-def _image(size: tuple[int, int]) -> dict[str, Any]:
-    shape = {"dimensions": [str(size[0]), str(size[1]), "3"]}
-    image = {"dtype": "uint8", "encodingFormat": "jpeg", "shape": shape}
-    return {"pythonClassName": f"{_PACKAGE}image_feature.Image", "image": image}

@@ -1,12 +1,16 @@
 import io
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rl_datagen.config.views import ViewsConfig
 from rl_datagen.core.errors import UserError
+from rl_datagen.data import DatasetWriter, RenderedEpisode
+from rl_datagen.data.views import View, decode_depth, decode_segmentation, view_names
 from rl_datagen.export import export_rlds, rlds, tfrecord
 
 
@@ -109,3 +113,77 @@ def test_episodes_are_examples(rendered, successes, tmp_path, monkeypatch):
 def test_a_name_that_tensorflow_datasets_would_not_find(rendered, tmp_path):
     with pytest.raises(UserError, match=r"'Bad-Name' cannot name.*lower-case"):
         export_rlds(rendered, tmp_path / "Bad-Name")
+
+
+def rendered_besides(name, length, settings):
+    random = np.random.default_rng(0)
+    size = (8, 10)
+
+    def view():
+        return View(
+            random.integers(0, 256, (length, *size, 3), np.uint8),
+            np.tile([[10.0, 0, 4.5], [0, 10, 3.5], [0, 0, 1]], (length, 1, 1)),
+            np.tile(np.eye(4), (length, 1, 1)),
+            random.uniform(0.5, 2, (length, *size)).astype(np.float32),
+            random.integers(0, 6000, (length, *size)).astype(np.uint16),
+        )
+
+    views = {each.name: view() for each in view_names(settings)}
+    images = (views["agentview"].image, views["wrist"].image)
+    varied = ("{}",) * settings.copies
+    return RenderedEpisode(name, *images, settings=settings, views=views, variations=varied)
+
+
+def test_depth_segmentation_cameras_and_copies_are_observations(tmp_path, make_trajectory):
+    overhead = {"overhead": {"position": [0.5, 0.4, 1.9], "look_at": [0, 0, 0.9]}}
+    varied = {"vary": ["light"], "copies": 1}
+    besides = ViewsConfig(modalities=("depth", "segmentation"), cameras=overhead, **varied)
+    episode = make_trajectory(0)
+    images = rendered_besides(episode.episode_id, len(episode), besides)
+    with DatasetWriter(tmp_path / "dataset", config={}, origin={}) as writer:
+        writer.append([episode])
+        writer.append_images([images], shard=writer.shard_of(episode.episode_id))
+    export_rlds(tmp_path / "dataset", out := tmp_path / "besides")
+    (path,) = (out / "1.0.0").glob("*.tfrecord*")
+    (record,) = records(path)
+    steps = parse(record)
+    features = json.loads((out / "1.0.0/features.json").read_text())
+    inside = features["featuresDict"]["features"]["steps"]["sequence"]["feature"]["featuresDict"]
+    told = inside["features"]["observation"]["featuresDict"]["features"]
+    there = {key.removeprefix("steps/observation/") for key in steps if "observation" in key}
+    assert there == set(told)
+    assert {"image_copy1", "wrist_image_copy1", "overhead_image", "overhead_image_copy1"} <= there
+    assert "image_copy1_depth" not in there  # its camera's
+    shape = told["wrist_image_depth"]["image"]
+    assert (shape["dtype"], shape["encodingFormat"]) == ("uint16", "png")
+    assert shape["shape"]["dimensions"] == ["8", "10", "1"]
+    view = images.views["wrist"]
+    depth = decode_depth(steps["steps/observation/wrist_image_depth"][3])
+    np.testing.assert_allclose(depth, view.depth[3, :, ::-1], atol=0.0006)
+    found = decode_segmentation(steps["steps/observation/wrist_image_segmentation"][3])
+    np.testing.assert_array_equal(found, view.segmentation[3, :, ::-1])
+    # A point's pixel in what is stored is the mirror of its pixel in the upright image.
+    point = np.array([0.1, -0.2, 1])
+    column, row, _ = view.intrinsics[0] @ point
+    stored = steps["steps/observation/wrist_image_intrinsics"][:9].reshape(3, 3) @ point
+    np.testing.assert_allclose(stored, [9 - column, row, 1], rtol=1e-5)
+
+
+def test_a_mixture_of_what_was_rendered_besides_is_refused(tmp_path, make_trajectory):
+    episodes = [make_trajectory(number) for number in range(2)]
+    with DatasetWriter(tmp_path / "dataset", config={}, origin={}) as writer:
+        for episode, modalities in zip(episodes, (("depth",), ("segmentation",)), strict=True):
+            writer.append([episode])
+            settings = ViewsConfig(modalities=modalities)
+            images = rendered_besides(episode.episode_id, len(episode), settings)
+            shown = {
+                name: replace(
+                    view,
+                    **{each: None for each in ("depth", "segmentation") if each not in modalities},
+                )
+                for name, view in images.views.items()
+            }
+            shard = writer.shard_of(episode.episode_id)
+            writer.append_images([replace(images, views=shown)], shard=shard)
+    with pytest.raises(UserError, match="have other depth, segmentation, cameras or copies"):
+        export_rlds(tmp_path / "dataset", tmp_path / "besides", num_workers=1)
