@@ -25,13 +25,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import ray
-
 from rl_datagen.campaign.run import bundles, run_campaign
 from rl_datagen.config import CampaignConfig, load_config
 from rl_datagen.core.log import setup_logging
 from rl_datagen.pipeline.run import ORDER
 from rl_datagen.tasks import TASKS
+
+import ray
 
 SETTINGS = (
     "name=campaign-130",

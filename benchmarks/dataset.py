@@ -23,11 +23,11 @@ from collections.abc import Callable
 from itertools import groupby, islice
 from pathlib import Path
 
-import h5py
-import numpy as np
-
 from rl_datagen.data import Dataset, DatasetWriter, RenderedEpisode, Trajectory, read_rendered
 from rl_datagen.export import export_hdf5, export_lerobot
+
+import h5py
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 LEROBOT = ROOT / ".venv-lerobot/bin/python"

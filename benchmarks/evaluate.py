@@ -23,9 +23,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from rl_datagen.config import SimConfig, load_config
 from rl_datagen.config.vla import VlaConfig
 from rl_datagen.data.normalization import NormStats
@@ -35,6 +32,9 @@ from rl_datagen.sim import Simulator, load_scene
 from rl_datagen.tasks import get_task
 from rl_datagen.vla.network import SmallVla
 from rl_datagen.vla.policy import VlaPolicy
+
+import numpy as np
+import torch
 
 
 def main() -> None:

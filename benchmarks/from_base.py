@@ -17,7 +17,6 @@ from pathlib import Path
 
 from common import run_counted
 from judging import judge_shipped
-
 from rl_datagen.policy.release import released
 from rl_datagen.tasks import get_task
 

@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import torch
-
 from rl_datagen.config import SimConfig
 from rl_datagen.demos import load_human_demonstration, replay
 from rl_datagen.policy import load_expert
@@ -12,6 +10,8 @@ from rl_datagen.report import measure_sources
 from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import get_task
+
+import torch
 
 NUM_DRAWN, NUM_COLLECTED = 100, 50
 

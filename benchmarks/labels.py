@@ -13,9 +13,7 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-import rl_datagen  # noqa: F401  # before numpy, for which it chooses OpenBLAS's kernels
-
-# isort: split
+import rl_datagen  # noqa: F401
 
 import numpy as np
 

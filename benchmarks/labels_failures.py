@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw
-
 from rl_datagen.config import SimConfig
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.dataset import read_trajectories
@@ -26,6 +23,9 @@ from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import InitialState, load_scene
 from rl_datagen.sim.compiled import CompiledSimulator
 from rl_datagen.tasks import get_task
+
+import numpy as np
+from PIL import Image, ImageDraw
 
 # task, expert's task, how it is made weak, how strongly, failures wanted
 RUNS = (

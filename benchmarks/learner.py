@@ -30,18 +30,18 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import wraps
 
+from rl_datagen.algo.dppo import to_rllib
+from rl_datagen.algo.learner import ITERATION
+from rl_datagen.algo.losses import policy_loss, value_loss
+from rl_datagen.config import load_config
+from rl_datagen.data.normalization import NormStats
+
 import gymnasium as gym
 import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
-
-from rl_datagen.algo.dppo import to_rllib
-from rl_datagen.algo.learner import ITERATION
-from rl_datagen.algo.losses import policy_loss, value_loss
-from rl_datagen.config import load_config
-from rl_datagen.data.normalization import NormStats
 
 PROPRIO, OBJECTS = 8, 56  # entries of a typical task's observation
 _STATE = ("algo.num_epochs=2", "algo.num_critic_epochs=2")

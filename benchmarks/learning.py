@@ -25,10 +25,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rl_datagen.report.drawing import COLORS
+
 import yaml
 from matplotlib.figure import Figure
-
-from rl_datagen.report.drawing import COLORS
 
 WARM_STARTS = {
     "libero_object/6": (10, 500),

@@ -36,11 +36,6 @@ import statistics
 import time
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import mujoco
-import numpy as np
-from PIL import Image
-
 from rl_datagen.config.views import CameraConfig
 from rl_datagen.data import point_cloud
 from rl_datagen.data.classes import segmentation_name
@@ -51,6 +46,11 @@ from rl_datagen.sim.render.labels import element_labels
 from rl_datagen.sim.render.stock import SOLID
 from rl_datagen.tasks import get_task, select_tasks
 from rl_datagen.tasks.registry import known_tasks
+
+import matplotlib.pyplot as plt
+import mujoco
+import numpy as np
+from PIL import Image
 
 SEED, NUM_TASKS, NUM_MOMENTS, NUM_PIXELS, SIZE = 0, 10, 3, 1200, 256
 MESH = int(mujoco.mjtGeom.mjGEOM_MESH)

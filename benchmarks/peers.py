@@ -23,12 +23,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-from sim_exactness import start_both
-
 from rl_datagen.sim import load_scene
 from rl_datagen.sim.libero import make_stock_env
 from rl_datagen.tasks import get_task
+from sim_exactness import start_both
+
+import numpy as np
 
 TASKS = ["libero_spatial/0", "libero_object/0", "libero_goal/0", "libero_10/5", "libero_90/0"]
 BLOCK = 25  # env steps

@@ -22,13 +22,13 @@ import time
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import torch
-from dataset import LEROBOT, write_shards
-
 import rl_datagen as rd
+from dataset import LEROBOT, write_shards
 from rl_datagen.data import read_rendered
 from rl_datagen.export import export_lerobot
+
+import numpy as np
+import torch
 
 ROOT = Path(__file__).parents[1]
 NUM_SAMPLES, HORIZON, NUM_WARM = 400, 16, 20

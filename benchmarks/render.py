@@ -29,12 +29,12 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
-import psutil
-
 from rl_datagen.demos.human import load_human_demonstration
 from rl_datagen.sim import CAMERAS, load_scene, render
 from rl_datagen.tasks import get_task, select_tasks
+
+import numpy as np
+import psutil
 
 SPEED_TASKS = (
     *("libero_spatial/0", "libero_spatial/5", "libero_object/0", "libero_object/6"),

@@ -16,15 +16,15 @@ import json
 from collections.abc import Iterable
 from itertools import product
 
-import numpy as np
-import torch
-
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkActor, load_policy
 from rl_datagen.report.metrics import mean_squared_jerk
 from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
+
+import numpy as np
+import torch
 
 
 def main() -> None:

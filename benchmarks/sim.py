@@ -24,10 +24,10 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
+from rl_datagen.tasks import SUITES, TASKS, get_task
 from sim_exactness import exactness, start_both
 
-from rl_datagen.tasks import SUITES, TASKS, get_task
+import numpy as np
 
 TEN_TASKS = [f"{suite}/{index}" for suite in SUITES for index in (0, 5)]
 DRAWN_TRAPS = "libero_spatial/3,libero_spatial/4,libero_spatial/6,libero_spatial/7,"
@@ -262,6 +262,7 @@ def _render_of(task_id: str) -> dict:
     os.environ["MUJOCO_GL"] = "egl"
     import robosuite  # noqa: F401  before our import, which would keep GL out of it
 
+    # isort: split
     from rl_datagen.sim import load_scene
     from rl_datagen.sim.libero import make_stock_env
 

@@ -4,9 +4,9 @@ import argparse
 import json
 import multiprocessing
 
-import numpy as np
-
 from rl_datagen.tasks import TASKS, Task, get_task, select_tasks
+
+import numpy as np
 
 
 def exactness(arguments: argparse.Namespace) -> dict:

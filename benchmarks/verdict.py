@@ -15,9 +15,9 @@ import argparse
 import json
 from collections import Counter
 
-import numpy as np
-
 from rl_datagen.config import VerdictConfig
+
+import numpy as np
 
 RATES = (0.7, 0.85, 0.92, 0.95, 0.98, 0.99)
 WAVE = 12

@@ -20,14 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from rl_datagen.config import SmallVlaConfig, VlaConfig, load_config
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.vla.frames import Frames
 from rl_datagen.vla.learner import Place, fit, make_learner
 from rl_datagen.vla.network import SmallVla
+
+import numpy as np
+import torch
 
 INSTRUCTIONS = ["open the drawer", "close the drawer"]
 NUM_FRAMES, LANGUAGE_SIZE = 2000, 384
