@@ -1,0 +1,79 @@
+"""``collect --patterns``, with a released expert in the real simulator."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_datagen.config import CollectionConfig
+from rl_datagen.core.errors import ConfigError, DatasetError, UserError
+from rl_datagen.data.dataset import read_trajectories
+from rl_datagen.data.manifest import read_manifest, write_manifest
+from rl_datagen.data.patterns import pattern_of
+from rl_datagen.data.verify import verify
+from rl_datagen.jobs.check_replay import check_replay
+from rl_datagen.jobs.collect import collect
+from rl_datagen.jobs.stored import StoredExpert
+from rl_datagen.jobs.vary import check_patterns, seeing_state
+from rl_datagen.tasks import get_task
+
+TASK = "libero_object/3"
+EXPERTS = str(Path(__file__).parents[2] / "release/experts/{task}")
+
+
+def settings(root, **changes):
+    wanted = {"experts": EXPERTS, "task": TASK, "num_episodes": 2, "num_workers": 1}
+    return CollectionConfig(output_dir=str(root), **wanted | changes)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return collect(settings(tmp_path_factory.mktemp("vary")), num_patterns=3)
+
+
+@pytest.mark.sim
+def test_each_episode_is_there_on_each_way(path):
+    verify(path).check()
+    episodes = list(read_trajectories(path))
+    by_number = {n: set() for n in range(3)}
+    for episode in episodes:
+        pattern = pattern_of(episode.episode_id)
+        by_number[pattern.number].add(pattern.origin)
+        assert episode.source == ("pattern" if pattern.number else "diffusion_rl")
+    assert len(by_number[0]) == 2
+    assert by_number[0] == by_number[1] == by_number[2]
+    assert [shard.num_attempts for shard in read_manifest(path).shards] == [2, 4]
+    check_replay(path, 6).check()
+
+
+@pytest.mark.sim
+def test_what_a_kill_left_out_is_made_and_nothing_twice(path):
+    whole = read_manifest(path)
+    root = path.parents[1]
+    assert collect(settings(root), num_patterns=3) == path
+    assert read_manifest(path).content_hash == whole.content_hash
+    write_manifest(path, whole.model_copy(update={"shards": whole.shards[:1]}))  # as if cut off
+    collect(settings(root), num_patterns=3)
+    assert read_manifest(path) == whole
+    with pytest.raises(DatasetError, match="num_patterns"):
+        collect(settings(root), num_patterns=4)
+    with pytest.raises(DatasetError, match="num_patterns"):
+        collect(settings(root))
+
+
+def test_wrong_patterns_are_refused():
+    with pytest.raises(ConfigError, match=r"patterns=0: 1 \(the expert's own way\) or more"):
+        check_patterns(settings("x"), 0)
+    amplified = settings("x", experts=None, source="amplified")
+    check_patterns(amplified, 1)
+    with pytest.raises(ConfigError, match="only trained experts take other ways"):
+        check_patterns(amplified, 2)
+
+
+def test_experts_that_see_cameras_are_refused_before_they_collect():
+    def read(encoder):
+        files = {"config.yaml": f"policy: {{encoder: {encoder}}}".encode()}
+        return seeing_state(lambda task: StoredExpert(files, task.id))(get_task(TASK))
+
+    assert read("state").task == TASK
+    with pytest.raises(UserError, match=r"libero_object/3's expert sees cameras .*resnet"):
+        read("resnet")
