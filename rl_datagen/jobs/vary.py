@@ -140,7 +140,7 @@ class _Vary(ShardJob[_Key, _Unit]):
             on_episode=count_attempts(tell, wanted),
         )
         if not episodes:
-            raise UserError(f"none of {attempts} detoured episodes reached the goal")
+            raise UserError(f"none of {attempts} detoured episodes reached the goal.")
         return unit.target.deliver(NewShard(episodes, unit.part, unit.expert.id, attempts))
 
     def size(self, key: _Key) -> int:

@@ -5,6 +5,7 @@ back by the detour of the moment, and the motion that makes the detour is added 
 detour begins and ends with nothing, before the hand touches anything. See docs/decisions/0021.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from rl_datagen.rollout.plans import PlannedEpisode
 from rl_datagen.rollout.run import Observation, Policy, rollout
 from rl_datagen.rollout.stretches import Stretch, find_stretches
 from rl_datagen.sim import InitialState, Scene, Simulator
+
+logger = logging.getLogger(__name__)
 
 _MAX_DETOUR = 0.12  # m
 _MAX_SPEED = 0.008  # m per env step that a detour adds, about a third of the fastest
@@ -238,6 +241,8 @@ def _keep_different(
         nearest[pattern.number] = max(apart, nearest.get(pattern.number, 0.0))
         if apart >= MIN_PATH_DISTANCE:
             others.append(episode)
+        else:
+            logger.warning("refused episode=%s, %.1f cm from another one", name, 100 * apart)
     return [episode for own in siblings.values() for episode in own[1:]], nearest
 
 
@@ -251,5 +256,5 @@ def _check_different(
             f"pattern {number} of {scene.task.id} is no pattern of its own: its successful "
             f"episodes are at most {100 * nearest[number]:.1f} cm away from another one from the "
             f"same init state, and {100 * MIN_PATH_DISTANCE:.0f} cm are needed. Ask for fewer "
-            "patterns (--patterns ...), or leave the task out (task=...)"
+            "patterns under another name (--patterns, name=...), or leave the task out (task=...)."
         )
