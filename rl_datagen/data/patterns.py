@@ -11,7 +11,7 @@ MIN_PATH_DISTANCE = 0.02
 """Paths that are nearer to each other than this, in m, are of one pattern.
 
 ``core.curves.path_distance``. Two episodes of an expert from one init state, which differ in its
-noise alone, are 0.5 to 1.7 cm apart (docs/collection.md).
+noise alone, are 1.0 to 1.6 cm apart in the mean of a task (docs/collection.md).
 """
 
 _ID = re.compile(r"(?P<origin>.+)-pattern-(?P<number>\d{2,4})", re.ASCII)
