@@ -32,6 +32,13 @@ def collect(
     recoveries: Annotated[
         int | None, typer.Option(min=1, help="With --from: recoveries of each episode; 1.")
     ] = None,
+    patterns: Annotated[
+        int,
+        typer.Option(
+            help="Ways through free space: for each episode one more on each other than the "
+            "expert's own."
+        ),
+    ] = 1,
     list_all: Annotated[bool, list_settings("collect")] = False,
 ) -> None:
     """Store successful episodes of each task's expert, or of its demonstrations.
@@ -43,13 +50,19 @@ def collect(
             f"--recoveries {recoveries} says how often each episode of a dataset is disturbed and "
             "put right: name the dataset with --from DATASET."
         )
+    if patterns != 1 and source is not None:
+        raise ConfigError(
+            f"--patterns {patterns} and --from {source} contradict each other: recoveries take the "
+            "way of the dataset's episodes. Collect patterns first, and give their dataset with "
+            "--from."
+        )
     config = load_config(overrides or [], model=CollectionConfig)
     with show_progress() as progress:
         # Imports torch, Ray and LIBERO: bad settings and --help should not wait for that.
         if source is None:
             from rl_datagen.jobs.collect import collect as run
 
-            path = run(config, progress)
+            path = run(config, progress, num_patterns=patterns)
         else:
             from rl_datagen.jobs.recover import recover_dataset
 

@@ -21,7 +21,7 @@ from rl_datagen.config.types import (
 )
 from rl_datagen.tasks import NUM_INIT_STATES
 
-SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl", "recovery")
+SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl", "recovery", "pattern")
 
 
 def _mixture(value: str) -> str:

@@ -19,6 +19,7 @@ from rl_datagen.demos.sources import DemonstrationSource, find_sources
 from rl_datagen.jobs.amplify import amplified_policy
 from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.jobs.stored import Experts, StoredExpert
+from rl_datagen.jobs.vary import check_patterns, seeing_state, vary_shards
 from rl_datagen.rollout import Policy, count_attempts, gather_shard
 from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.sim import Scene, load_scene
@@ -94,13 +95,21 @@ class _Collect(ShardJob[_Key, ShardUnit]):
 
     def unit(self, key: _Key) -> ShardUnit:
         task, shard = key
+        return ShardUnit(self._config, task, shard, self.actor(task), self.writer.target)
+
+    def actor(self, task: Task) -> Actor:
+        """Returns what acts in a task.
+
+        Raises:
+            UserError: There is none, or the dataset's episodes are of another one.
+        """
         actor = self._actors(task)
         if not self._is_same(task):
             raise UserError(
                 f"The dataset's episodes are of expert {self._known[task.id]}, and now it is "
                 f"{_expert_id(actor)}: collect from that one under another name (name=...)."
             )
-        return ShardUnit(self._config, task, shard, actor, self.writer.target)
+        return actor
 
     @staticmethod
     def run(unit: ShardUnit, tell: Tell) -> Delivery:
@@ -113,8 +122,10 @@ class _Collect(ShardJob[_Key, ShardUnit]):
         return f"{key[0].id} shard {key[1]}"
 
 
-def collect(config: CollectionConfig, progress: Progress = SILENT) -> Path:
-    """Stores ``num_episodes`` successful episodes of each task.
+def collect(
+    config: CollectionConfig, progress: Progress = SILENT, *, num_patterns: int = 1
+) -> Path:
+    """Stores ``num_episodes`` successful episodes of each task, on one or several ways.
 
     A shard appears whole or not at all, and depends on the configuration, the task and its number
     alone: a job that was killed continues with the shards that are missing, and ends with the same
@@ -123,25 +134,34 @@ def collect(config: CollectionConfig, progress: Progress = SILENT) -> Path:
     Args:
         config: The job.
         progress: Told how far it is.
+        num_patterns: Ways through free space, the expert's own included: for each of its episodes
+            one more on each other way, if that succeeds and differs.
 
     Returns:
         The dataset's folder.
 
     Raises:
+        ConfigError: Patterns of something else than experts in state mode.
         UserError: Some shards could not be filled; the others are stored.
     """
+    check_patterns(config, num_patterns)
     if config.source == "human":  # its episodes are given, not planned: one shard holds them
         config = config.model_copy(update={"num_episodes_per_shard": config.num_episodes})
     path = Path(config.output_dir, "datasets", config.name)
     if config.experts:
         experts = Experts(config.experts, config.output_dir)
-        tasks, actors = experts.tasks(config.task), experts.read
+        tasks = experts.tasks(config.task)
+        actors = seeing_state(experts.read) if num_patterns > 1 else experts.read
     else:
         tasks, actors = select_tasks(config.task or "all"), _demonstrations(config)
-    with DatasetWriter(path, config={"collect": _identity(config)}) as writer:
-        outcome = execute(_Collect(config, tasks, actors, writer), progress)
+    with DatasetWriter(path, config=_identity(config, num_patterns)) as writer:
+        job = _Collect(config, tasks, actors, writer)
+        outcomes = [execute(job, progress)]
+        if num_patterns > 1:
+            outcomes.append(vary_shards(config, num_patterns, tasks, job.actor, writer, progress))
     write_card(path)
-    outcome.check()
+    for outcome in outcomes:
+        outcome.check()
     return path
 
 
@@ -171,10 +191,11 @@ def collect_shard(unit: ShardUnit, tell: Tell) -> NewShard:
     return NewShard(episodes, unit.shard, _expert_id(unit.actor), attempts)
 
 
-def _identity(config: CollectionConfig) -> dict[str, Any]:
+def _identity(config: CollectionConfig, num_patterns: int) -> dict[str, Any]:
     """What a dataset belongs to; its episodes say themselves which expert acted."""
     free = {"task", "experts", "num_workers", "output_dir", "max_attempts_per_episode"}
-    return config.model_dump(mode="json", exclude=free)
+    own = {"collect": config.model_dump(mode="json", exclude=free)}
+    return own | ({"num_patterns": num_patterns} if num_patterns > 1 else {})
 
 
 def _expert_id(actor: Actor) -> str | None:

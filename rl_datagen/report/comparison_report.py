@@ -24,6 +24,7 @@ from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.report.comparison import OVERALL, Comparison, Row
+from rl_datagen.report.coverage import coverages
 from rl_datagen.report.drawing import Plot
 from rl_datagen.report.outliers import Outlier, outliers
 from rl_datagen.report.page import data_uri, page_environment
@@ -61,7 +62,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> dict[str, Any]:
         comparison: What to show.
 
     Returns:
-        What ``quality.json`` holds: rows, verdicts, outliers, and what they rest on.
+        What ``quality.json`` holds: rows, verdicts, coverage, outliers, and what they rest on.
 
     Raises:
         UserError: The folder holds something else.
@@ -116,6 +117,7 @@ def _table(
         "confidence": comparison.confidence,
         "verdicts": [asdict(verdict) for verdict in judged],
         "rows": [_flat_success(row) for row in rows],
+        "coverage": [asdict(each) for each in coverages(comparison.sources, comparison.confidence)],
         "outliers": [{**asdict(each), "dataset": str(path)} for each, path in unusual],
         "provenance": provenance(),
     }

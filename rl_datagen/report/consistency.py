@@ -6,8 +6,7 @@ Shapes: ``T`` env steps of one episode, ``P`` phases of normalised time, ``D`` d
 import numpy as np
 from jaxtyping import Float, Float64
 
-NUM_PHASES = 100
-"""Points of normalised time that episodes are compared at."""
+from rl_datagen.core.curves import NUM_PHASES, resample
 
 
 class Spread:
@@ -48,9 +47,3 @@ class Spread:
         if self.count <= ddof:
             return np.full_like(self.mean, np.nan)
         return self._squares / (self.count - ddof)
-
-
-def resample(curve: Float[np.ndarray, "T D"]) -> Float64[np.ndarray, "P D"]:
-    """Returns a curve at ``NUM_PHASES`` even shares of its length, by linear interpolation."""
-    phases, shares = np.linspace(0, 1, NUM_PHASES), np.linspace(0, 1, len(curve))
-    return np.stack([np.interp(phases, shares, values) for values in curve.T], axis=1)

@@ -25,6 +25,7 @@ COLORS = {
     "gaussian_rl": "#2ea36a",
     "diffusion_rl": "#3b82f6",
     "recovery": "#a855f7",
+    "pattern": "#d4a017",
 }
 ACCENT = COLORS["diffusion_rl"]
 QUIET = COLORS["amplified"]

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from rl_datagen.core.curves import NUM_PHASES
 from rl_datagen.core.intervals import Estimate, SuccessRate
-from rl_datagen.report.consistency import NUM_PHASES
 from rl_datagen.report.drawing import (
     ACCENT,
     COLORS,

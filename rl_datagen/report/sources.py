@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
+from rl_datagen.core.curves import resample
 from rl_datagen.core.intervals import Estimate, bootstrap_mean
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.report.consistency import Spread, resample
+from rl_datagen.report.consistency import Spread
 from rl_datagen.report.metrics import EpisodeQuality, measure
 
 SOURCE_LABELS: dict[Source, str] = {
@@ -17,6 +18,7 @@ SOURCE_LABELS: dict[Source, str] = {
     "gaussian_rl": "Gaussian RL",
     "diffusion_rl": "Diffusion RL",
     "recovery": "Recoveries",
+    "pattern": "Other patterns",
 }
 """In the order of every table and figure."""
 
@@ -47,6 +49,7 @@ class TaskQuality:
         actions: Of their actions.
         paths: Of their hand positions, m.
         hand_paths: Hand positions ``[P, 3]`` (m) of the first of them.
+        waypoints: Ten of them of each, both ends among them.
     """
 
     def __init__(self) -> None:
@@ -55,14 +58,14 @@ class TaskQuality:
         self._motions = Spread(len(ACTION_DIMENSIONS) - 1)
         self.paths = Spread(3)
         self.hand_paths: list[Float64[np.ndarray, "P 3"]] = []
-        self._waypoints: list[Float64[np.ndarray, "W 3"]] = []
+        self.waypoints: list[Float64[np.ndarray, "W 3"]] = []
 
     def add(self, trajectory: Trajectory) -> None:
         """Measures one more episode."""
         self.episodes.append(measure(trajectory, self.actions, self._motions))
         self.paths.add(trajectory.ee_pos)
         path = resample(trajectory.ee_pos)
-        self._waypoints.append(path[::_WAYPOINT].copy())
+        self.waypoints.append(path[::_WAYPOINT].copy())
         if len(self.hand_paths) < _MAX_PATHS:
             self.hand_paths.append(path)
 
@@ -73,7 +76,7 @@ class TaskQuality:
             length: Env steps that the paced measures are at.
         """
         mean = self.paths.mean[::_WAYPOINT]
-        apart = [np.linalg.norm(path - mean, axis=1) for path in self._waypoints]
+        apart = [np.linalg.norm(path - mean, axis=1) for path in self.waypoints]
         self.episodes = [
             replace(
                 episode.at_length(length), path_deviation=float(np.sqrt(np.square(each).mean()))

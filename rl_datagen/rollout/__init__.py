@@ -3,6 +3,7 @@
 from rl_datagen.core.imports import make_callable
 from rl_datagen.rollout.episodes import Rollouts, run_policy
 from rl_datagen.rollout.gather import count_attempts, describe_attempts, gather, gather_shard
+from rl_datagen.rollout.patterns import vary
 from rl_datagen.rollout.plans import (
     PlannedEpisode,
     held_back_indices,
@@ -29,6 +30,7 @@ __all__ = [
     "recover",
     "rollout",
     "run_policy",
+    "vary",
 ]
 
 make_callable(__name__, run_policy)

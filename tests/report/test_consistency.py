@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rl_datagen.report.consistency import NUM_PHASES, Spread, resample
+from rl_datagen.core.curves import NUM_PHASES, resample
+from rl_datagen.report.consistency import Spread
 
 PHASES = np.linspace(0, 1, NUM_PHASES)
 
