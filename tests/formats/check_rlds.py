@@ -41,9 +41,13 @@ def check(path, dataset):
             for key, view in (("image", "agentview"), ("wrist_image", "wrist")):
                 image = stored.turned(episode[view][t : t + 1])[0]
                 worst = min(worst, stored.psnr(seen[key], image))
+                for modality in ("depth", "segmentation"):
+                    assert seen[f"{key}_{modality}"].dtype == np.uint16
+                    values = episode[f"{view}_{modality}"][t, :, ::-1]
+                    np.testing.assert_array_equal(seen[f"{key}_{modality}"][..., 0], values)
     assert not expected
     assert worst > MIN_PSNR, f"a frame differs by {worst:.1f} dB"
-    return f"{len(split)} episodes, {frames} steps, images at {worst:.1f} dB or better"
+    return f"{len(split)} episodes, {frames} steps, images at {worst:.1f} dB or better, maps exact"
 
 
 if __name__ == "__main__":

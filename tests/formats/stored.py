@@ -30,12 +30,7 @@ def read(dataset):
                         key: np.array(steps[key].to_pylist(), np.float32)
                         for key in ("action", "proprio", "joint_pos")
                     },
-                    **{
-                        key: np.stack(
-                            [_decode(data) for data in images[row["episode_id"]][key].to_pylist()]
-                        )
-                        for key in ("agentview", "wrist")
-                    },
+                    **_decoded(images[row["episode_id"]]),
                 }
 
 
@@ -51,5 +46,17 @@ def psnr(a, b):
     return np.inf if error == 0 else 10 * np.log10(255**2 / error)
 
 
+def _decoded(table):
+    """Images in 8 bits, depth and segmentation in 16."""
+    names = [
+        each for each in table.column_names if each.partition("_")[0] in ("agentview", "wrist")
+    ]
+    pictures = [name for name in names if not name.endswith("trinsics")]
+    return {
+        name: np.stack([_decode(data) for data in table[name].to_pylist()]) for name in pictures
+    }
+
+
 def _decode(data):
-    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    image = Image.open(io.BytesIO(data))
+    return np.array(image.convert("RGB") if image.mode == "RGB" else image)
