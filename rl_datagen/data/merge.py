@@ -28,7 +28,7 @@ from rl_datagen.data.manifest import (
     read_manifest,
 )
 from rl_datagen.data.schema import EPISODES_SCHEMA
-from rl_datagen.data.shards import open_parquet, write_parquet
+from rl_datagen.data.shards import open_parquet, reading, write_parquet
 from rl_datagen.data.views import views_of_file
 from rl_datagen.data.writer import DatasetWriter
 
@@ -245,9 +245,12 @@ def _copy_shard(
 
 def _names(dataset: Path, entry: FileEntry) -> Iterator[str]:
     """Yields the episode of each row group of a steps or images file."""
-    file = open_parquet(dataset / entry.path)
+    path = dataset / entry.path
+    file = open_parquet(path)
     for index in range(file.num_row_groups):
-        yield file.read_row_group(index, columns=["episode_id"])["episode_id"][0].as_py()
+        with reading(path):
+            table = file.read_row_group(index, columns=["episode_id"])
+        yield table["episode_id"][0].as_py()
 
 
 def _copy_file(

@@ -89,7 +89,8 @@ def read_spans(
         opening = opening_of(row["episode_id"])
         sentences = table["subtask"].to_pylist()[opening:]
         if drop_noops:
-            noops = files[shard.steps.path].read_row_group(group, ["is_noop"])["is_noop"]
+            with reading(dataset / shard.steps.path):
+                noops = files[shard.steps.path].read_row_group(group, ["is_noop"])["is_noop"]
             pairs = zip(sentences, noops.to_pylist()[opening:], strict=True)
             sentences = [sentence for sentence, is_noop in pairs if not is_noop]
         found.append(tuple(_spans(sentences, numbers)))

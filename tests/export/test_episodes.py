@@ -5,8 +5,9 @@ from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import atomic_folder
 from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
 from rl_datagen.export import export_hdf5, export_lerobot, export_rlds
-from rl_datagen.export.episodes import Source, in_parts_of, kept_steps, only
+from rl_datagen.export.episodes import Source, in_parts_of, kept_steps, only, read_plan
 from rl_datagen.export.plan import Choice, plan_export
+from tests.fuzz.folders import reseal
 from tests.told import Told
 
 
@@ -119,3 +120,13 @@ def test_exports_say_how_far_they_are(rendered, successes, tmp_path, export, opt
     export(rendered, tmp_path / "out", progress=told, **options)
     assert (told.stages, told.units) == (["export"], ["episodes"])
     assert told.totals == [told.done] == [len(successes)]
+
+
+def test_images_whose_bytes_are_no_parquet_are_named_though_their_checksum_fits(rendered):
+    (path, *_) = sorted((rendered / "images").rglob("*.parquet"))
+    data = bytearray(path.read_bytes())
+    data[100:2000] = bytes(1900)
+    path.write_bytes(data)
+    assert reseal(rendered)
+    with pytest.raises(DatasetError, match=rf"{path.name} is not a readable Parquet file"):
+        list(read_plan(plan_export(rendered, Choice())))
