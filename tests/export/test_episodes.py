@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from rl_datagen.core.errors import DatasetError, UserError
@@ -124,8 +125,15 @@ def test_exports_say_how_far_they_are(rendered, successes, tmp_path, export, opt
 
 def test_images_whose_bytes_are_no_parquet_are_named_though_their_checksum_fits(rendered):
     (path, *_) = sorted((rendered / "images").rglob("*.parquet"))
+    columns = pq.ParquetFile(path).metadata.row_group(0)
+    (wrist,) = (
+        column
+        for column in map(columns.column, range(columns.num_columns))
+        if column.path_in_schema == "wrist"
+    )
     data = bytearray(path.read_bytes())
-    data[100:2000] = bytes(1900)
+    begin = wrist.data_page_offset
+    data[begin : begin + 200] = bytes(200)
     path.write_bytes(data)
     assert reseal(rendered)
     with pytest.raises(DatasetError, match=rf"{path.name} is not a readable Parquet file"):
