@@ -28,7 +28,7 @@ from rl_datagen.data.manifest import (
     read_manifest,
 )
 from rl_datagen.data.schema import EPISODES_SCHEMA
-from rl_datagen.data.shards import open_parquet, reading, write_parquet
+from rl_datagen.data.shards import open_parquet, read_row_group, write_parquet
 from rl_datagen.data.views import views_of_file
 from rl_datagen.data.writer import DatasetWriter
 
@@ -248,9 +248,7 @@ def _names(dataset: Path, entry: FileEntry) -> Iterator[str]:
     path = dataset / entry.path
     file = open_parquet(path)
     for index in range(file.num_row_groups):
-        with reading(path):
-            table = file.read_row_group(index, columns=["episode_id"])
-        yield table["episode_id"][0].as_py()
+        yield read_row_group(path, file, index, ["episode_id"])["episode_id"][0].as_py()
 
 
 def _copy_file(
@@ -264,7 +262,7 @@ def _copy_file(
         _link(old, new)
         return entry.model_copy(update={"path": path})
     file = open_parquet(old)
-    tables = (file.read_row_group(index) for index in groups)
+    tables = (read_row_group(old, file, index) for index in groups)
     return describe_file(out, path, write_parquet(new, file.schema_arrow, tables))
 
 

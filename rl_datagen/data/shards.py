@@ -190,6 +190,18 @@ def departures(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
     return wrong + [field.name for field in actual if field.name not in schema.names]
 
 
+def read_row_group(
+    path: Path, file: pq.ParquetFile, index: int, columns: list[str] | None = None
+) -> pa.Table:
+    """Returns a row group of a file that was opened before.
+
+    Raises:
+        DatasetError: It cannot be read; says which file it is.
+    """
+    with reading(path):
+        return file.read_row_group(index, columns)
+
+
 def row_groups(file: pq.ParquetFile) -> Iterator[pa.Table]:
     """Yields a Parquet file's row groups, one episode each."""
     for index in range(file.num_row_groups):

@@ -14,7 +14,7 @@ from rl_datagen.data.branches import opening_of
 from rl_datagen.data.dataset import ShardReader
 from rl_datagen.data.images import RenderedEpisode, decode_images, row_group_episodes
 from rl_datagen.data.manifest import FileEntry, Shard, check_file
-from rl_datagen.data.shards import open_parquet, reading
+from rl_datagen.data.shards import open_parquet, read_row_group
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.export.plan import Look, Plan, Planned
 
@@ -152,8 +152,8 @@ class OpenShard:
     def images(self, episode_id: str, *, views: bool) -> RenderedEpisode:
         """Returns an episode's images."""
         entry, group = self._places[episode_id]
-        with reading(self._dataset / entry.path):
-            table = self._open(entry).read_row_group(group)  # pyright: ignore[reportArgumentType]
+        file = self._open(entry)  # pyright: ignore[reportArgumentType]
+        table = read_row_group(self._dataset / entry.path, file, group)
         return decode_images(table, views=views)
 
     def _check(self, entry: FileEntry) -> pq.ParquetFile:

@@ -16,7 +16,7 @@ from rl_datagen.data.branches import opening_of
 from rl_datagen.data.dataset import read_episodes_of
 from rl_datagen.data.images import appearance_of_file, decode_image, row_group_episodes
 from rl_datagen.data.manifest import Manifest, Shard, read_manifest
-from rl_datagen.data.shards import open_parquet, reading
+from rl_datagen.data.shards import open_parquet, read_row_group, reading
 from rl_datagen.data.views import views_of_file
 from rl_datagen.export.subtasks import Span, read_spans
 from rl_datagen.tasks import Task, get_task, select_tasks
@@ -284,8 +284,9 @@ def _count_noops(
             path = row["shard"]
             file = open_parquet(dataset / path)
         assert file is not None
-        with reading(dataset / row["shard"]):
-            flags = file.read_row_group(row["row_group"], columns=["is_noop"])["is_noop"]
+        flags = read_row_group(dataset / row["shard"], file, row["row_group"], ["is_noop"])[
+            "is_noop"
+        ]
         counts.append(sum(flags.to_pylist()[opening:]))
     return counts
 

@@ -3,8 +3,8 @@
 ``image_depth`` and ``image_segmentation`` are PNGs of 16 bits, as in the dataset (mm; 0: nothing),
 ``image_intrinsics`` and ``image_extrinsics`` matrices; ``wrist_image_...`` those of the wrist's
 camera. A further camera, ``overhead_image``, and a varied copy, ``image_copy1``, are images of
-their own. All are mirrored left to right
-like the images, and so are the intrinsics, which lead to the pixels as they are stored.
+their own. All are mirrored left to right like the images, and so are the intrinsics, which lead to
+the pixels as they are stored.
 """
 
 from typing import Any

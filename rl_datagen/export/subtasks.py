@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.branches import opening_of
 from rl_datagen.data.manifest import Shard, check_file
-from rl_datagen.data.shards import open_parquet, reading
+from rl_datagen.data.shards import open_parquet, read_row_group
 
 Subtasks = Literal["language", "index", "none"]
 PERSISTENT, EVENTS = "language_persistent", "language_events"
@@ -79,8 +79,8 @@ def read_spans(
             if entry.path not in files:
                 files[entry.path] = open_parquet(check_file(dataset, entry))
         group = row["row_group"]
-        with reading(dataset / shard.labels.path):
-            table = files[shard.labels.path].read_row_group(group, ["episode_id", "subtask"])
+        path = shard.labels.path
+        table = read_row_group(dataset / path, files[path], group, ["episode_id", "subtask"])
         if table["episode_id"].unique().to_pylist() != [row["episode_id"]]:
             raise DatasetError(
                 f"{shard.labels.path} of dataset {dataset} has other episodes than its shard. "
@@ -89,8 +89,8 @@ def read_spans(
         opening = opening_of(row["episode_id"])
         sentences = table["subtask"].to_pylist()[opening:]
         if drop_noops:
-            with reading(dataset / shard.steps.path):
-                noops = files[shard.steps.path].read_row_group(group, ["is_noop"])["is_noop"]
+            path = shard.steps.path
+            noops = read_row_group(dataset / path, files[path], group, ["is_noop"])["is_noop"]
             pairs = zip(sentences, noops.to_pylist()[opening:], strict=True)
             sentences = [sentence for sentence, is_noop in pairs if not is_noop]
         found.append(tuple(_spans(sentences, numbers)))
