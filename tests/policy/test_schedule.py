@@ -1,8 +1,21 @@
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 
-from rl_datagen.policy.schedule import DenoisingSchedule, make_scheduler
+from rl_datagen.policy.schedule import DenoisingSchedule
+
+
+def diffusers_schedule(num_train_timesteps, num_denoising_steps):
+    """diffusers' scheduler with the steps that ``DenoisingSchedule`` takes."""
+    scheduler = DDIMScheduler(
+        num_train_timesteps=num_train_timesteps,
+        beta_schedule="squaredcos_cap_v2",
+        clip_sample=True,
+        timestep_spacing="leading",
+        steps_offset=num_train_timesteps // num_denoising_steps // 2,
+    )
+    scheduler.set_timesteps(num_denoising_steps)
+    return scheduler
 
 
 @pytest.fixture
@@ -11,13 +24,25 @@ def rows():
     return [torch.randn(100, 4, 7, generator=generator) for _ in range(3)]
 
 
+@pytest.mark.parametrize(
+    ("levels", "steps"), [(100, 1), (100, 5), (100, 20), (100, 100), (50, 7), (1000, 10)]
+)
+def test_levels_are_those_of_diffusers_bit_for_bit(levels, steps):
+    schedule, theirs = DenoisingSchedule(levels, steps), diffusers_schedule(levels, steps)
+    k = torch.arange(steps, 0, -1)
+    assert torch.equal(schedule.timestep(k), theirs.timesteps)
+    clean, every = torch.zeros(levels, 1, 1), torch.arange(levels)
+    noisy = schedule.add_noise(clean + 1, clean, every)
+    assert torch.equal(noisy.flatten(), theirs.alphas_cumprod.sqrt())
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 5, 10, 100])
 def test_posterior_of_mixed_steps_equals_ddim_step(rows, steps, eta):
     predicted, chunk, noise = (row[:steps] for row in rows)
     k = torch.arange(steps, 0, -1)
     mean, std = DenoisingSchedule(100, steps).posterior(predicted, chunk, k, eta)
-    scheduler = make_scheduler(100, steps)
+    scheduler = diffusers_schedule(100, steps)
     for i, timestep in enumerate(scheduler.timesteps):
         expected = scheduler.step(
             predicted[i],
