@@ -102,6 +102,8 @@ check-formats: gl .venv-lerobot/.installed $(CLIENTS:%=.venv-%/.installed)  ## o
 	$(LEROBOT)/python tests/formats/check_lerobot.py $(FORMATS)/v30-images $(FORMATS)/dataset
 	$(LEROBOT)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30
 	$(LEROBOT)/python tests/formats/check_lerobot.py $(FORMATS)/v30 $(FORMATS)/dataset
+	$(LEROBOT)/rl-datagen export lerobot $(FORMATS)/dataset $(FORMATS)/v30-views --views
+	$(LEROBOT)/python tests/formats/check_lerobot.py $(FORMATS)/v30-views $(FORMATS)/dataset
 	$(LEROBOT)/lerobot-train $(TRAIN_ACT) \
 		--dataset.repo_id=local/check --dataset.root=$(FORMATS)/v30 --output_dir=$(FORMATS)/act
 

@@ -46,6 +46,10 @@ Subtasks = Annotated[
         show_default="language, v2.1: index; none without labels",
     ),
 ]
+Views = Annotated[
+    bool,
+    typer.Option("--views", help="Also depth, segmentation, cameras, copies; v3.0, lerobot 0.6."),
+]
 RenderedOnly = Annotated[
     bool, typer.Option("--rendered-only", help="Leave out episodes without images.")
 ]
@@ -131,6 +135,7 @@ def lerobot_(
     fps: Fps = None,
     modality_json: ModalityJson = False,
     subtasks: Subtasks = None,
+    views: Views = False,
     task: Tasks = "all",
     drop_noops: DropNoops = False,
     rendered_only: RenderedOnly = False,
@@ -161,6 +166,7 @@ def lerobot_(
             fps=fps,
             modality_json=modality_json,
             subtasks=subtasks,
+            views=views,
             prepare=prepare,
             progress=progress,
             **chosen,

@@ -203,11 +203,14 @@ def decode_image(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def encode_depth(depth: Float32[np.ndarray, "H W"]) -> bytes:
-    """Returns depth (m) as a PNG of whole millimetres; what is beyond 65.535 m is 0: nothing."""
+    """Returns depth (m) as a PNG of whole millimetres."""
+    return encode_segmentation(millimetres(depth))
+
+
+def millimetres(depth: Float32[np.ndarray, "*T H W"]) -> UInt16[np.ndarray, "*T H W"]:
+    """Returns depth (m) in whole millimetres; what is beyond 65.535 m is 0: nothing."""
     whole = np.rint(np.asarray(depth, np.float64) * MILLIMETRES)
-    return encode_segmentation(
-        np.where(whole <= MAX_DEPTH * MILLIMETRES, whole, 0).astype(np.uint16)
-    )
+    return np.where(whole <= MAX_DEPTH * MILLIMETRES, whole, 0).astype(np.uint16)
 
 
 def decode_depth(data: bytes | memoryview) -> Float32[np.ndarray, "H W"]:

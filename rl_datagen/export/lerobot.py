@@ -11,6 +11,7 @@ from rl_datagen.export.job import prepare_export, run_export
 from rl_datagen.export.lerobot_layout import V21, V30
 from rl_datagen.export.lerobot_v21 import V21Files
 from rl_datagen.export.lerobot_v30 import V30Files
+from rl_datagen.export.lerobot_views import Besides, besides
 from rl_datagen.export.plan import Choice, Exported, Plan
 from rl_datagen.export.subtasks import Subtasks
 
@@ -27,6 +28,7 @@ def export_lerobot(
     fps: int | None = None,
     modality_json: bool = False,
     subtasks: Subtasks | None = None,
+    views: bool = False,
     tasks: str = "all",
     drop_noops: bool = False,
     rendered_only: bool = False,
@@ -48,6 +50,8 @@ def export_lerobot(
         subtasks: How subtasks are written, which come from labels: ``language``, lerobot 0.6's
             columns; ``index``, a ``subtask_index`` with its table; ``none``. None: ``language``
             (v2.1: ``index``) if all episodes are labelled.
+        views: Also what was rendered besides LIBERO's two images: depth, segmentation, cameras and
+            copies, each a feature that lerobot's policies take for an input, too; v3.0 alone.
         tasks: Selector of tasks.
         drop_noops: Leave out no-ops; frames and timestamps are counted without them.
         rendered_only: Leave out episodes without images.
@@ -77,11 +81,19 @@ def export_lerobot(
             "--subtasks language is lerobot 0.6's, which reads v3.0: take --subtasks index with "
             "--version v2.1, or leave --version out."
         )
+    if views and version == "v2.1":
+        raise ConfigError(
+            "--views is lerobot 0.6's, which reads v3.0 and knows depth maps: leave --version out, "
+            "or --views."
+        )
     kept = images or ("video" if modality_json else layout.images)
     layout = replace(layout, images=kept, fps=fps or layout.fps)
     wanted = None if subtasks is None else subtasks != "none"
-    choice = Choice(tasks, drop_noops=drop_noops, rendered_only=rendered_only, subtasks=wanted)
+    chosen = {"drop_noops": drop_noops, "rendered_only": rendered_only, "views": views}
+    choice = Choice(tasks, **chosen, subtasks=wanted)
     plan = prepare_export(dataset, out, choice, prepare)
+    if views:
+        layout = replace(layout, besides=_besides(plan))
     if plan.subtasks:
         usual = "language" if version == "v3.0" else "index"
         layout = replace(layout, subtasks=subtasks or usual)
@@ -89,6 +101,17 @@ def export_lerobot(
         _check_even(plan)
     form = (V30Files if version == "v3.0" else V21Files)(layout, out.name, modality_json)
     return run_export(plan, out, form, num_workers=num_workers, progress=progress)
+
+
+def _besides(plan: Plan) -> Besides:
+    assert plan.look is not None
+    if plan.look.views.is_plain:
+        raise UserError(
+            f"Dataset {plan.dataset} has nothing besides LIBERO's two images, and --views exports "
+            f"what there is. Leave it out, or render depth, segmentation, cameras or copies: "
+            "`rl-datagen dataset render --help`."
+        )
+    return besides(plan.look.views)
 
 
 def _check_even(plan: Plan) -> None:

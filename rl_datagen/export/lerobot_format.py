@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from jaxtyping import Int64
 
 from rl_datagen.core.storage import write_json, write_text
 from rl_datagen.core.templates import template_environment
@@ -19,7 +18,13 @@ from rl_datagen.export.job import Episodes, Receipt
 from rl_datagen.export.lerobot_layout import Episode, Layout, feature_infos, to_episode
 from rl_datagen.export.modality import modality
 from rl_datagen.export.plan import Plan, Planned
-from rl_datagen.export.statistics import DatasetStatistics, Statistics, image_histogram
+from rl_datagen.export.statistics import (
+    NUM_MOMENTS,
+    DatasetStatistics,
+    Statistics,
+    image_histogram,
+    map_moments,
+)
 from rl_datagen.tasks import get_task
 
 
@@ -40,7 +45,7 @@ class LerobotFormat(ABC):
     @property
     def cameras(self) -> tuple[str, ...]:
         """Cameras that have MP4s."""
-        return self.layout.cameras if self.layout.images == "video" else ()
+        return self.layout.rgb if self.layout.images == "video" else ()
 
     @abstractmethod
     def data_path(self, part: Part) -> str:
@@ -56,8 +61,10 @@ class LerobotFormat(ABC):
 
     def options(self) -> dict[str, Any]:
         """Returns what the files depend on besides the dataset."""
-        chosen = {"modality_json": self.modality_json, "encoder": "libx264, one thread"}
-        return {"format": "LeRobot", **asdict(self.layout), "cameras": list(self.cameras), **chosen}
+        layout = {**asdict(self.layout), "besides": list(self.layout.besides.names)}
+        encoder = "libx264, one thread, any processor"
+        chosen = {"modality_json": self.modality_json, "encoder": encoder}
+        return {"format": "LeRobot", **layout, "cameras": list(self.cameras), **chosen}
 
     def episodes(self, part: Part, episodes: Episodes) -> Iterator[Episode]:
         """Yields the features of a part's episodes."""
@@ -65,24 +72,32 @@ class LerobotFormat(ABC):
             assert rendered is not None
             yield to_episode(self.layout, planned, trajectory, rendered)
 
-    def histograms(self, episode: Episode) -> Int64[np.ndarray, "V 3 256"]:
-        """Returns what the statistics of an episode's images are computed from."""
-        return np.stack([image_histogram(episode.features[name]) for name in self.layout.cameras])
+    def look(self, episode: Episode) -> Receipt:
+        """Returns what the statistics of an episode's images and maps are computed from."""
+        features = episode.features
+        moments = [map_moments(features[name]) for name in self.layout.besides.maps]
+        return {
+            "histograms": np.stack([image_histogram(features[name]) for name in self.layout.rgb]),
+            "moments": np.reshape(moments, (len(moments), NUM_MOMENTS)),
+        }
 
     def read_back(
         self, folder: Path, part: Part, receipt: Receipt, statistics: DatasetStatistics
     ) -> Iterator[tuple[Planned, dict[str, Statistics]]]:
         """Yields a part's episodes with their statistics, and adds these to those of all."""
         infos = feature_infos(self.layout, (0, 0))
-        apart = (*self.layout.cameras, *self.layout.language)
+        besides = self.layout.besides
+        apart = (*self.layout.rgb, *besides.maps, *self.layout.language)
         names = [name for name in infos if name not in apart]
         table = pq.read_table(folder / self.data_path(part), columns=names)
         columns = {name: column_array(table, name).reshape(len(table), -1) for name in names}
         begin = 0
-        for planned, histograms in zip(part.episodes, receipt["histograms"], strict=True):
+        looks = zip(part.episodes, receipt["histograms"], receipt["moments"], strict=True)
+        for planned, histograms, moments in looks:
             rows = slice(begin, begin := begin + planned.length)
-            images = dict(zip(self.layout.cameras, histograms, strict=True))
-            yield planned, statistics.add({n: v[rows] for n, v in columns.items()}, images)
+            images = dict(zip(self.layout.rgb, histograms, strict=True))
+            maps = dict(zip(besides.maps, moments, strict=True))
+            yield planned, statistics.add({n: v[rows] for n, v in columns.items()}, images, maps)
 
     @staticmethod
     def instruction(planned: Planned) -> str:

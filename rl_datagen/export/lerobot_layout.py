@@ -1,8 +1,4 @@
-"""What LeRobot v3.0 and v2.1 have in common: names and types of features, rows of an episode.
-
-Both cameras are turned by 180 degrees against LIBERO's frames, as openpi and OpenVLA do it. Since
-LIBERO's frames have their last row first, that is our upright image, mirrored left to right.
-"""
+"""What LeRobot v3.0 and v2.1 have in common: names and types of features, rows of an episode."""
 
 import json
 from dataclasses import dataclass
@@ -10,10 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
 
 from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY, Trajectory
+from rl_datagen.data.views import encode_segmentation
+from rl_datagen.export.lerobot_views import NOTHING, Besides, map_info, view_features
+from rl_datagen.export.orientation import mirrored
 from rl_datagen.export.plan import Planned
 from rl_datagen.export.subtasks import (
     COLUMNS,
@@ -43,6 +41,7 @@ class Layout:
         action: The action's feature.
         images: How images are stored.
         subtasks: How subtasks are.
+        besides: Features besides these.
     """
 
     version: str
@@ -52,6 +51,12 @@ class Layout:
     action: str
     images: Literal["image", "video"]
     subtasks: Subtasks = "none"
+    besides: Besides = NOTHING
+
+    @property
+    def rgb(self) -> tuple[str, ...]:
+        """Features that are images of three colours."""
+        return (*self.cameras, *self.besides.cameras)
 
     @property
     def index(self) -> tuple[str, ...]:
@@ -100,11 +105,6 @@ class Episode:
         return len(self.features["index"])
 
 
-def mirrored(images: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "T H W 3"]:
-    """Returns upright images as LIBERO's frames turned by 180 degrees."""
-    return images[:, :, ::-1]
-
-
 def to_episode(
     layout: Layout, planned: Planned, trajectory: Trajectory, rendered: RenderedEpisode
 ) -> Episode:
@@ -125,6 +125,7 @@ def to_episode(
         layout.action: trajectory.action,
         "timestamp": (frames / layout.fps).astype(np.float32)[:, None],
         **{name: numbers[name][:, None] for name in layout.index},
+        **(view_features(rendered) if layout.besides != NOTHING else {}),
     }
     return Episode(features, rendered.encoding, planned.subtasks)
 
@@ -149,11 +150,16 @@ def feature_infos(layout: Layout, size: tuple[int, int]) -> dict[str, Any]:
         }
     index = {name: {"dtype": "int64", "shape": [1], "names": None} for name in layout.index}
     return {
-        **dict.fromkeys(layout.cameras, image),
+        **dict.fromkeys(layout.rgb, image),
+        **{name: map_info(name, layout.besides, size) for name in layout.besides.maps},
         layout.state: {"dtype": "float32", "shape": [8], "names": STATE_NAMES},
         layout.action: {"dtype": "float32", "shape": [7], "names": ACTION_NAMES},
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
         **index,
+        **{
+            name: {"dtype": "float32", "shape": [width], "names": None}
+            for name, width in layout.besides.matrices
+        },
         **(language_infos() if layout.language else {}),
     }
 
@@ -169,7 +175,7 @@ def to_table(layout: Layout, episode: Episode) -> pa.Table:
             continue
         values = episode.features[field.name]
         if pa.types.is_struct(field.type):
-            encoded = [encode_image(image, episode.encoding) for image in values]
+            encoded = [_encoded(image, episode.encoding) for image in values]
             columns.append(pa.array([{"bytes": data, "path": None} for data in encoded], _IMAGE))
             continue
         flat = pa.array(np.ascontiguousarray(values).reshape(-1))
@@ -179,6 +185,11 @@ def to_table(layout: Layout, episode: Episode) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def _encoded(image: np.ndarray, encoding: str) -> bytes:
+    is_map = image.dtype == np.uint16
+    return encode_segmentation(image) if is_map else encode_image(image, encoding)
+
+
 def data_schema(layout: Layout) -> pa.Schema:
     """Returns the columns of a data file.
 
@@ -186,9 +197,10 @@ def data_schema(layout: Layout) -> pa.Schema:
     """
     fields: list[tuple[str, pa.DataType, dict[str, Any]]] = []
     if layout.images == "image":
-        fields = [(name, _IMAGE, {"_type": "Image"}) for name in layout.cameras]
+        fields = [(name, _IMAGE, {"_type": "Image"}) for name in layout.rgb]
+    fields += [(name, _IMAGE, {"_type": "Image"}) for name in layout.besides.maps]
     number = {"dtype": "float32", "_type": "Value"}
-    for name, width in ((layout.state, 8), (layout.action, 7)):
+    for name, width in ((layout.state, 8), (layout.action, 7), *layout.besides.matrices):
         kind = {"feature": number, "length": width, "_type": "Sequence"}
         fields.append((name, pa.list_(pa.float32(), width), kind))
     fields.append(("timestamp", pa.float32(), number))

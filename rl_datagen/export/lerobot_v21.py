@@ -48,7 +48,7 @@ class V21Files(LerobotFormat):
             for camera in self.cameras:
                 path = folder / self.video_path(part, camera)
                 stack.enter_context(open_video(path, self.layout.fps)).add(episode.features[camera])
-        return {"histograms": self.histograms(episode)[None]}
+        return {name: values[None] for name, values in self.look(episode).items()}
 
     def finish(
         self, folder: Path, plan: Plan, parts: Sequence[Part], receipts: Sequence[Receipt]

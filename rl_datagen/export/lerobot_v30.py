@@ -55,7 +55,7 @@ class V30Files(LerobotFormat):
 
     def write(self, folder: Path, part: Part, episodes: Episodes) -> Receipt:
         """Writes a part's files."""
-        schema, histograms = data_schema(self.layout), []
+        schema, looks = data_schema(self.layout), []
         with ExitStack() as stack:
             data = stack.enter_context(atomic_path(folder / self.data_path(part)))
             writer = stack.enter_context(pq.ParquetWriter(data, schema, compression="snappy"))
@@ -66,8 +66,8 @@ class V30Files(LerobotFormat):
                 writer.write_table(to_table(self.layout, episode), row_group_size=len(episode))
                 for camera, video in videos.items():
                     video.add(episode.features[camera])
-                histograms.append(self.histograms(episode))
-        return {"histograms": np.stack(histograms)}
+                looks.append(self.look(episode))
+        return {name: np.stack([each[name] for each in looks]) for name in looks[0]}
 
     def finish(
         self, folder: Path, plan: Plan, parts: Sequence[Part], receipts: Sequence[Receipt]

@@ -21,7 +21,7 @@ from rl_datagen.data.images import RenderedEpisode, encode_image
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.export.episodes import Part, in_parts_of
 from rl_datagen.export.job import Episodes, Receipt, prepare_export, run_export
-from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.orientation import mirrored
 from rl_datagen.export.plan import Choice, Exported, Look, Plan
 from rl_datagen.export.rlds_views import (
     PACKAGE,

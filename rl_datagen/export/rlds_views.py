@@ -22,7 +22,7 @@ from rl_datagen.data.views import (
     encode_segmentation,
     view_names,
 )
-from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.orientation import mirrored_view
 from rl_datagen.export.tfrecord import Values
 
 PACKAGE = "tensorflow_datasets.core.features."
@@ -32,25 +32,23 @@ def view_values(rendered: RenderedEpisode) -> dict[str, Values]:
     """Returns the observations of an episode's views, by name."""
     values: dict[str, Values] = {}
     for view in _besides(rendered.settings):
-        name, shown = _name(view), rendered.views[view.name]
+        name, shown = _name(view), mirrored_view(rendered.views[view.name])
         if view.name not in CAMERAS:
-            values[name] = [encode_image(image, "jpeg") for image in mirrored(shown.image)]
+            values[name] = [encode_image(image, "jpeg") for image in shown.image]
         if view.has_geometry:
             values |= {f"{name}_{what}": each for what, each in _geometry(shown).items()}
     return values
 
 
 def _geometry(view: View) -> dict[str, Values]:
-    flip = np.array([[-1, 0, view.image.shape[2] - 1], [0, 1, 0], [0, 0, 1]])
     values: dict[str, Values] = {
-        "intrinsics": (flip @ view.intrinsics).astype(np.float32),
+        "intrinsics": view.intrinsics.astype(np.float32),
         "extrinsics": view.extrinsics.astype(np.float32),
     }
     if view.depth is not None:
-        values["depth"] = [encode_depth(each) for each in mirrored(view.depth)]
+        values["depth"] = [encode_depth(each) for each in view.depth]
     if view.segmentation is not None:
-        segmentation = mirrored(view.segmentation)
-        values["segmentation"] = [encode_segmentation(each) for each in segmentation]
+        values["segmentation"] = [encode_segmentation(each) for each in view.segmentation]
     return values
 
 

@@ -1,12 +1,15 @@
 """Statistics of a dataset's features as LeRobot stores them, in one pass and constant memory."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Float, Float64, Int64, Shaped, UInt8, UInt16
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+NUM_MOMENTS = 4 + len(QUANTILES)
+"""Of the maps of an episode: min, max, mean, std and the quantiles."""
 _MAX_ROWS = 100_000  # kept for quantiles: exact up to here, then of a uniform sample
 _MAX_FRAMES = 32  # of an episode, for the statistics of its images
 
@@ -61,10 +64,44 @@ class RunningVectors:
             self._sample, self._keys = self._sample[kept], self._keys[kept]
 
 
+def _evenly_spaced(images: Shaped[np.ndarray, "T ..."]) -> Shaped[np.ndarray, "F ..."]:
+    count = min(len(images), _MAX_FRAMES)
+    return images[np.linspace(0, len(images) - 1, count).round().astype(int)]
+
+
+def map_moments(maps: UInt16[np.ndarray, "T H W"]) -> Float64[np.ndarray, " 9"]:
+    """Returns min, max, mean, std and the quantiles of evenly spaced maps of an episode."""
+    values = _evenly_spaced(maps).reshape(-1)
+    moments = [values.min(), values.max(), values.mean(), values.std()]
+    return np.array([*moments, *np.quantile(values, list(QUANTILES.values()))])
+
+
+def map_statistics(
+    moments: Float64[np.ndarray, "E 9"], weights: Float64[np.ndarray, " E"]
+) -> Statistics:
+    """Returns statistics of the maps of some episodes, in their own unit; arrays of ``[1, 1, 1]``.
+
+    Args:
+        moments: Of each episode, of ``map_moments``.
+        weights: How many maps each is of. Quantiles are the mean of the episodes', as lerobot's.
+    """
+    share = weights / weights.sum()
+    low, high, mean, std = moments[:, :4].T
+    centre = share @ mean
+    values = {
+        "min": low.min(),
+        "max": high.max(),
+        "mean": centre,
+        "std": np.sqrt(share @ (std**2 + (mean - centre) ** 2)),
+        **dict(zip(QUANTILES, share @ moments[:, 4:], strict=True)),
+    }
+    count = np.array([int(weights.sum())])
+    return {"count": count, **{n: np.reshape(value, (1, 1, 1)) for n, value in values.items()}}
+
+
 def image_histogram(images: UInt8[np.ndarray, "T H W 3"]) -> Int64[np.ndarray, "3 256"]:
     """Returns how often each colour of evenly spaced images of an episode has each level."""
-    count = min(len(images), _MAX_FRAMES)
-    chosen = images[np.linspace(0, len(images) - 1, count).round().astype(int)]
+    chosen = _evenly_spaced(images)
     return np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
 
 
@@ -101,23 +138,31 @@ class DatasetStatistics:
     def __init__(self) -> None:
         self._vectors: dict[str, RunningVectors] = {}
         self._histograms: dict[str, np.ndarray] = {}
-        self._num_frames = 0  # that are in each histogram
+        self._moments: dict[str, list[np.ndarray]] = {}
+        self._num_frames: list[int] = []  # of each episode, that are in the histograms
 
     def add(
-        self, columns: Mapping[str, np.ndarray], histograms: Mapping[str, np.ndarray]
+        self,
+        columns: Mapping[str, np.ndarray],
+        histograms: Mapping[str, np.ndarray],
+        moments: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> dict[str, Statistics]:
         """Takes in an episode; returns its own statistics.
 
         Args:
             columns: ``[T, D]`` rows of each feature.
             histograms: Of the images of each camera, of ``image_histogram``.
+            moments: Of the maps of each camera, of ``map_moments``.
         """
         num_frames = min(len(next(iter(columns.values()))), _MAX_FRAMES)
-        self._num_frames += num_frames
+        self._num_frames.append(num_frames)
         own: dict[str, Statistics] = {}
         for name, histogram in histograms.items():
             self._histograms[name] = self._histograms.get(name, 0) + histogram
             own[name] = image_statistics(histogram, num_frames)
+        for name, row in moments.items():
+            self._moments.setdefault(name, []).append(row)
+            own[name] = map_statistics(row[None], np.array([float(num_frames)]))
         for name, values in columns.items():
             self._vectors.setdefault(name, RunningVectors()).add(values)
             episode = RunningVectors()
@@ -127,5 +172,8 @@ class DatasetStatistics:
 
     def result(self) -> dict[str, Statistics]:
         """Returns those of all episodes."""
-        images = {n: image_statistics(h, self._num_frames) for n, h in self._histograms.items()}
-        return {**images, **{name: each.result() for name, each in self._vectors.items()}}
+        weights = np.array(self._num_frames, np.float64)
+        total = sum(self._num_frames)
+        images = {name: image_statistics(h, total) for name, h in self._histograms.items()}
+        maps = {name: map_statistics(np.stack(m), weights) for name, m in self._moments.items()}
+        return {**images, **maps, **{name: each.result() for name, each in self._vectors.items()}}

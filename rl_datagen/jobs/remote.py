@@ -20,7 +20,7 @@ from rl_datagen.config.evaluation import ServerConfig
 from rl_datagen.core.errors import UserError, first_line, shown
 from rl_datagen.core.paths import without_credentials
 from rl_datagen.data.schema import CAMERAS
-from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.orientation import mirrored
 from rl_datagen.rollout import Observation
 from rl_datagen.sim import Simulator
 

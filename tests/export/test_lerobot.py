@@ -9,7 +9,7 @@ from PIL import Image
 
 from rl_datagen.core.errors import UserError
 from rl_datagen.export import export_lerobot, lerobot_v30
-from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.orientation import mirrored
 from rl_datagen.export.statistics import QUANTILES
 from rl_datagen.tasks import get_task
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.core.errors import MachineError
-from rl_datagen.export.lerobot_layout import mirrored
+from rl_datagen.export.orientation import mirrored
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 

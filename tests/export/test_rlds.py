@@ -9,9 +9,10 @@ from PIL import Image
 
 from rl_datagen.config.views import ViewsConfig
 from rl_datagen.core.errors import UserError
-from rl_datagen.data import DatasetWriter, RenderedEpisode
-from rl_datagen.data.views import View, decode_depth, decode_segmentation, view_names
+from rl_datagen.data import DatasetWriter
+from rl_datagen.data.views import decode_depth, decode_segmentation
 from rl_datagen.export import export_rlds, rlds, tfrecord
+from tests.export.besides import rendered_besides
 
 
 def records(path):
@@ -113,25 +114,6 @@ def test_episodes_are_examples(rendered, successes, tmp_path, monkeypatch):
 def test_a_name_that_tensorflow_datasets_would_not_find(rendered, tmp_path):
     with pytest.raises(UserError, match=r"'Bad-Name' cannot name.*lower-case"):
         export_rlds(rendered, tmp_path / "Bad-Name")
-
-
-def rendered_besides(name, length, settings):
-    random = np.random.default_rng(0)
-    size = (8, 10)
-
-    def view():
-        return View(
-            random.integers(0, 256, (length, *size, 3), np.uint8),
-            np.tile([[10.0, 0, 4.5], [0, 10, 3.5], [0, 0, 1]], (length, 1, 1)),
-            np.tile(np.eye(4), (length, 1, 1)),
-            random.uniform(0.5, 2, (length, *size)).astype(np.float32),
-            random.integers(0, 6000, (length, *size)).astype(np.uint16),
-        )
-
-    views = {each.name: view() for each in view_names(settings)}
-    images = (views["agentview"].image, views["wrist"].image)
-    varied = ("{}",) * settings.copies
-    return RenderedEpisode(name, *images, settings=settings, views=views, variations=varied)
 
 
 def test_depth_segmentation_cameras_and_copies_are_observations(tmp_path, make_trajectory):

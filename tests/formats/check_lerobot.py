@@ -57,6 +57,7 @@ def check(path, dataset):
                 if kind == "image":
                     np.testing.assert_array_equal(found.round().astype(np.uint8), frames[t])
                 worst = min(worst, stored.psnr(found, frames[t]))
+            check_maps(meta, item, episode, t)
     assert index == len(loaded) == meta.total_frames
     check_chunk(path, action, fps, actions[-1])
     assert not any(by_instruction.values())
@@ -71,6 +72,19 @@ def check(path, dataset):
         np.testing.assert_allclose(meta.stats[action]["q99"], expected, atol=1e-6)
     quality = "bit for bit" if kind == "image" else f"at {worst:.1f} dB or better"
     return f"{meta.total_episodes} episodes, {index} frames, {kind}s {quality}"
+
+
+def check_maps(meta, item, episode, t):
+    """Depth in mm and segmentation, of an export that has them."""
+    for name, view in (("image", "agentview"), ("image2", "wrist")):
+        key = f"observation.images.{name}"
+        if f"{key}_depth" in meta.features:
+            assert f"{key}_depth" in meta.depth_keys
+            depth = stored.turned(episode[f"{view}_depth"])[t]
+            np.testing.assert_array_equal(item[f"{key}_depth"][0].numpy(), depth)
+            classes = stored.turned(episode[f"{view}_segmentation"])[t]
+            np.testing.assert_array_equal(item[f"{key}_segmentation"][0].numpy(), classes)
+            assert item[f"camera.{name}.intrinsics"].shape == (9,)
 
 
 def check_chunk(path, action, fps, actions):
