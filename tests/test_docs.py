@@ -126,7 +126,8 @@ NAMES = sorted(
         name
         for page in PAGES
         for name in re.findall(r"`((?:[a-z_]+\.){2,}[A-Za-z_]+)`", page.read_text())
-        if name.split(".")[0] not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation"}
+        if name.split(".")[0]
+        not in {"gymnasium", "lerobot", "pyarrow", "tf", "observation", "camera"}
     }
     - SETTINGS
 )
