@@ -8,7 +8,7 @@ is the wrist's camera. A further camera, ``observation.images.overhead``, and a 
 the intrinsics.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,18 +56,15 @@ NOTHING = Besides()
 
 def besides(settings: ViewsConfig) -> Besides:
     """Returns the features of what is rendered so."""
-    found = Besides()
-    for view in view_names(settings):
-        name = _name(view)
-        if view.name not in CAMERAS:
-            found = replace(found, cameras=(*found.cameras, _IMAGES + name))
-        if view.has_geometry:
-            for modality in settings.modalities:
-                maps = (*getattr(found, modality), f"{_IMAGES}{name}_{modality}")
-                found = replace(found, **{modality: maps})
-            own = tuple((f"camera.{name}.{matrix}", size) for matrix, size in _MATRICES.items())
-            found = replace(found, matrices=(*found.matrices, *own))
-    return found
+    views = view_names(settings)
+    named = [_name(view) for view in views if view.has_geometry]
+    return Besides(
+        cameras=tuple(_IMAGES + _name(view) for view in views if view.name not in CAMERAS),
+        **{what: tuple(f"{_IMAGES}{n}_{what}" for n in named) for what in settings.modalities},
+        matrices=tuple(
+            (f"camera.{n}.{what}", size) for n in named for what, size in _MATRICES.items()
+        ),
+    )
 
 
 def view_features(rendered: RenderedEpisode) -> dict[str, np.ndarray]:
@@ -89,8 +86,8 @@ def map_info(name: str, found: Besides, size: tuple[int, int]) -> dict[str, Any]
         "shape": [*size, 1],
         "names": ["height", "width", "channel"],
     }
-    is_depth = {"info": {"is_depth_map": True, "depth_unit": "mm"}}
-    return info | is_depth if name in found.depth else info
+    depth = {"info": {"is_depth_map": True, "depth_unit": "mm"}}
+    return info | depth if name in found.depth else info
 
 
 def _geometry(name: str, view: View) -> dict[str, np.ndarray]:
