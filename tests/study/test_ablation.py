@@ -89,6 +89,7 @@ def test_settings_that_cannot_be():
         config.for_cell("gausian", get_task("libero_goal/8"), 0)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.ray
 @pytest.mark.sim
 def test_a_real_one_goes_on_with_another_arm(tmp_path):
