@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS
 
 from rl_datagen.algo.bc import Report, make_chunks
 from rl_datagen.algo.checkpoint import LEARNING_CURVE, restore_checkpoint, save_checkpoint
-from rl_datagen.algo.dppo import DPPO, to_rllib
+from rl_datagen.algo.dppo import DPPO, DPPOConfig, to_rllib
 from rl_datagen.algo.env_runner import LIBERO_ENV
 from rl_datagen.algo.live import Watch, make_board
 from rl_datagen.algo.selection import Score, best_row, finished
@@ -20,6 +20,7 @@ from rl_datagen.config import AlgoConfig, Config
 from rl_datagen.core.errors import UserError
 from rl_datagen.core.log import stderr_to
 from rl_datagen.core.storage import write_json
+from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkPolicy, load_policy, save_expert
 from rl_datagen.runtime.device import torch_device
@@ -103,9 +104,7 @@ def fine_tune(
         )
         if say and config.algo.num_env_runners:
             settings.board = make_board()
-        with stderr_to(output / "ray.log"):
-            algo: Any = settings.build_algo()
-        try:
+        with _built(settings, output / "ray.log") as algo:
             _set_weights(algo, policy)
             if config.algo.bc_loss_coeff:
                 _set_demonstrations(algo, demonstrations, policy.observation_keys, config)
@@ -125,8 +124,24 @@ def fine_tune(
                 if report:
                     report(algo.iteration, row)
             policy.load_state_dict(_get_weights(algo))
-        finally:
-            algo.stop()
+    return _keep(output, curve, policy, config, stats)
+
+
+@contextmanager
+def _built(settings: DPPOConfig, log: Path) -> Generator[Any]:
+    """Yields the algorithm, whose processes end with it."""
+    with stderr_to(log):
+        algo = settings.build_algo()
+    try:
+        yield algo
+    finally:
+        algo.stop()
+
+
+def _keep(
+    output: Path, curve: list[dict[str, Any]], policy: ChunkPolicy, config: Config, stats: NormStats
+) -> dict[str, Any]:
+    """Stores the expert: the best policy if there were evaluations, and otherwise the last."""
     best = best_row(curve)
     metrics = {
         "num_iterations": len(curve),

@@ -8,7 +8,7 @@ from typing import Literal
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.export.job import prepare_export, run_export
-from rl_datagen.export.lerobot_layout import V21, V30
+from rl_datagen.export.lerobot_layout import V21, V30, Layout
 from rl_datagen.export.lerobot_v21 import V21Files
 from rl_datagen.export.lerobot_v30 import V30Files
 from rl_datagen.export.lerobot_views import Besides, besides
@@ -16,6 +16,7 @@ from rl_datagen.export.plan import Choice, Exported, Plan
 from rl_datagen.export.subtasks import Subtasks
 
 Images = Literal["video", "image"]
+Version = Literal["v3.0", "v2.1"]
 _MAX_FPS = 1000
 
 
@@ -23,7 +24,7 @@ def export_lerobot(
     dataset: Path,
     out: Path,
     *,
-    version: Literal["v3.0", "v2.1"] = "v3.0",
+    version: Version = "v3.0",
     images: Images | None = None,
     fps: int | None = None,
     modality_json: bool = False,
@@ -65,6 +66,36 @@ def export_lerobot(
         UserError: ``out`` exists, or another export was interrupted there.
         DatasetError: Nothing to export, images are missing, or the dataset is damaged.
     """
+    layout = _layout(version, images, fps, subtasks, modality_json=modality_json, views=views)
+    wanted = None if subtasks is None else subtasks != "none"
+    chosen = {"drop_noops": drop_noops, "rendered_only": rendered_only, "views": views}
+    choice = Choice(tasks, **chosen, subtasks=wanted)
+    plan = prepare_export(dataset, out, choice, prepare)
+    if views:
+        layout = replace(layout, besides=_besides(plan))
+    if plan.subtasks:
+        usual = "language" if version == "v3.0" else "index"
+        layout = replace(layout, subtasks=subtasks or usual)
+    if layout.images == "video":
+        _check_even(plan)
+    form = (V30Files if version == "v3.0" else V21Files)(layout, out.name, modality_json)
+    return run_export(plan, out, form, num_workers=num_workers, progress=progress)
+
+
+def _layout(
+    version: Version,
+    images: Images | None,
+    fps: int | None,
+    subtasks: Subtasks | None,
+    *,
+    modality_json: bool,
+    views: bool,
+) -> Layout:
+    """Returns names and rates as chosen.
+
+    Raises:
+        ConfigError: An option is out of range, or options contradict each other.
+    """
     layout = V30 if version == "v3.0" else V21
     if modality_json and images == "image":
         raise ConfigError(
@@ -87,20 +118,7 @@ def export_lerobot(
             "or --views."
         )
     kept = images or ("video" if modality_json else layout.images)
-    layout = replace(layout, images=kept, fps=fps or layout.fps)
-    wanted = None if subtasks is None else subtasks != "none"
-    chosen = {"drop_noops": drop_noops, "rendered_only": rendered_only, "views": views}
-    choice = Choice(tasks, **chosen, subtasks=wanted)
-    plan = prepare_export(dataset, out, choice, prepare)
-    if views:
-        layout = replace(layout, besides=_besides(plan))
-    if plan.subtasks:
-        usual = "language" if version == "v3.0" else "index"
-        layout = replace(layout, subtasks=subtasks or usual)
-    if layout.images == "video":
-        _check_even(plan)
-    form = (V30Files if version == "v3.0" else V21Files)(layout, out.name, modality_json)
-    return run_export(plan, out, form, num_workers=num_workers, progress=progress)
+    return replace(layout, images=kept, fps=fps or layout.fps)
 
 
 def _besides(plan: Plan) -> Besides:
