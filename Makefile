@@ -16,8 +16,8 @@ TRAIN_ACT := --steps=20 --batch_size=2 --num_workers=0 --log_freq=5 --save_check
 	--policy.n_action_steps=10 --policy.pretrained_backbone_weights=null --policy.dim_model=64 \
 	--policy.dim_feedforward=128 --policy.n_heads=4 --policy.n_encoder_layers=1
 
-.PHONY: help install gl quickstart format check test e2e test-faults fuzz test-autoscaling hashes \
-	check-resolve check-lowest check-lerobot check-formats bench docs clean
+.PHONY: help install gl quickstart format check test test-slow e2e test-faults fuzz \
+	test-autoscaling hashes check-resolve check-lowest check-lerobot check-formats bench docs clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -47,9 +47,13 @@ check: $(STAMP)  ## format, lint, spelling, types, import layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: export OMP_NUM_THREADS := 1
-test: install  ## every test but the whole chain, faults and autoscaling
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not e2e and not faults and not autoscaling'
+test test-slow: export OMP_NUM_THREADS := 1
+test: install  ## what takes seconds each: most tests, minutes in all
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not $(APART)'
+
+test-slow: install  ## the others: Ray, long episodes, other environments
+	$(BIN)/pytest -n 2 --dist loadfile -m 'slow and not $(APART)'
+APART := (e2e or faults or autoscaling)
 
 e2e: install  ## the whole chain, shortened, on real LIBERO
 	$(BIN)/pytest -m e2e

@@ -41,6 +41,7 @@ def test_an_import_loads_nothing_heavy():
     assert in_a_new_process(code) == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Dataset", "make", "load_expert", "rollout"])
 def test_no_name_needs_ray(name):
     code = f"import sys, rl_datagen as rd\nrd.{name}\nprint('ray' in sys.modules)"

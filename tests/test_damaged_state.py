@@ -11,6 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 KINDS = {CampaignState: 60, Expert: 25, Results: 40, State: 80, UnfinishedVla: 40, Vla: 25}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_going_on_from_damaged_state(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

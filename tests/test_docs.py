@@ -44,6 +44,7 @@ def folder(tmp_path, monkeypatch, make_trajectory):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_a_snippet_runs(code):

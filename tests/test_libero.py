@@ -41,6 +41,7 @@ def env():
     env.close()
 
 
+@pytest.mark.slow
 def test_an_episode_as_scripts_run_it(env):
     env.seed(0)
     env.reset()

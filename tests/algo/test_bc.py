@@ -107,6 +107,7 @@ def test_no_demonstration_is_a_clear_error():
         warm_start([], toy_config())
 
 
+@pytest.mark.slow
 def test_a_policy_clones_its_own_episodes_and_keeps_its_statistics():
     config = toy_config(*SMALL, "warm_start.num_updates=200", "polish.num_updates=200")
     policy, _, _ = warm_start(demonstrations(20, spread=1.0), config)

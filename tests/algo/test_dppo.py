@@ -55,6 +55,7 @@ def uninterrupted(toy_ray, small_config, expert_dir, tmp_path_factory):
     return output, rows
 
 
+@pytest.mark.slow
 def test_iterations_are_complete_batches(uninterrupted):
     _, rows = uninterrupted
     assert [row["iteration"] for row in rows] == [1, 2, 3]
@@ -88,6 +89,7 @@ def test_a_run_of_warm_ups_returns_the_same_policy(toy_ray, one_process, expert_
     assert_same(weights(expert_dir), weights(tmp_path))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     uninterrupted, toy_ray, small_config, one_process, expert_dir, tmp_path
 ):
@@ -135,6 +137,7 @@ def test_a_run_that_goes_on_may_discount_more(
     assert one["vf_loss"] != pytest.approx(other["vf_loss"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_ratios_are_one_before_the_first_step(toy_ray, small_config, expert_dir):
     """The log-densities that env runners store are those the learner computes."""
     policy, _, stats = load_policy(expert_dir)

@@ -34,6 +34,7 @@ def env_runners() -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_env_runner_comes_back(toy_ray, small_config, expert_dir, tmp_path):
     algo = small_config.algo.model_copy(update={"num_iterations": 100})
     config = small_config.model_copy(update={"algo": algo})
@@ -53,6 +54,7 @@ def test_a_killed_env_runner_comes_back(toy_ray, small_config, expert_dir, tmp_p
     assert episodes[-1] == 21
 
 
+@pytest.mark.slow
 def test_a_stream_goes_on_without_a_killed_env_runner(toy_ray, small_config, expert_dir, tmp_path):
     update = {"num_iterations": 6, "mode": "streaming"}
     algo = small_config.algo.model_copy(update=update)

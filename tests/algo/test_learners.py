@@ -30,6 +30,7 @@ def run(config, expert_dir, output, **settings):
     return rows, load_policy(output)[0].state_dict()
 
 
+@pytest.mark.slow
 def test_two_learners_do_what_one_does(toy_ray, small_config, expert_dir, tmp_path):
     settings = {
         "num_iterations": 2,
@@ -49,6 +50,7 @@ def test_two_learners_do_what_one_does(toy_ray, small_config, expert_dir, tmp_pa
         torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_learners(toy_ray, small_config, expert_dir, tmp_path):
     class Stop(Exception):  # noqa: N818
         pass
@@ -64,6 +66,7 @@ def test_a_run_goes_on_with_another_number_of_learners(toy_ray, small_config, ex
     assert [row["iteration"] for row in rows] == [3]
 
 
+@pytest.mark.slow
 def test_cloning_pulls_towards_the_demonstrations(toy_ray, one_process, expert_dir, tmp_path):
     settings = {"num_iterations": 1, "num_critic_warmup_iterations": 0}
     with pytest.raises(UserError, match="clones demonstrations"):

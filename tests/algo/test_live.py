@@ -17,6 +17,7 @@ def look_once(look):
     look()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
 @pytest.mark.parametrize("num_env_runners", [0, 2])

@@ -17,6 +17,7 @@ def weights(folder):
     return load_policy(folder)[0].state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
 def test_it_samples_learns_resumes_and_repeats(toy_ray, one_process, expert_dir, tmp_path):

@@ -58,6 +58,7 @@ class Stop(Exception):  # noqa: N818
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
 def test_the_expert_is_the_best_policy_and_the_last_is_kept(

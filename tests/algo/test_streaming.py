@@ -79,6 +79,7 @@ def test_silence_is_an_error():
         BatchStream(runners, settings(sample_timeout_s=0.05)).take(None, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray and RLlib warn about their own interior
 def test_a_streaming_run(toy_ray, small_config, expert_dir, tmp_path):

@@ -26,6 +26,7 @@ def test_a_folder_in_its_place_is_refused(tmp_path):
         read_pictures(Storage(str(tmp_path)), [TASK])
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_scene_is_drawn(tmp_path):
     storage = Storage(str(tmp_path))

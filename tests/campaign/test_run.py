@@ -39,6 +39,7 @@ def states_of(config, **options):
     return {task: s.state for task, s in run_campaign(config, stages=TINY, **options).items()}
 
 
+@pytest.mark.slow
 def test_one_task_fails_alone_and_is_retried_on_request(tiny_ray, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fault = tmp_path / "faults" / "libero_goal-1-demonstrations"

@@ -72,6 +72,7 @@ def test_the_schema_names_every_section():
     assert {"sim", "demos", "policy", "warm_start", "algo"} <= set(schema["properties"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,6 +102,7 @@ def test_bad_input_is_one_paragraph_and_exit_code_2(tmp_path, arguments, message
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", MODELS)
 def test_every_command_with_settings_lists_them(command):
     result = rl_datagen(*command.split(), "--settings")

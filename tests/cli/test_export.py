@@ -79,6 +79,7 @@ def test_a_taken_name_is_refused_before_anything_is_rendered(dataset, tmp_path):
     assert not read_manifest(dataset).images_appearance
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_render_makes_the_images_that_are_missing_like_those_that_are_there(tmp_path):
     """As quickstart leaves it: images of the first episodes of each task."""

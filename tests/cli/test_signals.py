@@ -74,6 +74,7 @@ def check(number, code, lines, left):
     assert left == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_in_this_process(run, number):
     check(number, *run(number, IN_PROCESS, 0.5))

@@ -54,6 +54,7 @@ def output_of(line, folder):
     return "\n".join(text.rstrip() for text in result.stderr.strip().splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_page_has_what_is_printed(tmp_path):
     blocks = [f"```\n$ rl-datagen {line}\n{output_of(line, tmp_path)}\n```" for line in WRONG]

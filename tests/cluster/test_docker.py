@@ -104,6 +104,7 @@ def test_compose_gives_every_ray_node_a_token_and_one_image():
     assert (DOCKER / build["context"] / build["dockerfile"]).resolve() == DOCKERFILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["head", "worker", "mlflow"])
 def test_compose_runs_programs_with_options_they_have(service):
     program, command, *options = shlex.split(COMPOSE["services"][service]["command"])

@@ -67,6 +67,7 @@ def test_the_log_tells_none(capsys):
         logger.handlers[:], logger.propagate = handlers, propagate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

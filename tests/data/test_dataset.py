@@ -329,6 +329,7 @@ def test_info_and_card(dataset):
     assert verify(dataset).ok
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # Ray warns of its own settings
 def test_ray_reads_the_shards(dataset):

@@ -156,6 +156,7 @@ def damage(content, generator):
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [STEPS, ROWS, IMAGES, "libero_goal/3.parquet"])
 def test_damaged_bytes_are_findings_and_never_a_traceback(sound, tmp_path, path):
     is_compact = path.startswith("libero")

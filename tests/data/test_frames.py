@@ -144,6 +144,7 @@ def test_splits_share_no_episode_and_hold_out_some_of_each_task(dataset):
             frames.split(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_every_step_once(some_rendered, method):
     frames = Dataset(some_rendered, cameras=CAMERAS, action_horizon=2)

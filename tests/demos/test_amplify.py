@@ -67,6 +67,7 @@ def test_a_demonstration_goes_on_after_success_and_still_succeeds(scene, policy)
     assert sum(episode.success for episode in longer.values()) >= 3
 
 
+@pytest.mark.slow
 def test_a_demonstration_that_leaves_little_time_is_acted_out_faster(scene, policy, monkeypatch):
     monkeypatch.setattr(amplify, "_MAX_SHARE_OF_LIMIT", 0.3)  # of 280 env steps; it takes 121
     hurried = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.06)

@@ -128,6 +128,7 @@ def test_damaged_files_are_named(path, tmp_path):
     assert read_hdf5(write(path, {})) == ([], [f"{path} holds no demonstration."])
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_scene_gives_fixture_poses_and_checks_widths(path):
     scene = load_scene(TASK)

@@ -15,6 +15,7 @@ OBJECT = get_task("libero_object/0")
 GOAL = get_task("libero_goal/0")
 
 
+@pytest.mark.slow
 def test_this_package_draws_as_published_and_steps_as_pinned():
     try:
         fidelity = certify([OBJECT, GOAL])
@@ -38,6 +39,7 @@ def test_mujoco_s_own_colours_are_not_the_published_ones():
     assert "2 textures are read as sRGB" in found.differences[1]
 
 
+@pytest.mark.slow
 def test_another_installation_is_tried_through_its_python():
     """LIBERO's own environments on the pinned MuJoCo: its physics, but not the published images."""
     fidelity = certify([OBJECT], python=sys.executable)

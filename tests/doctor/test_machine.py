@@ -6,6 +6,7 @@ from rl_datagen.tasks.files import libero_folder
 pytestmark = pytest.mark.sim
 
 
+@pytest.mark.slow
 def test_this_machine_has_everything_and_the_render_is_real():
     findings = {finding.what: finding for finding in machine.examine()}
     assert {"Python", "PyTorch", "MuJoCo", "LIBERO", "rendering", "Ray", "disk"} <= set(findings)

@@ -181,6 +181,7 @@ def test_an_episode_that_cannot_be_read_is_named_and_the_others_are_kept(
     assert told.totals == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_bytes_do_not_depend_on_the_number_of_workers(rendered, tmp_path, monkeypatch):
     ray.shutdown()  # the cluster that tests of other modules share

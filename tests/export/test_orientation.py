@@ -31,6 +31,7 @@ env.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_turned_frames_of_libero_are_our_images_mirrored(tmp_path):
     scene = load_scene(get_task("libero_object/0"), appearance="mujoco")  # as this MuJoCo draws

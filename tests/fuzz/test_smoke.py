@@ -12,6 +12,7 @@ from tests.fuzz.judge import WrongError, judge, sound
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_some_inputs_of_each_kind_are_accepted_or_refused(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -29,6 +29,7 @@ def in_process(monkeypatch):
     monkeypatch.setattr(amplification._Amplify, "num_in_process", 100)
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.ray
 def test_tasks_are_amplified_side_by_side_and_the_dataset_is_sound(tmp_path):
@@ -47,6 +48,7 @@ def test_tasks_are_amplified_side_by_side_and_the_dataset_is_sound(tmp_path):
     assert all(row["attempts"] >= 2 and row["length_mean"] > 50 for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.usefixtures("in_process")
 def test_a_job_that_was_stopped_goes_on_with_what_is_missing(tmp_path):

@@ -53,6 +53,7 @@ def test_human_demonstrations_are_replayed_in_their_order(human):
     assert counts == {"attempts": 1, "successes": 1, "env_steps": len(human)}
 
 
+@pytest.mark.slow
 def test_shards_of_amplified_episodes_differ_and_are_the_same_again():
     settings = {"source": "amplified", "num_episodes": 2, "num_episodes_per_shard": 1}
     settings["max_attempts_per_episode"] = 2

@@ -72,6 +72,7 @@ def run(config):
     return told.totals[0], read_results(folder)
 
 
+@pytest.mark.slow
 def test_a_second_call_runs_what_is_missing(configure, expert, tmp_path):
     config = configure(expert, num_failure_videos=1)
     left, rows = run(config)
@@ -91,6 +92,7 @@ def test_a_second_call_runs_what_is_missing(configure, expert, tmp_path):
     assert (left, more[:3]) == (1, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_workers_find_what_one_process_finds(configure, expert):
     ray.shutdown()  # what another module has left

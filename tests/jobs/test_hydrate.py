@@ -63,6 +63,7 @@ def small(whole, tmp_path):
     return tmp_path / "small"
 
 
+@pytest.mark.slow
 def test_the_dataset_comes_back_byte_for_byte_and_resumes(whole, small, tmp_path):
     told = Told()
     outcome = hydrate(small, tmp_path / "back", progress=told)
@@ -83,6 +84,7 @@ def flip_digest(rows):
     rows[2]["state_sums"][7] ^= 1
 
 
+@pytest.mark.slow
 def test_an_episode_that_does_not_replay_is_named_and_its_shard_not_stored(small, tmp_path):
     edit(small, TASK, flip_digest)
     outcome = hydrate(small, tmp_path / "back")
@@ -108,6 +110,7 @@ def test_another_mujoco_is_refused_before_anything_is_written(small, tmp_path, m
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.slow
 def test_the_commands(whole, tmp_path):
     def run(*words):
         result = CliRunner().invoke(app, ["dataset", *map(str, words)])

@@ -109,6 +109,7 @@ def test_the_bundled_demonstration_succeeds(config, path):
         import_demonstrations(config, str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_several_tasks_are_replayed_side_by_side(config, monkeypatch):
     several = config.model_copy(update={"task": "libero_goal/0,libero_object/0", "num_workers": 2})

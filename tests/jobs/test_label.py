@@ -47,6 +47,7 @@ def dataset(episodes, tmp_path):
     return tmp_path / "d"
 
 
+@pytest.mark.slow
 def test_labels_are_added_once_and_say_why_it_failed(dataset, episodes):
     told = Told()
     with ray_session(dataset.parent / "ray.log", 2):
@@ -61,6 +62,7 @@ def test_labels_are_added_once_and_say_why_it_failed(dataset, episodes):
     assert read_manifest(dataset).content_hash == content
 
 
+@pytest.mark.slow
 def test_a_later_shard_is_labelled_by_the_next_call(dataset, episodes):
     told = Told()
     label_dataset(dataset, num_workers=1, progress=told).check()
@@ -79,6 +81,7 @@ def test_what_cannot_be_labelled_says_what_to_do(dataset, tmp_path):
     assert "dataset hydrate" in str(result.exception or result.output)
 
 
+@pytest.mark.slow
 def test_the_command_names_causes(dataset):
     result = CliRunner().invoke(app, ["dataset", "label", str(dataset), "--workers", "1"])
     assert result.exit_code == 0

@@ -50,6 +50,7 @@ def settings(root, **changes):
     return CollectionConfig(name="recovered", output_dir=str(root), **wanted | changes)
 
 
+@pytest.mark.slow
 def test_recoveries_follow_their_origin_to_the_branch_and_reach_the_goal(origins, made):
     _, path = made
     verify(path).check()
@@ -96,6 +97,7 @@ def test_nobody_learns_what_came_before_the_takeover(made):
     assert exported == plan.num_frames
 
 
+@pytest.mark.slow
 def test_recoveries_replay_bit_for_bit(made):
     _, path = made
     check_replay(path, 4).check()

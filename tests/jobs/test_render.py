@@ -48,6 +48,7 @@ def recorded(tmp_path, trajectories):
     return tmp_path / "d"
 
 
+@pytest.mark.slow
 def test_a_replay_sees_every_step_with_both_cameras(scene, trajectories):
     episode = render_episode(trajectories[0], scene, SMALL)
     assert episode.agentview.shape == episode.wrist.shape == (6, 64, 64, 3)

@@ -32,6 +32,7 @@ def path(tmp_path_factory):
     return collect(settings(tmp_path_factory.mktemp("vary")), num_patterns=3)
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_each_episode_is_there_on_each_way(path):
     verify(path).check()

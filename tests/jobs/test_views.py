@@ -45,6 +45,7 @@ def recorded(tmp_path, trajectories, monkeypatch):
     return tmp_path / "d"
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_dataset_with_everything(recorded, trajectories):
     options = ["--modalities", "depth,segmentation", "--vary", "light,camera", "--copies", "2"]

@@ -40,6 +40,7 @@ def labels(scene, episodes):
     return {name: Labeller(scene).label(episode) for name, episode in episodes.items()}
 
 
+@pytest.mark.slow
 def test_a_success_is_cut_into_what_is_done(scene, episodes, labels):
     found = labels["good"]
     assert episodes["good"].success

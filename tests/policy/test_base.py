@@ -13,6 +13,7 @@ def noise_for(policy, num=6, seed=2):
     return policy.draw_noise(num, torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("denoiser", ["unet", "mlp"])
 @pytest.mark.parametrize("encoder", ["state", "resnet", "vit"])
 @pytest.mark.parametrize("kind", ["diffusion", "gaussian"])

@@ -80,6 +80,7 @@ def test_every_policy_of_states_that_is_allowed_acts_and_learns(stats, kind, dat
     _acts_and_learns(make_policy(config, stats), num)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["resnet", "vit"])
 @pytest.mark.parametrize("kind", _KINDS)
 @given(data=st.data())

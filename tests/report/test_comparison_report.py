@@ -76,6 +76,7 @@ class Links(HTMLParser):
         self.loaded += [tag] if tag in ("link", "script", "iframe", "object", "embed") else []
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing(report):
     page = (report / "index.html").read_text()
     links = Links()
@@ -190,6 +191,7 @@ def test_tables_hold_the_rows(report, comparison):
     assert rows[0]["action_std_y"] == rows[0]["num_attempts"] == ""
 
 
+@pytest.mark.slow
 def test_a_folder_with_something_else_is_refused_and_a_report_replaced(tmp_path, comparison):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match="holds files but no report"):
@@ -203,6 +205,7 @@ def test_a_folder_with_something_else_is_refused_and_a_report_replaced(tmp_path,
     assert not (tmp_path / "figures" / "paths-libero_10-1.png").exists()
 
 
+@pytest.mark.slow
 def test_the_command_prints_verdicts_or_json(tmp_path, datasets):
     arguments = ["quality", str(datasets), "--task", "libero_goal", "--out", str(tmp_path / "out")]
     printed = CliRunner().invoke(app, arguments).stdout

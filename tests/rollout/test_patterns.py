@@ -43,6 +43,7 @@ def varied(expert, scene, origins):
     return {episode.episode_id: episode for episode in episodes}, attempts
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_way_to_a_thing_and_the_way_with_it_are_in_free_space(scene, origins):
     for origin in origins:

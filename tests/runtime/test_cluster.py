@@ -26,6 +26,7 @@ def _work(unit):
     return number**2
 
 
+@pytest.mark.slow
 def test_units_survive_a_killed_worker(tmp_path):
     with ray_session(tmp_path / "ray.log", num_cpus=2):
         results = dict(map_units(_work, [(n, tmp_path) for n in range(4)], num_workers=2))
@@ -37,6 +38,7 @@ def _fail(unit):
     raise SimulatorError("diverged", task="libero_goal/3", step=unit)
 
 
+@pytest.mark.slow
 def test_an_exception_is_the_workers_own(tmp_path):
     with (
         ray_session(tmp_path / "ray.log", num_cpus=1),
@@ -51,6 +53,7 @@ def _sleep(seconds):
     return seconds
 
 
+@pytest.mark.slow
 def test_the_driver_hears_of_the_time_while_no_unit_ends(tmp_path):
     waits = []
     with ray_session(tmp_path / "ray.log", num_cpus=1):
@@ -68,6 +71,7 @@ def test_an_unreachable_cluster_is_named(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_a_process_that_has_joined_a_cluster_stays_in_it(tmp_path):
     with ray_session(tmp_path / "ray.log", num_cpus=1):
         with ray_session(tmp_path / "inner.log", num_cpus=2):
@@ -111,6 +115,7 @@ def test_the_longest_temporary_folder_that_is_allowed_is_one_that_ray_takes(tmp_
         validate_socket_filepath(f"/{'x' * (longest + 1)}/{session}")
 
 
+@pytest.mark.slow
 def test_a_machine_too_busy_to_start_ray_in_time_is_asked_again(tmp_path, monkeypatch):
     start, asked = ray.init, []
 

@@ -60,6 +60,7 @@ def where(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("where")
 def test_what_fails_is_named_the_others_are_stored_and_a_second_call_goes_on(tmp_path):
     told = Told()
@@ -86,6 +87,7 @@ def test_what_a_unit_says_last_is_not_counted_again_when_it_comes_after_the_resu
     assert board.read([]) == (2, {"seen": 2})
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
     ray.shutdown()
@@ -94,6 +96,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
     assert (tmp_path / "666").read_text() == str(666**2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("where")
 def test_a_full_disk_ends_the_job_since_no_other_unit_fares_better(tmp_path):
     with pytest.raises(DiskError, match="no room"):

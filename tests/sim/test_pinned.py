@@ -30,6 +30,7 @@ def _run(program, tmp_path, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["LIBERO first", "this package first"])
 def test_scenes_come_from_the_package_whatever_the_user_has_configured(tmp_path, first):
     (tmp_path / "config.yaml").write_text(

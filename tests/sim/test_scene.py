@@ -49,6 +49,7 @@ def test_a_seed_draws_one_state_and_leaves_the_global_stream_alone(scene):
     assert state.seed == 11
 
 
+@pytest.mark.slow
 def test_drawn_state_is_liberos(scene, stock):
     env = stock._env
     env.env.object_property_initializers.clear()
@@ -61,6 +62,7 @@ def test_drawn_state_is_liberos(scene, stock):
     )
 
 
+@pytest.mark.slow
 def test_objects_are_not_drawn_inside_each_other():
     scene = load_scene(get_task("libero_spatial/2"))  # the second bowl's place is the plate's rim
     simulator = scene.simulator()

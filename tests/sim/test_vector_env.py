@@ -20,6 +20,7 @@ def make(drawer_task):
         env.close()
 
 
+@pytest.mark.slow
 def test_spaces_hold_what_is_returned(make):
     env = make()
     observation, infos = env.reset(seed=1)

@@ -89,6 +89,7 @@ def test_settings_that_cannot_be():
         config.for_cell("gausian", get_task("libero_goal/8"), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.ray
 @pytest.mark.sim

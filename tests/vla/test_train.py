@@ -91,6 +91,7 @@ def test_an_interrupted_training_has_the_same_curve_and_weights(
     train(config, report=lambda _: pytest.fail("a finished VLA is trained again"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 @pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_training_lowers_the_loss(diffusion, make_config, num_workers):

@@ -42,6 +42,7 @@ def frames(scene, *, visual_sites=False):
 
 
 # A stove that reflects and glows, and a wine rack that shines through; a room; a bare floor.
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["libero_goal/0", "libero_90/70", "libero_object/0"])
 def test_images_are_mujocos_own(task):
     visual_sites = task == "libero_goal/0"
@@ -54,6 +55,7 @@ def test_images_are_mujocos_own(task):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_appearance_of_published_data_is_the_default():
     task = get_task("libero_object/0")
     images = {}
@@ -72,6 +74,7 @@ def test_the_appearance_of_published_data_is_the_default():
     assert differ.mean() > 0.7  # 80 % of pixels, in docs/results.md
 
 
+@pytest.mark.slow
 def test_a_renderer_that_draws_otherwise_is_not_used(drawer_task, monkeypatch, caplog):
     scene = load_scene(drawer_task)
     simulator = scene.simulator()
@@ -87,6 +90,7 @@ def test_a_renderer_that_draws_otherwise_is_not_used(drawer_task, monkeypatch, c
         np.testing.assert_array_equal(images[camera], image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["libero_goal/0", "libero_90/70"])
 def test_plain_images_are_mujocos_own_without_multisampling(task):
     images = {}

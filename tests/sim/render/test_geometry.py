@@ -45,6 +45,7 @@ def seen(scene):
 
 
 # A stove, drawers and a rack that shines through; a microwave with a window; a bare floor.
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["libero_goal/0", "libero_10/9", "libero_object/0"])
 def test_maps_are_mujocos_own_and_leave_images_as_they_were(task):
     found = {}

@@ -101,6 +101,7 @@ import torch, torchvision
 """
 
 
+@pytest.mark.slow
 def test_pytorch_can_be_imported_after_the_first_image(settled):
     subprocess.run([sys.executable, "-c", TORCH_AFTER_AN_IMAGE], check=True)
 
@@ -137,6 +138,7 @@ assert simulator.render("agentview", 64, 64).std() > 10
 """
 
 
+@pytest.mark.slow
 def test_a_gpu_that_egl_does_not_know_leaves_the_software_renderer(settled):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "63", "MUJOCO_GL": "egl"}
     environment.pop("MUJOCO_EGL_DEVICE_ID", None)

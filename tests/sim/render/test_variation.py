@@ -39,6 +39,7 @@ def test_each_axis_changes_the_image_and_leaves_none_of_it(scene, axis):
         np.testing.assert_array_equal(getattr(model, name), value)
 
 
+@pytest.mark.slow
 def test_the_fast_renderer_varies_as_mujocos_own():
     found = {}
     for backend in ("culled", "stock"):
