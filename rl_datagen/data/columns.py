@@ -116,7 +116,7 @@ def load_columns(
     places = {
         name: (number, group)
         for number, path in enumerate(files)
-        for group, name in enumerate(row_group_episodes(open_parquet(path)))
+        for group, name in enumerate(row_group_episodes(path))
     }
     return Columns(episodes, _begins(episodes), arrays, files, places)
 

@@ -26,7 +26,13 @@ from rl_datagen.data.labels import EpisodeLabels, decode_labels
 from rl_datagen.data.manifest import Shard, check_file, next_step, read_manifest
 from rl_datagen.data.names import check_name, refused
 from rl_datagen.data.schema import EPISODES_SCHEMA
-from rl_datagen.data.shards import open_parquet, read_parquet, reading, to_trajectory
+from rl_datagen.data.shards import (
+    open_parquet,
+    read_parquet,
+    read_row_group,
+    reading,
+    to_trajectory,
+)
 from rl_datagen.data.trajectory import Trajectory
 
 
@@ -75,13 +81,14 @@ def read_rendered(
         if task not in (None, shard.task):
             continue
         images = {
-            name: (file, index)
-            for file in [open_parquet(check_file(dataset, entry)) for entry in shard.images]
-            for index, name in enumerate(row_group_episodes(file))
+            name: (path, file, index)
+            for path in [check_file(dataset, entry) for entry in shard.images]
+            for file in [open_parquet(path)]
+            for index, name in enumerate(row_group_episodes(path, file))
         }
         for trajectory in _read_shard(dataset, shard, episode_ids):
             found = images.get(trajectory.episode_id)
-            table = found and found[0].read_row_group(found[1])
+            table = found and read_row_group(*found)
             yield trajectory, decode_images(table, views=views) if table else None
 
 
@@ -152,10 +159,11 @@ def read_encoded_images(dataset: Path, episode_id: str) -> pa.Table | None:
     """
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:
-            file = open_parquet(check_file(dataset, entry))
-            for index, name in enumerate(row_group_episodes(file)):
+            path = check_file(dataset, entry)
+            file = open_parquet(path)
+            for index, name in enumerate(row_group_episodes(path, file)):
                 if name == episode_id:
-                    return file.read_row_group(index)
+                    return read_row_group(path, file, index)
     return None
 
 
@@ -210,7 +218,7 @@ def rendered_episodes(dataset: Path, *, check: bool = True) -> list[str]:
         for shard in read_manifest(dataset).shards
         for entry in shard.images
         for name in row_group_episodes(
-            open_parquet(check_file(dataset, entry) if check else dataset / entry.path)
+            check_file(dataset, entry) if check else dataset / entry.path
         )
     ]
 

@@ -16,6 +16,7 @@ from rl_datagen.config import Appearance
 from rl_datagen.config.views import PLAIN, ViewsConfig
 from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.schema import APPEARANCE_KEY, CAMERAS, UNRECORDED_APPEARANCE
+from rl_datagen.data.shards import open_parquet, read_row_group
 from rl_datagen.data.trajectory import CONTROL_FREQUENCY
 from rl_datagen.data.views import (
     View,
@@ -133,14 +134,23 @@ def appearance_of_file(schema: pa.Schema) -> str:
     return recorded.decode() if recorded else UNRECORDED_APPEARANCE
 
 
-def row_group_episodes(file: pq.ParquetFile) -> Iterator[str]:
-    """Yields the episode id of each row group of an images file, from its statistics alone."""
+def row_group_episodes(path: Path, file: pq.ParquetFile | None = None) -> Iterator[str]:
+    """Yields the episode id of each row group of an images file, from its statistics alone.
+
+    Args:
+        path: Of the file.
+        file: It, if it is open.
+
+    Raises:
+        DatasetError: It cannot be read; says which file it is.
+    """
+    file = file or open_parquet(path)
     for index in range(file.num_row_groups):
         statistics = file.metadata.row_group(index).column(0).statistics
         if statistics is not None and statistics.has_min_max:
             yield statistics.min
         else:  # another program's, which wrote none
-            yield file.read_row_group(index, columns=["episode_id"])["episode_id"][0].as_py()
+            yield read_row_group(path, file, index, ["episode_id"])["episode_id"][0].as_py()
 
 
 def write_video(

@@ -1,6 +1,6 @@
 """Trajectories as Arrow tables, and tables as Parquet files with one row group per episode."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -200,12 +200,6 @@ def read_row_group(
     """
     with reading(path):
         return file.read_row_group(index, columns)
-
-
-def row_groups(file: pq.ParquetFile) -> Iterator[pa.Table]:
-    """Yields a Parquet file's row groups, one episode each."""
-    for index in range(file.num_row_groups):
-        yield file.read_row_group(index)
 
 
 def _check(trajectory: Trajectory) -> None:

@@ -146,7 +146,7 @@ class OpenShard:
         self._places: dict[str, tuple[FileEntry, int]] = {
             name: (entry, group)
             for entry in shard.images
-            for group, name in enumerate(row_group_episodes(open_parquet(dataset / entry.path)))
+            for group, name in enumerate(row_group_episodes(dataset / entry.path))
         }
 
     def images(self, episode_id: str, *, views: bool) -> RenderedEpisode:

@@ -259,7 +259,7 @@ def _rendered(dataset: Path, shards: Sequence[Shard]) -> set[str]:
         name
         for shard in shards
         for entry in shard.images
-        for name in row_group_episodes(open_parquet(dataset / entry.path))
+        for name in row_group_episodes(dataset / entry.path)
     }
 
 
@@ -342,7 +342,7 @@ def _look(dataset: Path, shards: Sequence[Shard]) -> Look:
 
 def _look_at(path: Path) -> tuple[str, tuple[int, int], Appearance, str, ViewsConfig]:
     """Returns a file's first episode, and its images' size, appearance, encoding and views."""
-    name = next(iter(row_group_episodes(open_parquet(path))))
+    name = next(iter(row_group_episodes(path)))
     with reading(path):  # one image is read, not a row group
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
         batch = next(file.iter_batches(1, row_groups=[0], columns=["agentview"]))

@@ -19,7 +19,7 @@ from rl_datagen.data.dataset import ShardReader, read_episodes, rendered_episode
 from rl_datagen.data.files import Delivery, NewImages, Target
 from rl_datagen.data.images import Encoding, RenderedEpisode, decode_images, images_table
 from rl_datagen.data.manifest import check_file, read_manifest
-from rl_datagen.data.shards import open_parquet
+from rl_datagen.data.shards import open_parquet, read_row_group
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.jobs.views import render_views
@@ -185,7 +185,7 @@ def render_dataset(
     """
     with DatasetWriter(dataset, config=None) as writer:
         chosen = first_episodes(dataset, settings.num_episodes, tasks)
-        if (first := _first_rendered(dataset)) is not None:
+        if (first := first_rendered(dataset)) is not None:
             _refuse_other(first, settings)
             _refuse_other_views(first.settings, views)
         outcome = execute(_Render(writer, chosen, settings, views, num_workers), progress)
@@ -224,7 +224,7 @@ def render_missing(
     given = {"image_size": image_size, "encoding": encoding, "appearance": appearance}
     chosen = {name: value for name, value in given.items() if value is not None}
     views = PLAIN
-    if (first := _first_rendered(dataset)) is not None:
+    if (first := first_rendered(dataset)) is not None:
         size = len(first.agentview[0])
         there = {"image_size": size, "encoding": first.encoding, "appearance": first.appearance}
         chosen, views = {**there, **chosen}, first.settings
@@ -234,12 +234,12 @@ def render_missing(
     )
 
 
-def _first_rendered(dataset: Path) -> RenderedEpisode | None:
+def first_rendered(dataset: Path) -> RenderedEpisode | None:
     """Returns the first episode that has images, if one does."""
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:
-            file = open_parquet(check_file(dataset, entry))
-            return decode_images(file.read_row_group(0))
+            path = check_file(dataset, entry)
+            return decode_images(read_row_group(path, open_parquet(path), 0))
     return None
 
 

@@ -4,10 +4,12 @@ import pytest
 
 from rl_datagen.core.errors import DatasetError, UserError
 from rl_datagen.core.storage import atomic_folder
-from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
+from rl_datagen.data import DatasetWriter, RenderedEpisode, read_images, read_rendered
+from rl_datagen.data.dataset import rendered_episodes
 from rl_datagen.export import export_hdf5, export_lerobot, export_rlds
 from rl_datagen.export.episodes import Source, in_parts_of, kept_steps, only, read_plan
 from rl_datagen.export.plan import Choice, plan_export
+from rl_datagen.jobs.render import first_rendered
 from tests.fuzz.folders import reseal
 from tests.told import Told
 
@@ -123,7 +125,16 @@ def test_exports_say_how_far_they_are(rendered, successes, tmp_path, export, opt
     assert told.totals == [told.done] == [len(successes)]
 
 
-def test_images_whose_bytes_are_no_parquet_are_named_though_their_checksum_fits(rendered):
+READERS = {
+    "export": lambda path: list(read_plan(plan_export(path, Choice()))),
+    "read_rendered": lambda path: list(read_rendered(path)),
+    "read_images": lambda path: [read_images(path, each) for each in rendered_episodes(path)],
+    "render": first_rendered,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_images_whose_bytes_are_no_parquet_are_named_though_their_checksum_fits(rendered, read):
     (path, *_) = sorted((rendered / "images").rglob("*.parquet"))
     columns = pq.ParquetFile(path).metadata.row_group(0)
     (wrist,) = (
@@ -137,4 +148,4 @@ def test_images_whose_bytes_are_no_parquet_are_named_though_their_checksum_fits(
     path.write_bytes(data)
     assert reseal(rendered)
     with pytest.raises(DatasetError, match=rf"{path.name} is not a readable Parquet file"):
-        list(read_plan(plan_export(rendered, Choice())))
+        read(rendered)
