@@ -69,7 +69,8 @@ def _compile(task: Task) -> Scene:
     started, random_state = time.perf_counter(), np.random.get_state()
     try:
         scene = compile_scene(task, make_simulator)
-    except (OSError, ValueError) as error:  # MuJoCo raises ValueError for a bad or missing asset
+    # MuJoCo raises ValueError for a bad or missing asset, robosuite asserts what is defined.
+    except (OSError, ValueError, AssertionError) as error:
         message = f"cannot build the scene: {error}"
         raise SimulatorError(message, task=task.id) from error
     finally:  # LIBERO's constructor has drawn positions from the global stream

@@ -22,6 +22,7 @@ class _Change(TypedDict):
     tasks: NotRequired[list[str]]
     instructions: NotRequired[list[str]]
     demonstrated_by: NotRequired[list[int]]
+    omits: NotRequired[list[int]]
 
 
 @cache
@@ -54,6 +55,8 @@ def _suite(bases: list[Task], ending: str, change: _Change) -> Iterator[Task]:
     names = change.get("tasks", [base.name for base in bases])
     sentences = change.get("instructions", [base.instruction for base in bases])
     for base, name, sentence, other in zip(bases, names, sentences, shown, strict=True):
+        if base.index in change.get("omits", ()):
+            continue
         yield Task(
             f"{base.suite}_{ending}",
             base.index,
