@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_objects_are_not_drawn_inside_each_other():
         way = simulator.sim_state() - drawn.sim_state
         moved += [np.linalg.norm(way[place : place + 2]) for place in places]
     assert max(moved) < 0.2  # m; it was 1.5 where they sprang apart
+
+
+def test_a_scene_that_robosuite_refuses_is_a_simulator_error():
+    name = "FLOOR_SCENE1_put_both_the_alphabet_soup_and_the_tomato_sauce_in_the_basket"
+    twice = replace(get_task("libero_10_with_milk/2"), index=0, name=name)
+    with pytest.raises(SimulatorError, match="cannot build the scene: Object 'milk_1' already has"):
+        load_scene(twice)
 
 
 def test_a_task_without_files_is_a_simulator_error():
