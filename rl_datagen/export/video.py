@@ -15,8 +15,14 @@ from rl_datagen.core.storage import atomic_path
 # A key frame every second frame, so that any frame is read quickly. One thread: the encoder's
 # output depends on how many there are. And one way for all processors: x264's for AVX-512 gave
 # other bytes for 1 in 500 videos whose width is no multiple of 16.
-_OPTIONS = {"crf": "18", "g": "2", "bf": "0", "preset": "veryfast", "threads": "1"}
-_OPTIONS["x264-params"] = "cpu-independent=1"
+_OPTIONS = {
+    "crf": "18",
+    "g": "2",
+    "bf": "0",
+    "preset": "veryfast",
+    "threads": "1",
+    "x264-params": "cpu-independent=1",
+}
 
 
 class Video:

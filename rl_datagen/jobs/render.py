@@ -185,7 +185,7 @@ def render_dataset(
     """
     with DatasetWriter(dataset, config=None) as writer:
         chosen = first_episodes(dataset, settings.num_episodes, tasks)
-        if (first := first_rendered(dataset)) is not None:
+        if (first := _first_rendered(dataset)) is not None:
             _refuse_other(first, settings)
             _refuse_other_views(first.settings, views)
         outcome = execute(_Render(writer, chosen, settings, views, num_workers), progress)
@@ -224,7 +224,7 @@ def render_missing(
     given = {"image_size": image_size, "encoding": encoding, "appearance": appearance}
     chosen = {name: value for name, value in given.items() if value is not None}
     views = PLAIN
-    if (first := first_rendered(dataset)) is not None:
+    if (first := _first_rendered(dataset)) is not None:
         size = len(first.agentview[0])
         there = {"image_size": size, "encoding": first.encoding, "appearance": first.appearance}
         chosen, views = {**there, **chosen}, first.settings
@@ -234,7 +234,7 @@ def render_missing(
     )
 
 
-def first_rendered(dataset: Path) -> RenderedEpisode | None:
+def _first_rendered(dataset: Path) -> RenderedEpisode | None:
     """Returns the first episode that has images, if one does."""
     for shard in read_manifest(dataset).shards:
         for entry in shard.images:

@@ -41,7 +41,8 @@ def _declared(bddl: str) -> Iterator[tuple[list[str], str]]:
                 yield names.split(), category.strip()
 
 
-def _categories_of(bddl: str) -> Iterator[str]:
+def categories_of(bddl: str) -> Iterator[str]:
+    """Yields the category of each object and fixture of a BDDL file; not parts of the scene."""
     for _, category in _declared(bddl):
         if category not in SCENE_CLASSES and not category.endswith("_table"):
             yield category
@@ -52,7 +53,7 @@ def complete(table: dict[int, str]) -> dict[int, str]:
     scene = enumerate(SCENE_CLASSES, 1)
     table = table | {number: name for number, name in scene if name not in table.values()}
     texts = (bddl_path(task).read_text("utf-8") for task in known_tasks())
-    found = {category for text in texts for category in _categories_of(text)}
+    found = {category for text in texts for category in categories_of(text)}
     new = sorted((found | set(object_categories())) - set(table.values()))
     first = max(_FIRST_OBJECT, max(table) + 1)
     return table | dict(enumerate(new, first))

@@ -41,19 +41,14 @@ def test_every_suite_of_the_package_is_known_or_left_out_for_a_reason():
     assert there == {*SUITES, *perturbed_suites(), *NO_PERTURBATIONS, *NO_MODELS}
 
 
-def categories(paths):
-    """What kinds of objects and fixtures some definitions name."""
-    texts = "".join(path.read_text("utf-8") for path in paths)
-    parts = re.findall(r"\(:(?:objects|fixtures)([^()]*)\)", texts)
-    return set(re.findall(r" - (\S+)", " ".join(parts)))
-
-
-def without_model(kinds):
-    """Those that cannot be built; tables and floors are parts of the scene."""
+def without_model(paths):
+    """What some definitions name and cannot be built."""
     from libero.libero.envs.objects import OBJECTS_DICT
 
+    from rl_datagen.sim.make_classes import categories_of
+
     missing = set()
-    for kind in kinds & set(OBJECTS_DICT):
+    for kind in {kind for path in paths for kind in categories_of(path.read_text("utf-8"))}:
         try:
             OBJECTS_DICT[kind](name="it")
         except FileNotFoundError:
@@ -63,10 +58,9 @@ def without_model(kinds):
 
 @pytest.mark.sim
 def test_the_package_has_a_model_of_all_that_is_in_a_perturbed_scene():
-    assert without_model(categories(map(bddl_path, PERTURBED))) == set()
+    assert without_model(map(bddl_path, PERTURBED)) == set()
     for suite in NO_MODELS:
-        paths = (libero_folder() / "bddl_files" / suite).glob("*.bddl")
-        assert without_model(categories(paths)), suite
+        assert without_model((libero_folder() / "bddl_files" / suite).glob("*.bddl")), suite
 
 
 def test_each_suite_perturbs_each_task_of_its_base_once():
