@@ -20,7 +20,7 @@ from rl_datagen.data.manifest import FileEntry, Shard, check_file, next_step, re
 from rl_datagen.data.schema import STEPS_SCHEMA
 from rl_datagen.data.shards import column_array, open_parquet, reading
 from rl_datagen.data.trajectory import Source
-from rl_datagen.tasks import select_tasks
+from rl_datagen.tasks import select_present
 
 COLUMNS = tuple(field.name for field in STEPS_SCHEMA if not pa.types.is_string(field.type))
 """Columns that hold numbers, a row each env step."""
@@ -103,7 +103,7 @@ def load_columns(
         ConfigError: There is no such column.
         DatasetError: Nothing is selected, or a file is missing or damaged.
     """
-    tasks = {task.id for task in select_tasks(selector)}
+    tasks = {task.id for task in select_present(selector, set(_tasks_of(folder)))}
     _check_names(folder, names or ())
     if is_compact(folder):
         return _load_compact(folder, selector, tasks, names or ("action",))

@@ -19,7 +19,7 @@ from rl_datagen.data.manifest import Manifest, Shard, read_manifest
 from rl_datagen.data.shards import open_parquet, read_row_group, reading
 from rl_datagen.data.views import views_of_file
 from rl_datagen.export.subtasks import Span, read_spans
-from rl_datagen.tasks import Task, get_task, select_tasks
+from rl_datagen.tasks import Task, get_task, select_present
 
 _JPEG = 0.2  # of the size of a PNG
 
@@ -225,8 +225,8 @@ def plan_export(dataset: Path, choice: Choice) -> Plan:
 def _select(dataset: Path, manifest: Manifest, choice: Choice) -> list[Shard]:
     rendered_only = choice.rendered_only and choice.images
     present = {shard.task for shard in manifest.shards if shard.images or not rendered_only}
-    order = [task.id for task in select_tasks(choice.tasks) if task.id in present]
-    shards = [shard for name in order for shard in manifest.shards if shard.task == name]
+    order = select_present(choice.tasks, present)
+    shards = [shard for task in order for shard in manifest.shards if shard.task == task.id]
     if shards:
         return shards
     there = ", ".join(sorted(present)) or "nothing"

@@ -30,7 +30,7 @@ from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.runtime.executor import Outcome, Tell, execute
 from rl_datagen.sim import Backend, InitialState, Scene, load_scene
-from rl_datagen.tasks import get_task, select_tasks
+from rl_datagen.tasks import get_task, select_present
 
 _Key = tuple[str, int]  # a task, and the number of a shard
 
@@ -133,12 +133,13 @@ def hydrate(
 
 
 def _choose(source: Path, manifest: CompactManifest, tasks: str) -> list[CompactFile]:
-    wanted = {task.id for task in select_tasks(tasks)}
-    chosen = [each for each in manifest.files if each.task in wanted]
-    if not chosen:
-        there = ", ".join(each.task for each in manifest.files)
-        raise ConfigError(f"task={tasks!r} selects no task of {source}, which has {there}.")
-    return chosen
+    there = [each.task for each in manifest.files]
+    wanted = {task.id for task in select_present(tasks, there)}
+    if not wanted:
+        raise ConfigError(
+            f"task={tasks!r} selects no task of {source}, which has {', '.join(there)}."
+        )
+    return [each for each in manifest.files if each.task in wanted]
 
 
 def replay_compact(episode: CompactEpisode, scene: Scene) -> Trajectory:

@@ -14,7 +14,7 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.labels import Labeller
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.sim import load_scene
-from rl_datagen.tasks import get_task, select_tasks
+from rl_datagen.tasks import get_task, select_present
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +93,10 @@ def label_dataset(
         ConfigError: The selector names no task, or none of the dataset's.
         DatasetError: It is not a dataset, a compact one, or damaged.
     """
-    wanted = {task.id for task in select_tasks(tasks)}
     with DatasetWriter(dataset, config=None) as writer:
         there = {shard.task for shard in writer.manifest.shards}
-        if there and not wanted & there:
+        wanted = {task.id for task in select_present(tasks, there)}
+        if there and not wanted:
             raise ConfigError(
                 f"task={tasks!r} selects no task of {dataset}, which has "
                 f"{', '.join(sorted(there))}."

@@ -20,7 +20,7 @@ from rl_datagen.jobs.stored import Experts, StoredExpert
 from rl_datagen.rollout import count_attempts, recover
 from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.sim import load_scene
-from rl_datagen.tasks import Task, get_task, select_tasks
+from rl_datagen.tasks import Task, get_task, select_present
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +127,14 @@ def recover_dataset(
         )
     experts = Experts(config.experts, config.output_dir)
     manifest = read_manifest(source)
-    wanted = {task.id for task in select_tasks(config.task or "all")}
+    there = {shard.task for shard in manifest.shards}
+    wanted = {task.id for task in select_present(config.task or "all", there)}
     known = {task.id for task in experts.tasks(config.task)}
     shards = [shard for shard in manifest.shards if shard.task in wanted & known]
     if not shards:
-        there = ", ".join(sorted({shard.task for shard in manifest.shards}))
         raise ConfigError(
-            f"{source} has {there}, and experts={config.experts} none of them that task selects. "
-            "Give the experts of its tasks."
+            f"{source} has {', '.join(sorted(there))}, and experts={config.experts} none of them "
+            "that task selects. Give the experts of its tasks."
         )
     path = Path(config.output_dir, "datasets", config.name)
     identity = _identity(config, num_recoveries, manifest.content_hash)

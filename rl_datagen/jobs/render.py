@@ -25,7 +25,7 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.jobs.views import render_views
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.sim import Backend, Scene, first_that_replays, load_scene, replay
-from rl_datagen.tasks import get_task, select_tasks
+from rl_datagen.tasks import get_task, select_present
 
 EPISODES_PER_FILE = 5
 """Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
@@ -251,16 +251,17 @@ def first_episodes(
     Raises:
         ConfigError: The dataset has none of these tasks.
     """
-    wanted = {task.id for task in select_tasks(tasks)}
     columns = ["episode_id", "task", "length", "shard", "row_group"]
+    rows = read_episodes(dataset).select(columns).to_pylist()
+    wanted = {task.id for task in select_present(tasks, {row["task"] for row in rows})}
     count: Counter[str] = Counter()
     chosen: list[dict[str, Any]] = []
-    for row in read_episodes(dataset).select(columns).to_pylist():
+    for row in rows:
         count[row["task"]] += 1
         few = num_episodes is None or count[row["task"]] <= num_episodes
         if few and row["task"] in wanted:
             chosen.append(row)
-    if count and not wanted & set(count):
+    if count and not wanted:
         raise ConfigError(
             f"task={tasks!r} selects no task of {dataset}, which has {', '.join(sorted(count))}."
         )

@@ -7,10 +7,20 @@ from rl_datagen.tasks.registry import (
     TASKS,
     get_task,
     known_tasks,
+    select_present,
     select_tasks,
 )
 from rl_datagen.tasks.task import Task
 
-__all__ = ["NUM_INIT_STATES", "SUITES", "TASKS", "Task", "get_task", "known_tasks", "select_tasks"]
+__all__ = [
+    "NUM_INIT_STATES",
+    "SUITES",
+    "TASKS",
+    "Task",
+    "get_task",
+    "known_tasks",
+    "select_present",
+    "select_tasks",
+]
 
 make_callable(__name__, select_tasks)

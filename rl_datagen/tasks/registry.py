@@ -1,6 +1,7 @@
 """Five suites, 130 tasks, and selectors such as ``"libero_90/0-9,libero_goal"``."""
 
 import re
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
@@ -71,6 +72,23 @@ def select_tasks(selector: str = "all") -> tuple[Task, ...]:
         suite = whole.rpartition("/")[0]  # empty without a slash
         selected |= dict.fromkeys(_select(whole))
     return tuple(selected)
+
+
+def select_present(selector: str, present: Collection[str]) -> tuple[Task, ...]:
+    """Returns those of a dataset's tasks that a selector names, in its order.
+
+    Args:
+        selector: As ``select_tasks`` takes it, but ``"all"`` is all that there are: a dataset of
+            perturbed tasks is no smaller than one of the 130.
+        present: Ids of the dataset's tasks.
+
+    Raises:
+        ConfigError: A part names no suite or task.
+    """
+    selected = dict.fromkeys(select_tasks(selector))
+    if "all" in map(str.strip, selector.split(",")):
+        selected |= dict.fromkeys(sorted(get_task(task) for task in present))
+    return tuple(task for task in selected if task.id in present)
 
 
 def _select(part: str) -> list[Task]:

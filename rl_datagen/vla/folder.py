@@ -29,7 +29,7 @@ from rl_datagen.data.names import Number, TaskId
 from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
 from rl_datagen.policy.weights import CONFIG
-from rl_datagen.tasks import select_tasks
+from rl_datagen.tasks import select_present
 
 PROVENANCE, DATA, METRICS = "provenance.json", "data.json", "metrics.json"
 EMBEDDINGS = "embeddings.safetensors"
@@ -70,15 +70,14 @@ def bind(config: VlaConfig) -> Path:
 
 def describe(dataset: Path, selector: str) -> dict[str, Any]:
     """Returns the successful episodes of a selection by source, and their tasks."""
-    wanted = {task.id for task in select_tasks(selector)}
     rows = read_episodes(dataset).select(["task", "source", "success"]).to_pylist()
-    rows = [row for row in rows if row["success"] and row["task"] in wanted]
-    count = Counter(row["source"] for row in rows)
-    present = {row["task"] for row in rows}
+    rows = [row for row in rows if row["success"]]
+    tasks = [task.id for task in select_present(selector, {row["task"] for row in rows})]
+    count = Counter(row["source"] for row in rows if row["task"] in tasks)
     return {
         "source": "+".join(source for source in _SOURCES if count[source]),
         "num_episodes": {source: count[source] for source in _SOURCES if count[source]},
-        "tasks": [task.id for task in select_tasks(selector) if task.id in present],
+        "tasks": tasks,
     }
 
 

@@ -2,7 +2,15 @@ import re
 
 import pytest
 
-from rl_datagen.tasks import SUITES, TASKS, get_task, known_tasks, select_tasks
+from rl_datagen.core.errors import ConfigError
+from rl_datagen.tasks import (
+    SUITES,
+    TASKS,
+    get_task,
+    known_tasks,
+    select_present,
+    select_tasks,
+)
 from rl_datagen.tasks.files import bddl_path, init_states_path, libero_folder
 from rl_datagen.tasks.perturbed import perturbed_suites
 
@@ -122,3 +130,16 @@ def test_a_perturbed_task_says_what_it_is():
     task = get_task("libero_spatial_object/0")
     assert (task.base, task.perturbs) == (get_task("libero_spatial/0"), "object")
     assert task.max_episode_steps == task.base.max_episode_steps
+
+
+def test_all_of_a_dataset_is_all_that_it_holds():
+    present = {"libero_goal_swap/3", "libero_90/2", "libero_goal/1"}
+    named = [task.id for task in select_present("all", present)]
+    assert named == ["libero_goal/1", "libero_90/2", "libero_goal_swap/3"]
+    assert select_present("libero_goal_swap,libero_10", present) == (
+        get_task("libero_goal_swap/3"),
+    )
+    assert select_present("libero_goal_swap/3, all", present)[0].id == "libero_goal_swap/3"
+    assert select_present("libero_spatial", present) == ()
+    with pytest.raises(ConfigError, match="Unknown task 'libero_gaol'"):
+        select_present("libero_gaol", present)
