@@ -57,8 +57,13 @@ def tables(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("outputs/tables"),
 ) -> None:
-    """Write Tables I and II with the paper's numbers beside ours: Markdown, LaTeX, CSV."""
-    from rl_datagen.report.tables import make_tables, write_tables
+    """Write Tables I and II with the paper's numbers beside ours: Markdown, LaTeX, CSV.
+
+    Perturbed tasks make a third table. Sources are also compared on the same init states, by
+    McNemar's test.
+    """
+    from rl_datagen.report.tables import make_tables
+    from rl_datagen.report.tables_report import write_tables
 
     written, *_ = write_tables(out, make_tables(evaluations))
     print(written.read_text("utf-8"))

@@ -3,7 +3,7 @@
 from rl_datagen.config.ablation import DEFAULT_ARM, AblationConfig
 from rl_datagen.config.algo import AlgoConfig, VerdictConfig, WarmStartConfig
 from rl_datagen.config.campaign import CampaignConfig, CampaignSection
-from rl_datagen.config.evaluation import EvaluateConfig, Mixture
+from rl_datagen.config.evaluation import PERTURBED, EvaluateConfig, Mixture
 from rl_datagen.config.jobs import AmplifyConfig, CollectionConfig, ImportConfig
 from rl_datagen.config.loader import load_config, parse_override, stored_config
 from rl_datagen.config.paper import PaperConfig
@@ -24,6 +24,7 @@ from rl_datagen.config.vla import LerobotConfig, MixturePart, SmallVlaConfig, Vl
 __all__ = [
     "ATTEMPTS_PER_SHARD",
     "DEFAULT_ARM",
+    "PERTURBED",
     "AblationConfig",
     "AlgoConfig",
     "AmplifyConfig",

@@ -21,7 +21,10 @@ from rl_datagen.config.types import (
 )
 from rl_datagen.tasks import NUM_INIT_STATES
 
-SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl", "recovery", "pattern")
+PERTURBED = "perturbed"
+"""Part of a mixture whose tasks are perturbed ones, in part or all."""
+SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl", "recovery", "pattern", PERTURBED)
+"""What a VLA may have learnt from."""
 
 
 def _mixture(value: str) -> str:

@@ -1,36 +1,23 @@
 """Tables I and II: success of VLAs by what they learnt from, beside the paper's numbers.
 
 Table I: tasks that the VLA was trained on. Table II: trained on LIBERO-90 only, zero-shot on the
-tasks of other suites.
+tasks of other suites. A third table has the perturbed tasks, which the paper does not.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
-from rl_datagen.core.storage import write_text
 from rl_datagen.core.yaml_text import parse_yaml
 from rl_datagen.data.results import RESULTS, EvaluatedEpisode, read_results, summarise
 from rl_datagen.data.schema import appearance_of_settings
+from rl_datagen.report.paired import Pair, compare_pairs
 from rl_datagen.report.published import MEAN, TABLE_I, TABLE_II
-from rl_datagen.tasks import TASKS, get_task, select_tasks
+from rl_datagen.tasks import get_task, select_present, select_tasks
 from rl_datagen.vla.folder import DATA, check_comparable
-
-LABELS = {
-    "libero_spatial": "Spatial",
-    "libero_object": "Object",
-    "libero_goal": "Goal",
-    "libero_10": "Long",
-    "libero_90": "LIBERO-90",
-    MEAN: "mean of suites",
-}
-"""Of the columns."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +31,7 @@ class Cell:
         num_successes: Episodes that reached the goal.
         num_episodes: Episodes run.
         num_tasks: Tasks they are of.
+        num_learnt: Of these tasks, those that the VLA was trained on.
     """
 
     rate: float
@@ -52,18 +40,20 @@ class Cell:
     num_successes: int
     num_episodes: int
     num_tasks: int
+    num_learnt: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """One of the two tables.
+    """One of the tables.
 
     Attributes:
-        number: ``"I"`` or ``"II"``.
+        number: ``"I"``, ``"II"``, or ``"P"``, perturbed tasks.
         title: What it shows.
-        columns: Suites, then ``MEAN``.
+        columns: Suites, then ``MEAN`` where the paper has it.
         rows: Our cells by what the VLA learnt from and column; None where not run.
         paper: The paper's rates in percent, likewise.
+        pairs: Our rows beside each other.
     """
 
     number: str
@@ -71,6 +61,7 @@ class Table:
     columns: tuple[str, ...]
     rows: Mapping[str, Mapping[str, Cell | None]]
     paper: Mapping[str, Mapping[str, float]]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -86,8 +77,8 @@ class _Evaluated:
     episodes: Sequence[EvaluatedEpisode]
 
 
-def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
-    """Returns Tables I and II of some evaluations.
+def make_tables(folders: Sequence[Path]) -> tuple[Table, ...]:
+    """Returns Tables I and II of some evaluations, and Table P if they have perturbed tasks.
 
     Args:
         folders: Those of the evaluations; each belongs to a row of its ``source``.
@@ -105,10 +96,16 @@ def make_tables(folders: Sequence[Path]) -> tuple[Table, Table]:
         for e in evaluated
         if all(get_task(task).suite == "libero_90" for task in e.trained_on)
     ]
-    return (
+    tables = [
         _table("I", "in-distribution", seen, TABLE_I),
         _table("II", "trained on LIBERO-90 only, zero-shot", unseen, TABLE_II),
-    )
+    ]
+    everything = [(e, list(e.episodes)) for e in evaluated]
+    run = {x.task for e in evaluated for x in e.episodes}
+    perturbed = (task for task in select_present("all", run) if task.base)
+    if suites := tuple(dict.fromkeys(task.suite for task in perturbed)):
+        tables.append(_table("P", "perturbed tasks", everything, {}, suites))
+    return tuple(tables)
 
 
 def _read(folder: Path) -> _Evaluated:
@@ -144,9 +141,11 @@ def _table(
     title: str,
     parts: Sequence[tuple[_Evaluated, list[EvaluatedEpisode]]],
     paper: Mapping[str, Mapping[str, float]],
+    columns: Sequence[str] = (),
 ) -> Table:
-    columns = tuple(paper["human"])
+    columns = tuple(columns or paper["human"])
     rows: dict[str, list[EvaluatedEpisode]] = {source: [] for source in paper}
+    learnt: dict[str, frozenset[str]] = {}
     owners: dict[tuple[str, str], Path] = {}
     confidence = 0.95
     if vlas := [e.policy for e, kept in parts if kept and (e.policy / DATA).exists()]:
@@ -163,8 +162,12 @@ def _table(
                 )
         confidence = evaluated.confidence
         rows.setdefault(evaluated.source, []).extend(kept)
-    cells = {source: _cells(episodes, columns, confidence) for source, episodes in rows.items()}
-    return Table(number, title, columns, cells, paper)
+        learnt[evaluated.source] = learnt.get(evaluated.source, frozenset()) | evaluated.trained_on
+    cells = {
+        source: _cells(episodes, columns, confidence, learnt.get(source, frozenset()))
+        for source, episodes in rows.items()
+    }
+    return Table(number, title, columns, cells, paper, tuple(compare_pairs(rows, columns)))
 
 
 def _check_appearances(evaluated: Sequence[_Evaluated]) -> None:
@@ -179,24 +182,28 @@ def _check_appearances(evaluated: Sequence[_Evaluated]) -> None:
 
 
 def _cells(
-    episodes: Sequence[EvaluatedEpisode], columns: Sequence[str], confidence: float
+    episodes: Sequence[EvaluatedEpisode],
+    columns: Sequence[str],
+    confidence: float,
+    learnt: frozenset[str],
 ) -> dict[str, Cell | None]:
     cells: dict[str, Cell | None] = {}
     for suite in (column for column in columns if column != MEAN):
         chosen = [episode for episode in episodes if get_task(episode.task).suite == suite]
-        cells[suite] = _cell(chosen, confidence) if chosen else None
-    return cells | {MEAN: _mean(list(cells.values()))}
+        cells[suite] = _cell(chosen, confidence, learnt) if chosen else None
+    return cells | ({MEAN: _mean(list(cells.values()))} if MEAN in columns else {})
 
 
-def _cell(episodes: Sequence[EvaluatedEpisode], confidence: float) -> Cell:
-    found = summarise(episodes, confidence)
+def _cell(episodes: Sequence[EvaluatedEpisode], confidence: float, learnt: frozenset[str]) -> Cell:
+    found, tasks = summarise(episodes, confidence), {episode.task for episode in episodes}
     return Cell(
         found.success_rate,
         found.success_ci_low,
         found.success_ci_high,
         found.num_successes,
         found.num_episodes,
-        len({episode.task for episode in episodes}),
+        len(tasks),
+        len(tasks & learnt),
     )
 
 
@@ -219,74 +226,5 @@ def _mean(cells: Sequence[Cell | None]) -> Cell | None:
         sum(cell.num_successes for cell in run),
         sum(cell.num_episodes for cell in run),
         sum(cell.num_tasks for cell in run),
+        sum(cell.num_learnt for cell in run),
     )
-
-
-def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Writes ``tables.md``, ``tables.tex`` and ``tables.csv``; returns their paths."""
-    texts = {
-        "tables.md": "\n".join(_markdown(table) for table in tables) + f"\n{NOTES}\n",
-        "tables.tex": "\n".join(_latex(table) for table in tables),
-        "tables.csv": pd.DataFrame(_records(tables)).convert_dtypes().to_csv(index=False),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    return [folder / name for name in texts]
-
-
-NOTES = (
-    "Success rate in %, 95 % interval in brackets unless the evaluation says otherwise (Wilson's; "
-    "of the mean: MOVER), with episodes and, where not all of a suite's tasks were run, tasks. The "
-    "mean counts suites the same, as the paper's does. The paper's numbers are of pi0 "
-    "(arXiv:2509.19752, Tables I and II)."
-)
-
-
-def _texts(table: Table) -> pd.DataFrame:
-    """Returns the table as it is read: our row of each source, and the paper's below it."""
-    rows: list[dict[str, str]] = []
-    for source, cells in table.rows.items():
-        ours = {LABELS[c]: _text(table, c, cells[c]) for c in table.columns}
-        rows.append({"data": source, "": "ours", **ours})
-        if source in table.paper:
-            theirs = {LABELS[c]: f"{table.paper[source][c]:.2f}" for c in table.columns}
-            rows.append({"data": source, "": "paper", **theirs})
-    return pd.DataFrame(rows)
-
-
-def _text(table: Table, column: str, cell: Cell | None) -> str:
-    if cell is None:
-        return "not run"
-    suites = table.columns if column == MEAN else (column,)
-    there_are = sum(task.suite in suites for task in TASKS)
-    plural = "" if cell.num_tasks == 1 else "s"
-    some = "" if cell.num_tasks == there_are else f", {cell.num_tasks} task{plural}"
-    interval = f"{100 * cell.rate:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
-    return f"{interval} (n={cell.num_episodes}{some})"
-
-
-def _markdown(table: Table) -> str:
-    texts = _texts(table)
-    lines = [list(texts), ["---"] * len(texts.columns), *texts.to_numpy().tolist()]
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"**Table {table.number}**, {table.title}\n\n{body}\n"
-
-
-def _latex(table: Table) -> str:
-    """Returns the table in LaTeX, for the package booktabs."""
-    caption = rf"Success rate in \%, {table.title}."
-    return _texts(table).to_latex(index=False, escape=True, caption=caption)
-
-
-def _records(tables: Sequence[Table]) -> Iterator[dict[str, Any]]:
-    for table in tables:
-        key = {"table": table.number}
-        for source, cells in table.rows.items():
-            for column, cell in cells.items():
-                yield {**key, "data": source, "who": "ours", "column": column} | (
-                    asdict(cell) if cell else {}
-                )
-        for source, rates in table.paper.items():
-            for column, rate in rates.items():
-                row = {"data": source, "who": "paper", "column": column, "rate": rate / 100}
-                yield key | row

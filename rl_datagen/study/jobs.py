@@ -209,7 +209,8 @@ class _Study:
         return {"episodes": len(episodes), "successes": successes}
 
     def _tables(self) -> Summary:
-        from rl_datagen.report.tables import make_tables, write_tables
+        from rl_datagen.report.tables import make_tables
+        from rl_datagen.report.tables_report import write_tables
 
         evaluations = [
             configs.evaluation_of(self.config, mixture, zero_shot=zero_shot).folder

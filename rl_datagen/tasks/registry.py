@@ -87,7 +87,8 @@ def select_present(selector: str, present: Collection[str]) -> tuple[Task, ...]:
     """
     selected = dict.fromkeys(select_tasks(selector))
     if "all" in map(str.strip, selector.split(",")):
-        selected |= dict.fromkeys(sorted(get_task(task) for task in present))
+        perturbed = {get_task(task) for task in present} - selected.keys()
+        selected |= dict.fromkeys(sorted(perturbed, key=known_tasks().index) if perturbed else ())
     return tuple(task for task in selected if task.id in present)
 
 

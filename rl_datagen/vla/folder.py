@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import Field
 
-from rl_datagen.config import Appearance, Mixture, VlaConfig, stored_config
+from rl_datagen.config import PERTURBED, Appearance, Mixture, VlaConfig, stored_config
 from rl_datagen.core.compare import difference_lines, differences
 from rl_datagen.core.errors import ConfigError, UserError
 from rl_datagen.core.paths import without_credentials
@@ -29,7 +29,7 @@ from rl_datagen.data.names import Number, TaskId
 from rl_datagen.data.schema import UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
 from rl_datagen.policy.weights import CONFIG
-from rl_datagen.tasks import select_present
+from rl_datagen.tasks import get_task, select_present
 
 PROVENANCE, DATA, METRICS = "provenance.json", "data.json", "metrics.json"
 EMBEDDINGS = "embeddings.safetensors"
@@ -69,13 +69,19 @@ def bind(config: VlaConfig) -> Path:
 
 
 def describe(dataset: Path, selector: str) -> dict[str, Any]:
-    """Returns the successful episodes of a selection by source, and their tasks."""
+    """Returns the successful episodes of a selection by source, and their tasks.
+
+    ``source`` ends in ``+perturbed`` if some of the tasks are.
+    """
     rows = read_episodes(dataset).select(["task", "source", "success"]).to_pylist()
     rows = [row for row in rows if row["success"]]
     tasks = [task.id for task in select_present(selector, {row["task"] for row in rows})]
     count = Counter(row["source"] for row in rows if row["task"] in tasks)
+    parts = [source for source in _SOURCES if count[source]]
+    if any(get_task(task).base for task in tasks):
+        parts.append(PERTURBED)
     return {
-        "source": "+".join(source for source in _SOURCES if count[source]),
+        "source": "+".join(parts),
         "num_episodes": {source: count[source] for source in _SOURCES if count[source]},
         "tasks": tasks,
     }

@@ -14,7 +14,8 @@ from rl_datagen.config import EvaluateConfig
 from rl_datagen.core.errors import UserError
 from rl_datagen.data.results import EvaluatedEpisode, write_results
 from rl_datagen.report.published import TABLE_I, TABLE_II
-from rl_datagen.report.tables import make_tables, write_tables
+from rl_datagen.report.tables import make_tables
+from rl_datagen.report.tables_report import write_tables
 from rl_datagen.tasks import select_tasks
 
 
@@ -75,7 +76,7 @@ def test_table_two_is_zero_shot_from_libero_90(evaluation):
 
 def test_the_paper_s_numbers_stand_beside_ours(evaluation, tmp_path):
     folder = evaluation("a", "amplified+diffusion_rl", "libero_goal", "libero_goal/0-2", 20)
-    markdown, latex, table = write_tables(tmp_path / "out", make_tables([folder]))
+    markdown, latex, table, _ = write_tables(tmp_path / "out", make_tables([folder]))
     text = markdown.read_text()
     row = "100.0 [94.0, 100.0] (n=60, 3 tasks)"
     assert f"| amplified+diffusion_rl | ours | not run | not run | {row} |" in text
@@ -96,6 +97,36 @@ def test_the_paper_s_numbers_stand_beside_ours(evaluation, tmp_path):
         "amplified+diffusion_rl",
         "60",
     )
+
+
+def test_perturbed_tasks_have_a_table_and_sources_are_paired(evaluation, tmp_path):
+    learnt = "libero_goal/1,libero_goal_swap/1"
+    tasks = f"{learnt},libero_goal_swap/2,libero_goal_object/1"
+    folders = [
+        evaluation("a", "amplified", "libero_goal/1", tasks, 5),
+        evaluation("b", "amplified+perturbed", learnt, tasks, 15),
+    ]
+    tables = make_tables(folders)
+    one, _, perturbed = tables
+    assert one.rows["amplified+perturbed"]["libero_goal"].num_tasks == 1
+    assert perturbed.columns == ("libero_goal_swap", "libero_goal_object")
+    swapped = {source: cells["libero_goal_swap"] for source, cells in perturbed.rows.items()}
+    assert (swapped["amplified"].num_learnt, swapped["amplified"].num_episodes) == (0, 40)
+    assert swapped["amplified+perturbed"].num_learnt == 1
+    pairs = {pair.column: pair for pair in perturbed.pairs}
+    assert (pairs["libero_goal_swap"].num_pairs, pairs["all"].num_pairs) == (40, 60)
+    assert pairs["all"].num_only_second == 30
+
+    markdown, latex, _, pairs = write_tables(tmp_path / "out", tables)
+    text = markdown.read_text()
+    assert "| amplified+perturbed | ours | 75.0 [59.8, 85.8] (n=40, 2 tasks, 1 learnt) |" in text
+    assert (
+        "| amplified | amplified+perturbed | all suites | 60 | 0 | 30 | +50.0 | 1.9e-09 |" in text
+    )
+    assert latex.read_text().count(r"\begin{tabular}") == 3
+    with pairs.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["table"] == "P"]
+    assert [row["num_only_second"] for row in rows] == ["20", "10", "30"]
 
 
 def test_the_paper_s_means_are_over_suites():
