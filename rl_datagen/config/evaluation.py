@@ -63,7 +63,8 @@ class EvaluateConfig(Section):
     """Tasks: ``all``, a suite, ``libero_goal/3``, ``libero_90/0-9``, or a list; null: an
     expert's own, or all."""
     num_episodes: Annotated[int, Field(ge=1, le=NUM_INIT_STATES)] = 50
-    """Episodes of each task, from its shipped init states 0, 1, ..."""
+    """Episodes of each task, from its shipped init states 0, 1, ...; as many as there are where a
+    perturbed task has fewer."""
     seed: Seed = 0
     """The policy's randomness derives from it."""
     output_dir: Folder = "outputs"

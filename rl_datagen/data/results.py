@@ -210,7 +210,8 @@ def read_results(folder: Path, *, num_episodes: int | None = None) -> list[Evalu
 
     Args:
         folder: Of the evaluation.
-        num_episodes: Of each of its tasks, from the first init states; None: any.
+        num_episodes: Of each of its tasks, from the first init states, of those that there are;
+            None: any.
 
     Raises:
         UserError: It is not complete, its two files disagree, or one was edited.
@@ -220,10 +221,11 @@ def read_results(folder: Path, *, num_episodes: int | None = None) -> list[Evalu
     if num_episodes is not None:
         for task, group in by_task(episodes).items():
             found = [episode.init_state_index for episode in group]
-            if found != list(range(num_episodes)):
+            wanted = min(num_episodes, get_task(task).num_init_states)
+            if found != list(range(wanted)):
                 raise _refused(
                     path,
-                    f"{task} has {len(found)} episodes where config.yaml says {num_episodes}, one "
+                    f"{task} has {len(found)} episodes where config.yaml says {wanted}, one "
                     "from each of the first init states",
                 )
     _check_info(folder, episodes)

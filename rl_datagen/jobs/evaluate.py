@@ -97,8 +97,11 @@ class _Evaluate(Job[_Key, EvaluationUnit, UnitResult]):
         self._broken = False
 
     def keys(self) -> Sequence[_Key]:
-        firsts = range(0, self._config.num_episodes, self._config.num_simulators)
-        return [(task, first) for task in self._tasks for first in firsts]
+        return [
+            (task, first)
+            for task in self._tasks
+            for first in range(0, self._num_episodes(task), self._config.num_simulators)
+        ]
 
     def is_done(self, key: _Key) -> bool:
         return not self._left(key)
@@ -142,9 +145,12 @@ class _Evaluate(Job[_Key, EvaluationUnit, UnitResult]):
         ended = counts.get("episodes", 0)
         return f"{counts['successes']:.0f} of {ended:.0f} succeeded" if ended else ""
 
+    def _num_episodes(self, task: Task) -> int:
+        return min(self._config.num_episodes, task.num_init_states)
+
     def _indices(self, key: _Key) -> range:
-        _, first = key
-        return range(first, min(first + self._config.num_simulators, self._config.num_episodes))
+        task, first = key
+        return range(first, min(first + self._config.num_simulators, self._num_episodes(task)))
 
     def _left(self, key: _Key) -> tuple[int, ...]:
         return tuple(i for i in self._indices(key) if (key[0].id, i) not in self._done)

@@ -59,16 +59,21 @@ def plan_attempt(scene: Scene, seed: int, number: int, *, num_shipped: int) -> P
         scene: The task.
         seed: Of the job.
         number: Of the attempt, from 0.
-        num_shipped: Shipped init states that may serve, once each: the first ones.
+        num_shipped: Shipped init states that may serve, once each: the first ones, of those that
+            there are.
     """
     index, drawn = divmod(number, 2)
-    shipped = None if drawn or index >= num_shipped else index
+    shipped = None if drawn or index >= min(num_shipped, scene.num_init_states) else index
     return plan_episode(scene, "amplified", seed, number, shipped)
 
 
 def held_back_indices(scene: Scene, config: Config) -> range:
-    """Returns the shipped init states that only evaluations may start from: the last ones."""
-    return range(scene.num_init_states - config.evaluation.num_episodes, scene.num_init_states)
+    """Returns the shipped init states that only evaluations may start from: the last ones.
+
+    All of them, where there are no more than the evaluation asks for.
+    """
+    there_are = scene.num_init_states
+    return range(max(0, there_are - config.evaluation.num_episodes), there_are)
 
 
 def plan_evaluation(scene: Scene, seed: int, index: int) -> PlannedEpisode:

@@ -2,7 +2,6 @@
 
 from rl_datagen.core.imports import make_callable
 from rl_datagen.tasks.registry import (
-    NUM_INIT_STATES,
     SUITES,
     TASKS,
     get_task,
@@ -10,7 +9,7 @@ from rl_datagen.tasks.registry import (
     select_present,
     select_tasks,
 )
-from rl_datagen.tasks.task import Task
+from rl_datagen.tasks.task import NUM_INIT_STATES, Task
 
 __all__ = [
     "NUM_INIT_STATES",

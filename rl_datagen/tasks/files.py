@@ -61,7 +61,7 @@ def task_defined_by(bddl_file: str | Path) -> Task:
 
 
 def init_states_path(task: Task) -> Path:
-    """Returns the file of the 50 init states that come with a task.
+    """Returns the file of the init states that come with a task.
 
     Raises:
         MachineError: LIBERO is not installed, or its installation is damaged.

@@ -12,7 +12,7 @@ from typing import NotRequired, TypedDict
 
 import yaml
 
-from rl_datagen.tasks.task import Task
+from rl_datagen.tasks.task import NUM_INIT_STATES, Task
 
 
 class _Change(TypedDict):
@@ -23,6 +23,7 @@ class _Change(TypedDict):
     instructions: NotRequired[list[str]]
     demonstrated_by: NotRequired[list[int]]
     omits: NotRequired[list[int]]
+    num_init_states: NotRequired[int]
 
 
 @cache
@@ -66,4 +67,5 @@ def _suite(bases: list[Task], ending: str, change: _Change) -> Iterator[Task]:
             perturbs=change["perturbs"],
             sentence=sentence,
             demonstrated_by=bases[other],
+            num_init_states=change.get("num_init_states", NUM_INIT_STATES),
         )

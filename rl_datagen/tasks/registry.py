@@ -11,9 +11,6 @@ from rl_datagen.core.errors import ConfigError, did_you_mean, shown
 from rl_datagen.tasks.perturbed import perturb, perturbed_suites
 from rl_datagen.tasks.task import Task
 
-NUM_INIT_STATES = 50
-"""That LIBERO ships of each task."""
-
 
 def _load() -> tuple[Task, ...]:
     suites = yaml.safe_load(files("rl_datagen.tasks").joinpath("suites.yaml").read_text("utf-8"))

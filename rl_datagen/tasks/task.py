@@ -3,6 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
+NUM_INIT_STATES = 50
+"""That LIBERO ships of each of its 130 tasks."""
+
 
 @dataclass(frozen=True, order=True)
 class Task:
@@ -18,6 +21,7 @@ class Task:
         perturbs: What of it: ``language``, ``position``, ``object``, ``goal`` or ``distractor``.
         sentence: Its instruction where that is not in its name.
         demonstrated_by: The task whose human demonstrations show its goal, if not its own.
+        num_init_states: That are shipped with it.
     """
 
     suite: str
@@ -28,6 +32,7 @@ class Task:
     perturbs: str = field(default="", compare=False)
     sentence: str = field(default="", compare=False)
     demonstrated_by: "Task | None" = field(default=None, compare=False)
+    num_init_states: int = field(default=NUM_INIT_STATES, compare=False)
 
     @property
     def id(self) -> str:

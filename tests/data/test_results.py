@@ -170,3 +170,11 @@ def test_a_damaged_byte_of_either_file_ends_in_a_paragraph_or_in_the_same_rows(t
             except UserError as error:
                 assert name.split(".")[0] in str(error)  # noqa: PT017
             (tmp_path / name).write_bytes(content)
+
+
+def test_a_task_with_fewer_init_states_has_as_many_episodes(tmp_path):
+    rows = [EvaluatedEpisode("libero_goal_with_milk/2", i, i, True, 90) for i in range(10)]
+    write_results(tmp_path, rows, seconds=1)
+    assert len(read_results(tmp_path, num_episodes=25)) == 10
+    with pytest.raises(UserError, match=r"has 10 episodes where config\.yaml says 5"):
+        read_results(tmp_path, num_episodes=5)

@@ -4,14 +4,14 @@ import pytest
 from typer.testing import CliRunner
 
 from rl_datagen.cli import app
-from rl_datagen.config import AmplifyConfig
+from rl_datagen.config import AmplifyConfig, load_config
 from rl_datagen.core.errors import DatasetError, SimulatorError, UserError
 from rl_datagen.data.dataset import read_trajectories
 from rl_datagen.data.files import NewShard
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.jobs import amplify as amplification
-from rl_datagen.rollout import plan_attempt
+from rl_datagen.rollout import held_back_indices, plan_attempt
 from tests.told import Told
 
 TASKS = ("libero_object/0", "libero_goal/8")
@@ -103,3 +103,17 @@ def test_attempts_start_from_shipped_and_drawn_init_states_in_turn():
     plans = [plan_attempt(scene, 0, n, num_shipped=2) for n in range(6)]
     assert [plan.initial.index for plan in plans] == [0, None, 1, None, None, None]
     assert len({plan.initial.sim_state.tobytes() for plan in plans}) == 6
+
+
+@pytest.mark.sim
+def test_a_task_with_fewer_init_states_than_asked_for():
+    from rl_datagen.sim import load_scene
+    from rl_datagen.tasks import get_task
+
+    scene = load_scene(get_task("libero_goal_with_milk/7"))
+    plans = [plan_attempt(scene, 0, n, num_shipped=50) for n in (18, 20)]
+    assert [plan.initial.index for plan in plans] == [9, None]
+    config = load_config(["task=libero_goal_with_milk/7"])
+    assert held_back_indices(scene, config) == range(10)
+    fewer = load_config(["task=libero_goal_with_milk/7", "evaluation.num_episodes=4"])
+    assert held_back_indices(scene, fewer) == range(6, 10)
