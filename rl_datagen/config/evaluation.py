@@ -23,7 +23,16 @@ from rl_datagen.tasks import NUM_INIT_STATES
 
 PERTURBED = "perturbed"
 """Part of a mixture whose tasks are perturbed ones, in part or all."""
-SOURCES = ("human", "amplified", "gaussian_rl", "diffusion_rl", "recovery", "pattern", PERTURBED)
+SOURCES = (
+    "human",
+    "amplified",
+    "gaussian_rl",
+    "gaussian_rl_sampled",
+    "diffusion_rl",
+    "recovery",
+    "pattern",
+    PERTURBED,
+)
 """What a VLA may have learnt from."""
 
 

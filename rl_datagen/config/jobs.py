@@ -76,6 +76,9 @@ class CollectionConfig(_Job, ShardsConfig, _FromDemonstrations):
     folder or ``campaign.storage``, or any folder or URI in which ``{task}`` stands for the task."""
     action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
     """``amplified``: standard deviation of the slowly wandering noise on executed actions."""
+    gaussian_actions: Literal["mean", "sampled"] = "mean"
+    """What Gaussian experts do: their mean, as they are evaluated, or samples, as they learnt,
+    whose episodes are of the source ``gaussian_rl_sampled``. Diffusion experts take no notice."""
 
     @model_validator(mode="after")
     def _sources_agree(self) -> Self:

@@ -107,6 +107,9 @@ class PaperConfig(CampaignConfig):
     benchmark: BenchmarkSection = BenchmarkSection()
     zero_shot: ZeroShotSection | None = ZeroShotSection()
     """null: Table II is not run."""
+    gaussian_sampled: bool = False
+    """Also data that the Gaussian experts make by sampling, and a VLA that learns from it: their
+    mean cannot shake, and the paper's Gaussian data does."""
     costs: CostSection = CostSection()
 
     @model_validator(mode="after")

@@ -6,7 +6,15 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32
 
-Source = Literal["human", "amplified", "gaussian_rl", "diffusion_rl", "recovery", "pattern"]
+Source = Literal[
+    "human",
+    "amplified",
+    "gaussian_rl",
+    "gaussian_rl_sampled",
+    "diffusion_rl",
+    "recovery",
+    "pattern",
+]
 
 CONTROL_FREQUENCY = 20  # Hz; LIBERO's control rate: one env step
 NOOP_THRESHOLD = 1e-4  # on norm(action[:6]); OpenVLA's rule

@@ -194,6 +194,8 @@ def collect_shard(unit: ShardUnit, tell: Tell) -> NewShard:
 def _identity(config: CollectionConfig, num_patterns: int) -> dict[str, Any]:
     """What a dataset belongs to; its episodes say themselves which expert acted."""
     free = {"task", "experts", "num_workers", "output_dir", "max_attempts_per_episode"}
+    if config.gaussian_actions == "mean":  # datasets of before say nothing of it
+        free.add("gaussian_actions")
     own = {"collect": config.model_dump(mode="json", exclude=free)}
     return own | ({"num_patterns": num_patterns} if num_patterns > 1 else {})
 
@@ -218,7 +220,10 @@ def _policy(unit: ShardUnit, scene: Scene) -> tuple[Policy, Source]:
     if isinstance(unit.actor, DemonstrationSource):
         return amplified_policy(unit.actor, scene, unit.config.action_noise), "amplified"
     actor = unit.actor.load()
-    return actor, actor.policy.config.source
+    source = actor.policy.config.source
+    if source == "gaussian_rl" and unit.config.gaussian_actions == "sampled":
+        return unit.actor.load(explore=True), "gaussian_rl_sampled"
+    return actor, source
 
 
 def _replay(

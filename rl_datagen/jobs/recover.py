@@ -17,6 +17,7 @@ from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.jobs.stored import Experts, StoredExpert
+from rl_datagen.jobs.vary import check_mean
 from rl_datagen.rollout import count_attempts, recover
 from rl_datagen.runtime.executor import Tell, execute
 from rl_datagen.sim import load_scene
@@ -125,6 +126,7 @@ def recover_dataset(
             "A recovery takes an expert, and experts is not set: give a name such as "
             "experts=campaign or experts=release."
         )
+    check_mean(config)
     experts = Experts(config.experts, config.output_dir)
     manifest = read_manifest(source)
     there = {shard.task for shard in manifest.shards}

@@ -61,7 +61,7 @@ def check_patterns(config: CollectionConfig, num_patterns: int) -> None:
     """Refuses a number of patterns that there is not.
 
     Raises:
-        ConfigError: It is below one, or what acts has one way only.
+        ConfigError: It is below one, or what acts has one way only, or none that it keeps to.
     """
     if num_patterns < 1:
         raise ConfigError(f"patterns={num_patterns}: 1 (the expert's own way) or more are allowed.")
@@ -69,6 +69,21 @@ def check_patterns(config: CollectionConfig, num_patterns: int) -> None:
         raise ConfigError(
             f"patterns={num_patterns} with source={config.source}: only trained experts take other "
             "ways than their own. Give experts=..., such as experts=release, or leave patterns out."
+        )
+    if num_patterns > 1:
+        check_mean(config)
+
+
+def check_mean(config: CollectionConfig) -> None:
+    """Refuses experts that sample, where they go on from others' episodes.
+
+    Raises:
+        ConfigError: They are to.
+    """
+    if config.gaussian_actions != "mean":
+        raise ConfigError(
+            f"gaussian_actions={config.gaussian_actions!r} is for episodes that an expert makes on "
+            "its own, not for recoveries and patterns: leave it out."
         )
 
 

@@ -13,7 +13,7 @@ from rl_datagen.data.trajectory import Source
 from rl_datagen.report.sources import SOURCE_LABELS, SourceQuality, TaskQuality
 
 OVER_ALL_TASKS = "overall"
-_OWN_WAY: tuple[Source, ...] = ("gaussian_rl", "diffusion_rl")
+_OWN_WAY: tuple[Source, ...] = ("gaussian_rl", "gaussian_rl_sampled", "diffusion_rl")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ COLORS = {
     "human": "#e8772e",
     "amplified": "#8a94a6",
     "gaussian_rl": "#2ea36a",
+    "gaussian_rl_sampled": "#14b8a6",
     "diffusion_rl": "#3b82f6",
     "recovery": "#a855f7",
     "pattern": "#d4a017",

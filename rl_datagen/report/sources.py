@@ -16,6 +16,7 @@ SOURCE_LABELS: dict[Source, str] = {
     "human": "Human",
     "amplified": "Amplified",
     "gaussian_rl": "Gaussian RL",
+    "gaussian_rl_sampled": "Gaussian RL, sampled",
     "diffusion_rl": "Diffusion RL",
     "recovery": "Recoveries",
     "pattern": "Other patterns",

@@ -15,17 +15,26 @@ from rl_datagen.config import (
 )
 
 EXPERTS = ("gaussian_rl", "diffusion_rl")
+SAMPLED = "gaussian_rl_sampled"
+"""Of the same experts as ``gaussian_rl``."""
+
+
+def experts_of(source: str) -> str | None:
+    """Returns the experts that act in a source's dataset: one of ``EXPERTS``, or None."""
+    owner = "gaussian_rl" if source == SAMPLED else source
+    return owner if owner in EXPERTS else None
 
 
 def sources(config: PaperConfig) -> tuple[str, ...]:
     """Returns what acts in the study's datasets."""
-    return (config.human.source, *EXPERTS)
+    sampled = (SAMPLED,) if config.gaussian_sampled else ()
+    return (config.human.source, "gaussian_rl", *sampled, "diffusion_rl")
 
 
 def mixtures(config: PaperConfig) -> tuple[str, ...]:
     """Returns what the VLAs learn from: each source, and the first with the last."""
-    human, _, diffusion = every = sources(config)
-    return (*every, f"{human}+{diffusion}")
+    every = sources(config)
+    return (*every, f"{every[0]}+{every[-1]}")
 
 
 def folder_of(config: PaperConfig) -> Path:
@@ -51,9 +60,10 @@ def campaign_of(config: PaperConfig, source: str) -> CampaignConfig:
 def collection_of(config: PaperConfig, source: str) -> CollectionConfig:
     """Returns the collection of a source's episodes."""
     values: dict[str, Any] = config.collect.model_dump(include=set(ShardsConfig.model_fields))
-    if source in EXPERTS:
-        campaign = campaign_of(config, source)
+    if experts := experts_of(source):
+        campaign = campaign_of(config, experts)
         values |= {"source": "experts", "experts": campaign.campaign.storage or campaign.name}
+        values["gaussian_actions"] = "sampled" if source == SAMPLED else "mean"
     else:
         values |= {"source": source, "demonstrations": config.human.demonstrations}
         values["action_noise"] = config.demos.action_noise

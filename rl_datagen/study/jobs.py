@@ -102,7 +102,8 @@ class _Study:
         config = self.config
         cores = "units of 1 core"
         for source in configs.sources(config):
-            after = (f"experts-{source}",) if source in configs.EXPERTS else ()
+            experts = configs.experts_of(source)
+            after = (f"experts-{experts}",) if experts else ()
             collect, render = f"collect-{source}", f"render-{source}"
             hours = estimate.collect_hours(config, source)
             yield Job(collect, after, self._call(self._collect, source), cores, hours)

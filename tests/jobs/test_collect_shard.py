@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rl_datagen.config import CollectionConfig, SimConfig
@@ -77,3 +78,33 @@ def test_an_expert_acts_and_too_few_successes_are_a_sentence(human, tmp_path):
     assert counts["env_steps"] == 24
     damaged = dataclasses.replace(expert, files={**expert.files, "weights.safetensors": b"no"})
     assert "cannot be read as safetensors" in collect(unit(damaged, **settings))[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "actions", "source"),
+    [
+        ("gaussian", "mean", "gaussian_rl"),
+        ("gaussian", "sampled", "gaussian_rl_sampled"),
+        ("diffusion", "sampled", "diffusion_rl"),
+    ],
+)
+def test_gaussian_experts_sample_if_told_to(human, tmp_path, monkeypatch, kind, actions, source):
+    config = toy_config(f"task={TASK.id}", "name=raw", kind=kind)
+    stats = NormStats.from_trajectories([human])
+    save_expert(tmp_path / "raw", make_policy(config.policy, stats), config, stats, {})
+    expert = Experts(str(tmp_path / "raw"), "outputs").read(TASK)
+    seen = {}
+
+    def gather(policy, scene, *_, source, **others):
+        observation = {key: stats.mean[key][None] for key in policy.policy.observation_keys}
+        first, second = np.random.default_rng(0).integers(1, 1 << 30, 2).tolist()
+        for number, seed in enumerate((first, second)):
+            policy.start(number, None, seed)
+        seen[source] = [policy.act(observation, [number]) for number in range(2)]
+        return [], 0
+
+    monkeypatch.setattr("rl_datagen.jobs.collect.gather_shard", gather)
+    collect(unit(expert, source="experts", gaussian_actions=actions))
+    ((named, (one, other)),) = seen.items()
+    assert named == source
+    assert np.array_equal(one, other) == (source == "gaussian_rl")

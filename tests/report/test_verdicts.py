@@ -44,6 +44,14 @@ def judge(make_episode):
     return run
 
 
+def test_sampled_gaussian_data_is_a_source_of_its_own(judge):
+    better = (20, 120, 1e-4, 0.05, 0)
+    found = judge(gaussian_rl_sampled=(20, 140, 2e-3, 0.3, 0), diffusion_rl=better)
+    smoother = found[CLAIMS["smoother"].format("Gaussian RL, sampled")]
+    assert smoother.outcome == "supported"
+    assert found[CLAIMS["smoother"].format("Gaussian RL")].outcome == "not measured"
+
+
 def test_a_source_that_is_better_in_everything(judge):
     found = judge(
         human=(20, 160, 1e-3, 0.2, 9), gaussian_rl=(20, 140, 2e-3, 0.3, 0),

@@ -20,12 +20,13 @@ def load(name, *overrides):
 
 
 def test_every_job_comes_after_those_it_needs():
-    for name in ("paper.yaml", "paper_tiny.yaml"):
+    for name in ("paper.yaml", "paper_tiny.yaml", "paper_suite.yaml"):
         seen = set()
         for job in make_jobs(load(name)):
             assert set(job.after) <= seen
             seen.add(job.name)
-        assert len(seen) == {"paper.yaml": 27, "paper_tiny.yaml": 19}[name]
+        num = {"paper.yaml": 27, "paper_tiny.yaml": 19, "paper_suite.yaml": 23}
+        assert len(seen) == num[name]
 
 
 def test_both_campaigns_differ_in_the_policy_alone():
@@ -61,6 +62,19 @@ def test_datasets_go_from_experts_to_vlas():
     assert configs.dataset_of(config, "amplified") == Path("o/datasets", amplified.name)
     assert configs.render_of(config).num_episodes is None
     assert configs.vla_of(config, "amplified").datasets[0].path == f"o/datasets/{amplified.name}"
+
+
+def test_a_study_may_have_gaussian_data_of_both_kinds():
+    config = load("paper_tiny.yaml", "gaussian_sampled=true")
+    collections = {s: configs.collection_of(config, s) for s in configs.sources(config)}
+    assert [*collections] == ["amplified", "gaussian_rl", "gaussian_rl_sampled", "diffusion_rl"]
+    mean, sampled = collections["gaussian_rl"], collections["gaussian_rl_sampled"]
+    assert mean.experts == sampled.experts == "paper_tiny-gaussian_rl"
+    assert (mean.gaussian_actions, sampled.gaussian_actions) == ("mean", "sampled")
+    assert configs.mixtures(config)[-1] == "amplified+diffusion_rl"
+    jobs = {job.name: job for job in make_jobs(config)}
+    assert jobs["collect-gaussian_rl_sampled"].after == ("experts-gaussian_rl",)
+    assert "evaluate-gaussian_rl_sampled" in jobs["tables"].after
 
 
 def test_the_full_study_sums_to_the_documented_hours():
