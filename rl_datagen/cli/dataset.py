@@ -41,13 +41,13 @@ def verify(
     """Compare every file with the manifest, and every value with the schema and its rules."""
     with show_progress("loads PyArrow") as progress:
         from rl_datagen.data.compact import is_compact
-        from rl_datagen.data.verify import verify
         from rl_datagen.data.verify_compact import verify_compact
+        from rl_datagen.jobs.check_dataset import check_dataset
 
         if is_compact(dataset):
             report = verify_compact(dataset, progress)
         else:
-            report = verify(dataset, quick=quick, progress=progress)
+            report = check_dataset(dataset, quick=quick, num_workers=workers, progress=progress)
     report.check()
     print(
         f"{dataset}: sound. {report.num_episodes} episodes, {report.num_rows} env steps, "
@@ -60,7 +60,7 @@ def verify(
 
 def _show_replay(dataset: Path, num_episodes: int, workers: int | None) -> None:
     with show_progress() as progress:
-        from rl_datagen.jobs import check_replay
+        from rl_datagen.jobs.check_replay import check_replay
 
         found = check_replay(dataset, num_episodes, num_workers=workers, progress=progress)
     if found.problems:
@@ -111,7 +111,7 @@ def hydrate(
             "out."
         )
     with show_progress() as progress:
-        from rl_datagen.jobs import hydrate as run
+        from rl_datagen.jobs.hydrate import hydrate as run
 
         outcome = run(dataset, out, tasks=task, num_workers=workers, progress=progress)
     outcome.check()
@@ -208,7 +208,7 @@ def label(
     """
     with show_progress() as progress:
         from rl_datagen.data.dataset import read_failures
-        from rl_datagen.jobs import label_dataset
+        from rl_datagen.jobs.label import label_dataset
 
         outcome = label_dataset(dataset, tasks=task, num_workers=workers, progress=progress)
     outcome.check()
@@ -229,7 +229,7 @@ def show_rendering(
 ) -> None:
     """Renders a dataset and shows how far it is."""
     with show_progress() as progress:
-        from rl_datagen.jobs import render_dataset
+        from rl_datagen.jobs.render import render_dataset
 
         outcome = render_dataset(
             dataset, settings, views=views, tasks=tasks, num_workers=workers, progress=progress
@@ -249,7 +249,7 @@ def video(
 ) -> None:
     """Write MP4s of both cameras, from the images or, without any, by a replay of that size."""
     with show_progress() as progress:
-        from rl_datagen.jobs import write_videos
+        from rl_datagen.jobs.video import write_videos
 
         paths = write_videos(
             dataset,

@@ -110,7 +110,7 @@ class _Rendering:
         return lambda: self._render(dataset, progress, chosen) if self.wanted else None
 
     def _render(self, dataset: Path, progress: Progress, chosen: _Chosen) -> None:
-        from rl_datagen.jobs import render_missing
+        from rl_datagen.jobs.render import render_missing
 
         outcome = render_missing(
             dataset,

@@ -37,38 +37,83 @@ Rows = dict[str, dict[str, Any]]
 _STARTS = ["task", "source", "expert", "seed", "init_state", "fixture_poses"]
 
 
-@dataclass
-class Seen:
-    """What the shards before held.
+@dataclass(frozen=True)
+class ShardCheck:
+    """A shard to check, whose files are those of the manifest.
 
     Attributes:
-        appearance: Of the images, as the manifest says.
-        decode: Whether to decode images.
-        episodes: How often each episode's env steps occurred.
-        starts: The episode that began so, by digest.
-        views: What images are there besides LIBERO's two; None: none was seen.
-    """
-
-    appearance: str | None
-    decode: bool
-    episodes: Counter[str] = field(default_factory=Counter[str])
-    starts: dict[bytes, str] = field(default_factory=dict[bytes, str])
-    views: ViewsConfig | None = None
-
-
-def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
-    """Yields what is wrong with a shard whose files are those of the manifest.
-
-    Args:
         dataset: The dataset's folder.
         shard: The shard.
-        seen: What the shards before held; gets what this one holds.
+        appearance: Of the dataset's images, as the manifest says.
+        decode: Whether to decode images.
     """
+
+    dataset: Path
+    shard: Shard
+    appearance: str | None
+    decode: bool
+
+
+@dataclass
+class Checked:
+    """What a shard holds that must be of one kind, or in one place, in all of a dataset.
+
+    Attributes:
+        problems: What is wrong with the shard by itself.
+        starts: How each episode begins, as a digest, its name, and the file that says so.
+        episodes: Each episode that has env steps, and their file.
+        views: What images there are besides LIBERO's two, by file.
+    """
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+    starts: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
+    episodes: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    views: list[tuple[str, ViewsConfig]] = field(default_factory=list[tuple[str, ViewsConfig]])
+
+
+class Seen:
+    """What the shards before held."""
+
+    def __init__(self) -> None:
+        self._episodes: Counter[str] = Counter()
+        self._starts: dict[bytes, str] = {}
+        self._views: ViewsConfig | None = None
+
+    def take(self, checked: Checked) -> Iterator[Problem]:
+        """Yields what is wrong with a shard, by itself and after those before."""
+        yield from checked.problems
+        for path, views in checked.views:
+            self._views = self._views or views
+            if views != self._views:
+                message = f"it holds {described(views)}, files before it {described(self._views)}"
+                yield Problem.of_episode(path, message)
+        for start, name, path in checked.starts:
+            first = self._starts.setdefault(start, name)
+            if first != name:
+                message = (
+                    f"episode {quoted(name)} repeats {quoted(first)}: same init state and seed"
+                )
+                yield Problem.of_episode(path, message)
+        for name, path in checked.episodes:
+            self._episodes[name] += 1
+            if self._episodes[name] == 2:
+                yield Problem.of_episode(path, f"episode {quoted(name)} is in the dataset twice")
+
+
+def check_shard(check: ShardCheck) -> Checked:
+    """Returns what is wrong with a shard by itself, and what the whole dataset has to know."""
+    checked = Checked()
+    checked.problems.extend(_problems(check, checked))
+    return checked
+
+
+def _problems(check: ShardCheck, checked: Checked) -> Iterator[Problem]:
+    dataset, shard = check.dataset, check.shard
     expected = [(shard.steps, STEPS_SCHEMA), (shard.episodes, EPISODES_SCHEMA)]
     expected += [(shard.labels, LABELS_SCHEMA)] if shard.labels else []
     problems = [p for entry, schema in expected for p in _check_schema(dataset, entry, schema)]
     for entry in shard.images:
-        schema, found = _schema_of_images(dataset, entry, seen)
+        schema, found = _schema_of_images(dataset, entry, checked)
         problems += [*found, *_check_schema(dataset, entry, schema)]
     yield from problems
     if problems:
@@ -77,15 +122,15 @@ def check_shard(dataset: Path, shard: Shard, seen: Seen) -> Iterator[Problem]:
     path = shard.episodes.path
     try:
         table = open_parquet(dataset / path).read()
-        yield from _check_episodes(table, shard, seen)
+        yield from _check_episodes(table, shard, checked)
         rows.update((row["episode_id"], row) for row in table.to_pylist())
         path = shard.steps.path
-        yield from _check_steps(open_parquet(dataset / path), shard, rows, seen)
+        yield from _check_steps(open_parquet(dataset / path), shard, rows, checked)
         for entry in shard.images:
             path = entry.path
-            yield from _check_appearance(open_parquet(dataset / path), path, seen)
+            yield from _check_appearance(open_parquet(dataset / path), path, check.appearance)
         path = shard.images[0].path if shard.images else path
-        yield from _check_images(dataset, shard, rows, seen.decode)
+        yield from _check_images(dataset, shard, rows, check.decode)
         if shard.labels is not None:
             path = shard.labels.path
             yield from _check_labels(open_parquet(dataset / path), path, rows)
@@ -114,7 +159,7 @@ def _check_schema(dataset: Path, entry: FileEntry, schema: pa.Schema) -> Iterato
 
 
 def _schema_of_images(
-    dataset: Path, entry: FileEntry, seen: Seen
+    dataset: Path, entry: FileEntry, checked: Checked
 ) -> tuple[pa.Schema, list[Problem]]:
     """Returns the schema that a file of images says it has, and what is wrong with that."""
     try:
@@ -123,15 +168,11 @@ def _schema_of_images(
         return IMAGES_SCHEMA, []  # which the comparison with it says
     except DatasetError as error:
         return IMAGES_SCHEMA, [Problem("schema", entry.path, f"{entry.path}: {error}")]
-    seen.views = seen.views or views
-    problems: list[Problem] = []
-    if views != seen.views:
-        message = f"it holds {described(views)}, files before it {described(seen.views)}"
-        problems.append(Problem.of_episode(entry.path, message))
-    return images_schema(views), problems
+    checked.views.append((entry.path, views))
+    return images_schema(views), []
 
 
-def _check_episodes(table: pa.Table, shard: Shard, seen: Seen) -> Iterator[Problem]:
+def _check_episodes(table: pa.Table, shard: Shard, checked: Checked) -> Iterator[Problem]:
     path, names = shard.episodes.path, table["episode_id"].to_pylist()
     if table.num_rows != shard.num_episodes:
         message = f"it has {table.num_rows} episodes, the manifest says {shard.num_episodes}"
@@ -150,14 +191,13 @@ def _check_episodes(table: pa.Table, shard: Shard, seen: Seen) -> Iterator[Probl
         yield Problem.of_episode(path, f"episode {quoted(names[row])} {sentence}")
     for name, row in zip(names, table.select(_STARTS).to_pylist(), strict=True):
         which = row, pattern_of(name or "").number  # ways of an expert differ in no seed
-        start = hashlib.sha256(repr(which).encode()).digest()
-        first = seen.starts.setdefault(start, name)
-        if first != name:
-            message = f"episode {quoted(name)} repeats {quoted(first)}: same init state and seed"
-            yield Problem.of_episode(path, message)
+        start = hashlib.sha256(repr(which).encode()).digest()[:16]  # a million are kept
+        checked.starts.append((start, name, path))
 
 
-def _check_steps(file: pq.ParquetFile, shard: Shard, rows: Rows, seen: Seen) -> Iterator[Problem]:
+def _check_steps(
+    file: pq.ParquetFile, shard: Shard, rows: Rows, checked: Checked
+) -> Iterator[Problem]:
     path, ids = shard.steps.path, set[str]()
     lengths = {row["row_group"]: row for row in rows.values()}
     for index in range(file.num_row_groups):
@@ -181,9 +221,7 @@ def _check_steps(file: pq.ParquetFile, shard: Shard, rows: Rows, seen: Seen) -> 
             yield Problem.of_episode(path, message)
             continue
         ids.add(name)
-        seen.episodes[name] += 1
-        if seen.episodes[name] == 2:
-            yield Problem.of_episode(path, f"episode {quoted(name)} is in the dataset twice")
+        checked.episodes.append((name, path))
         for sentence in _wrong_group(table, index, rows.get(name), shard):
             yield Problem.of_episode(path, f"episode {quoted(name)} {sentence}")
     if file.num_row_groups != shard.num_episodes:
@@ -230,11 +268,11 @@ def _counts(table: pa.Table, length: int) -> bool:
     return np.array_equal(column_array(table, "step"), np.arange(table.num_rows))
 
 
-def _check_appearance(file: pq.ParquetFile, path: str, seen: Seen) -> Iterator[Problem]:
+def _check_appearance(file: pq.ParquetFile, path: str, appearance: str | None) -> Iterator[Problem]:
     found = appearance_of_file(file.schema_arrow)
-    if found != seen.appearance:
+    if found != appearance:
         message = f"the images have the appearance {quoted(found)}, the manifest says "
-        yield Problem.of_episode(path, f"{message}{quoted(seen.appearance)}")
+        yield Problem.of_episode(path, f"{message}{quoted(appearance)}")
     if not file.num_row_groups:
         yield Problem.of_episode(path, "it has no image")
 

@@ -26,8 +26,8 @@ from rl_datagen.data.results import (
     write_results,
 )
 from rl_datagen.data.trajectory import Source, Trajectory
-from rl_datagen.jobs import render_episode
 from rl_datagen.jobs.remote import RemotePolicy
+from rl_datagen.jobs.render import render_episode
 from rl_datagen.jobs.stored import StoredExpert, StoredVla, find_policy
 from rl_datagen.rollout import Policy, plan_evaluation, rollout
 from rl_datagen.runtime.device import torch_device

@@ -9,8 +9,9 @@ from rl_datagen.data.card import write_card
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.doctor.machine import check_rendering
-from rl_datagen.jobs import render_dataset, write_videos
+from rl_datagen.jobs.render import render_dataset
 from rl_datagen.jobs.stored import Experts
+from rl_datagen.jobs.video import write_videos
 from rl_datagen.pipeline import expert
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.page import write_page

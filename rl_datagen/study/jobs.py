@@ -169,7 +169,7 @@ class _Study:
         return {"dataset": str(collect(config, self.progress))}
 
     def _render(self, source: str) -> Summary:
-        from rl_datagen.jobs import render_dataset
+        from rl_datagen.jobs.render import render_dataset
 
         dataset = configs.dataset_of(self.config, source)
         done = render_dataset(dataset, configs.render_of(self.config), progress=self.progress)

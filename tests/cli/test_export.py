@@ -9,7 +9,7 @@ from rl_datagen.data import DatasetWriter, RenderedEpisode, read_rendered
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.demos import load_human_demonstration
 from rl_datagen.demos.human import ReplayPolicy
-from rl_datagen.jobs import render_dataset
+from rl_datagen.jobs.render import render_dataset
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task

@@ -9,7 +9,7 @@ from rl_datagen.data.dataset import rendered_episodes
 from rl_datagen.export import export_hdf5, export_lerobot, export_rlds
 from rl_datagen.export.episodes import Source, in_parts_of, kept_steps, only, read_plan
 from rl_datagen.export.plan import Choice, plan_export
-from rl_datagen.jobs import render_missing
+from rl_datagen.jobs.render import render_missing
 from tests.fuzz.folders import reseal
 from tests.told import Told
 

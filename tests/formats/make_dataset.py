@@ -11,8 +11,8 @@ from rl_datagen.config import AmplifyConfig, RenderConfig
 from rl_datagen.config.views import MODALITIES, ViewsConfig
 from rl_datagen.data import DatasetWriter, read_trajectories, write_card
 from rl_datagen.demos.sources import find_sources
-from rl_datagen.jobs import render_episode
 from rl_datagen.jobs.amplify import amplify_task
+from rl_datagen.jobs.render import render_episode
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 

@@ -18,7 +18,8 @@ from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import load_human_demonstration
 from rl_datagen.demos.human import ReplayPolicy
-from rl_datagen.jobs import check_replay, hydrate
+from rl_datagen.jobs.check_replay import check_replay
+from rl_datagen.jobs.hydrate import hydrate
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.sim import load_scene

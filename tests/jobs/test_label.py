@@ -14,7 +14,7 @@ from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import ReplayPolicy, load_human_demonstration
-from rl_datagen.jobs import label_dataset
+from rl_datagen.jobs.label import label_dataset
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.runtime.cluster import ray_session
 from rl_datagen.sim import load_scene

@@ -12,7 +12,9 @@ from rl_datagen.data.frames import Dataset
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import ReplayPolicy
 from rl_datagen.export import export_hdf5
-from rl_datagen.jobs import hydrate, label_dataset, render_dataset
+from rl_datagen.jobs.hydrate import hydrate
+from rl_datagen.jobs.label import label_dataset
+from rl_datagen.jobs.render import render_dataset
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task

@@ -14,7 +14,9 @@ from rl_datagen.data.manifest import Manifest, read_manifest
 from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import ReplayPolicy
-from rl_datagen.jobs import render, render_dataset, render_episode, write_videos
+from rl_datagen.jobs import render
+from rl_datagen.jobs.render import render_dataset, render_episode
+from rl_datagen.jobs.video import write_videos
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene, replay
 from rl_datagen.tasks import get_task

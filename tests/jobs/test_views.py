@@ -17,7 +17,8 @@ from rl_datagen.data.classes import segmentation_name
 from rl_datagen.data.manifest import read_manifest
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.demos import ReplayPolicy
-from rl_datagen.jobs import render, render_dataset, render_episode, render_missing
+from rl_datagen.jobs import render
+from rl_datagen.jobs.render import render_dataset, render_episode, render_missing
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
