@@ -5,7 +5,7 @@ perturbed task is that of the task it perturbs: ``libero_goal_swap/3`` is ``libe
 objects elsewhere. Their data is read when one is asked for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NotRequired, TypedDict
@@ -21,7 +21,7 @@ class _Change(TypedDict):
     perturbs: str
     tasks: NotRequired[list[str]]
     instructions: NotRequired[list[str]]
-    demonstrated_by: NotRequired[list[int]]
+    demonstrated_by: NotRequired[list[str]]
     omits: NotRequired[list[int]]
     num_init_states: NotRequired[int]
 
@@ -41,18 +41,21 @@ def perturb(bases: Sequence[Task]) -> tuple[Task, ...]:
     """Returns the perturbed tasks, suite by suite.
 
     Args:
-        bases: The tasks that may be perturbed, those of a suite in its order.
+        bases: The tasks that may be perturbed or show a goal, those of a suite in its order.
     """
+    by_id = {base.id: base for base in bases}
     return tuple(
         task
         for suite, about in _data().items()
         for ending, change in about.items()
-        for task in _suite([base for base in bases if base.suite == suite], ending, change)
+        for task in _suite([base for base in bases if base.suite == suite], ending, change, by_id)
     )
 
 
-def _suite(bases: list[Task], ending: str, change: _Change) -> Iterator[Task]:
-    shown = change.get("demonstrated_by", range(len(bases)))
+def _suite(
+    bases: list[Task], ending: str, change: _Change, by_id: Mapping[str, Task]
+) -> Iterator[Task]:
+    shown = change.get("demonstrated_by", [base.id for base in bases])
     names = change.get("tasks", [base.name for base in bases])
     sentences = change.get("instructions", [base.instruction for base in bases])
     for base, name, sentence, other in zip(bases, names, sentences, shown, strict=True):
@@ -66,6 +69,6 @@ def _suite(bases: list[Task], ending: str, change: _Change) -> Iterator[Task]:
             base=base,
             perturbs=change["perturbs"],
             sentence=sentence,
-            demonstrated_by=bases[other],
+            demonstrated_by=by_id[other],
             num_init_states=change.get("num_init_states", NUM_INIT_STATES),
         )
