@@ -2,11 +2,12 @@
 
 What it shows: for some perturbed tasks, successes from the 50 shipped init states of the released
 expert of the task that they perturb, of what ``rl-datagen train`` makes of it
-(``warm_start.expert``), and of what it makes of nothing; and the CPU time of either.
+(``warm_start.expert``), and, with ``--from-nothing``, of what it makes of nothing; and the CPU time
+of either.
 
 How to run it (some ten core minutes per expert; finished ones are kept)::
 
-    python benchmarks/from_base.py [TASK ...] --outputs FOLDER
+    python benchmarks/from_base.py [TASK ...] --outputs FOLDER [--from-nothing]
 
 Results to expect: a line per task, then ``RESULT`` and a JSON object.
 """
@@ -28,27 +29,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--outputs", type=Path, required=True)
+    parser.add_argument("--from-nothing", action="store_true")
     arguments = parser.parse_args()
     rows = {}
     for task in arguments.tasks:
-        rows[task] = measure(task, arguments.outputs)
+        rows[task] = measure(task, arguments.outputs, ["from-base"])
+        if arguments.from_nothing:
+            rows[task] = measure(task, arguments.outputs, ["from-nothing"])
         print(task, json.dumps(rows[task]), flush=True)
     print("RESULT", json.dumps(rows))
 
 
-def measure(task: str, outputs: Path) -> dict:
-    """Returns what the base task's expert does here, and what comes of it and of nothing."""
+def measure(task: str, outputs: Path, names: list[str]) -> dict:
+    """Returns what the base task's expert does here, and what comes of it, or of nothing."""
     base = f"release/{get_task(task).base.id}"
+    settings = {"from-base": [f"warm_start.expert={base}"], "from-nothing": []}
     path = outputs / "from_base" / f"{task.replace('/', '-')}.json"
-    if path.exists():
-        return json.loads(path.read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
-    before = judge_shipped(task, Path(released(base)), owner=get_task(task).base.id)
-    row = {"before": kept(before)}
-    for name, settings in (("from-base", [f"warm_start.expert={base}"]), ("from-nothing", [])):
+    row = json.loads(path.read_text()) if path.exists() else {}
+    if not row:
+        before = judge_shipped(task, Path(released(base)), owner=get_task(task).base.id)
+        row["before"] = kept(before)
+    for name in (name for name in names if name not in row):
         spent, log = (path.with_suffix(f".{name}.{kind}") for kind in ("seconds", "log"))
         place = (f"task={task}", f"name={name}", f"output_dir={outputs}")
-        seconds = run_counted(["train", "expert_state", *place, *settings], spent, log)
+        seconds = run_counted(["train", "expert_state", *place, *settings[name]], spent, log)
         after = judge_shipped(task, outputs / "experts" / task / name)
         row[name] = kept(after) | {"core_minutes": round(seconds / 60, 1)}
     path.write_text(json.dumps(row))
