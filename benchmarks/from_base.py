@@ -21,7 +21,7 @@ from judging import judge_shipped
 from rl_datagen.policy.release import released
 from rl_datagen.tasks import get_task
 
-TASKS = ("libero_goal_swap/5", "libero_spatial_swap/2", "libero_object_swap/3")
+TASKS = ("libero_spatial_swap/2", "libero_object_swap/5", "libero_goal_swap/8")
 MEASURES = ("successes", "n", "length", "mean_squared_jerk")
 
 
