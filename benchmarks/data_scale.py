@@ -9,21 +9,26 @@ entries are synthetic, since the driver never opens them.
 How to run it (a minute)::
 
     python benchmarks/data_scale.py
+    python benchmarks/data_scale.py --verify DATASET  # `dataset verify` in one process
 
 Results to expect: a row for each size; the last line is ``RESULT`` and a JSON object with
 ``driver_ms_per_shard`` by number of episodes, their largest ``ratio``, and ``cores_fed``: workers
-that one driver keeps busy if a shard takes 40 core seconds.
+that one driver keeps busy if a shard takes 40 core seconds. With ``--verify``: CPU time for an
+episode, the core hours of a million of them, and the memory that verifying adds.
 """
 
+import argparse
 import hashlib
 import json
 import logging
+import resource
 import tempfile
 import time
 from pathlib import Path
 
 from rl_datagen.data.files import episodes_path, steps_path
 from rl_datagen.data.manifest import FileEntry, Shard
+from rl_datagen.data.verify import verify
 from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.tasks import TASKS
 
@@ -34,19 +39,43 @@ SECONDS_PER_SHARD = 40
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--verify", type=Path, metavar="DATASET")
+    dataset = parser.parse_args().verify
     logging.getLogger("rl_datagen").setLevel(logging.WARNING)
+    print("RESULT", json.dumps(measure_verify(dataset) if dataset else measure_driver()))
+
+
+def measure_driver() -> dict:
+    """Returns what a driver pays for a shard."""
     rows = {}
     for size in SIZES:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             rows[size] = measure(Path(folder) / "dataset", size // EPISODES_PER_SHARD)
         print(size, json.dumps(rows[size]), flush=True)
     per_shard = {size: row["ms_per_shard"] for size, row in rows.items()}
-    result = {
+    return {
         "driver_ms_per_shard": per_shard,
         "ratio": round(max(per_shard.values()) / min(per_shard.values()), 2),
         "cores_fed": round(1000 * SECONDS_PER_SHARD / max(per_shard.values())),
     }
-    print("RESULT", json.dumps(result))
+
+
+def measure_verify(dataset: Path) -> dict[str, float]:
+    """Returns what it takes to verify a dataset."""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.process_time()
+    report = verify(dataset)
+    seconds = time.process_time() - begin
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    return {
+        "problems": len(report.problems),
+        "episodes": report.num_episodes,
+        "env_steps": report.num_rows,
+        "ms_per_episode": round(1000 * seconds / report.num_episodes, 2),
+        "core_hours_per_million": round(seconds / report.num_episodes * 1e6 / 3600, 2),
+        "memory_mb": round(grown / 1024, 1),
+    }
 
 
 def measure(path: Path, num_shards: int) -> dict[str, float]:
