@@ -52,9 +52,10 @@ def measure(task: str, outputs: Path, names: list[str]) -> dict:
         row["before"] = kept(before)
     for name in (name for name in names if name not in row):
         spent, log = (path.with_suffix(f".{name}.{kind}") for kind in ("seconds", "log"))
-        place = (f"task={task}", f"name={name}", f"output_dir={outputs}")
+        run = f"{name}-{path.stem}"
+        place = (f"task={task}", f"name={run}", f"output_dir={outputs}")
         seconds = run_counted(["train", "expert_state", *place, *settings[name]], spent, log)
-        after = judge_shipped(task, outputs / "experts" / task / name)
+        after = judge_shipped(task, outputs / "experts" / task / run)
         row[name] = kept(after) | {"core_minutes": round(seconds / 60, 1)}
     path.write_text(json.dumps(row))
     return row
