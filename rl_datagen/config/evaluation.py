@@ -1,7 +1,7 @@
 """Settings of an evaluation on LIBERO's benchmark."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -17,22 +17,14 @@ from rl_datagen.config.types import (
     PositiveInt,
     Section,
     Seed,
+    Source,
     TaskSelector,
 )
 from rl_datagen.tasks import NUM_INIT_STATES
 
 PERTURBED = "perturbed"
 """Part of a mixture whose tasks are perturbed ones, in part or all."""
-SOURCES = (
-    "human",
-    "amplified",
-    "gaussian_rl",
-    "gaussian_rl_sampled",
-    "diffusion_rl",
-    "recovery",
-    "pattern",
-    PERTURBED,
-)
+SOURCES = (*get_args(Source), PERTURBED)
 """What a VLA may have learnt from."""
 
 

@@ -11,6 +11,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rl_datagen.core.paths import check_storage, expand_folder, expand_home, expand_local
 from rl_datagen.tasks import get_task, select_tasks
 
+Source = Literal[
+    "human",
+    "amplified",
+    "gaussian_rl",
+    "gaussian_rl_sampled",
+    "diffusion_rl",
+    "recovery",
+    "pattern",
+]
+"""What acts in an episode."""
+
 MANY = 1_000_000_000  # a timeout in seconds that Ray and sockets still take, and any count
 
 PositiveInt = Annotated[int, Field(ge=1, le=MANY)]

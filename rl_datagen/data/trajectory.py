@@ -1,20 +1,11 @@
 """One episode: the record that crosses every stage."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32
 
-Source = Literal[
-    "human",
-    "amplified",
-    "gaussian_rl",
-    "gaussian_rl_sampled",
-    "diffusion_rl",
-    "recovery",
-    "pattern",
-]
+from rl_datagen.config.types import Source
 
 CONTROL_FREQUENCY = 20  # Hz; LIBERO's control rate: one env step
 NOOP_THRESHOLD = 1e-4  # on norm(action[:6]); OpenVLA's rule
