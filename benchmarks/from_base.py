@@ -31,11 +31,10 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, required=True)
     parser.add_argument("--from-nothing", action="store_true")
     arguments = parser.parse_args()
+    names = ["from-base", *["from-nothing"] * arguments.from_nothing]
     rows = {}
     for task in arguments.tasks:
-        rows[task] = measure(task, arguments.outputs, ["from-base"])
-        if arguments.from_nothing:
-            rows[task] = measure(task, arguments.outputs, ["from-nothing"])
+        rows[task] = measure(task, arguments.outputs, names)
         print(task, json.dumps(rows[task]), flush=True)
     print("RESULT", json.dumps(rows))
 

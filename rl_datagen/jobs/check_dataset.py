@@ -89,13 +89,14 @@ def check_dataset(
 
 def _parts(checks: Sequence[ShardCheck]) -> Iterator[tuple[ShardCheck, ...]]:
     part: list[ShardCheck] = []
+    size = 0
     for check in checks:
-        if part and (
-            len(part) == _UNIT_SHARDS or sum(map(_num_bytes, [*part, check])) > _UNIT_BYTES
-        ):
+        more = _num_bytes(check)
+        if part and (len(part) == _UNIT_SHARDS or size + more > _UNIT_BYTES):
             yield tuple(part)
-            part = []
+            part, size = [], 0
         part.append(check)
+        size += more
     if part:
         yield tuple(part)
 

@@ -4,7 +4,8 @@ Episodes from the same init state are pairs: what makes one hard makes the other
 pairs tell sources apart where two intervals overlap.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -52,20 +53,20 @@ def compare_pairs(
     """Yields every two sources of a table, suite by suite and over all of them.
 
     Args:
-        rows: Evaluated episodes of each source.
+        rows: Evaluated episodes of each source, of these suites.
         suites: The table's columns.
     """
     outcomes = {source: _outcomes(episodes) for source, episodes in rows.items()}
     for first, second in combinations(outcomes, 2):
         both = outcomes[first].keys() & outcomes[second].keys()
-        compared = 0
+        of_suite: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+        for key in both:
+            of_suite[get_task(key[0]).suite].append(key)
         for suite in suites:
-            of_suite = [key for key in both if get_task(key[0]).suite == suite]
-            if of_suite:
-                compared += 1
-                yield _pair(suite, first, second, of_suite, outcomes)
-        if compared > 1:
-            yield _pair(ALL, first, second, list(both), outcomes)
+            if suite in of_suite:
+                yield _pair(suite, first, second, of_suite[suite], outcomes)
+        if len(of_suite) > 1:
+            yield _pair(ALL, first, second, both, outcomes)
 
 
 _Outcomes = dict[tuple[str, int], bool]
@@ -79,7 +80,7 @@ def _pair(
     column: str,
     first: str,
     second: str,
-    keys: Sequence[tuple[str, int]],
+    keys: Collection[tuple[str, int]],
     outcomes: Mapping[str, _Outcomes],
 ) -> Pair:
     ours, theirs = outcomes[first], outcomes[second]

@@ -108,11 +108,12 @@ def test_each_has_its_files_and_the_goal_it_should_have():
         assert init_states_path(task).is_file()
         same = statements(task, "goal") == statements(task.base, "goal")
         assert same == (task.perturbs not in {"goal", "object"}), task
-        if task.demonstrated_by != task.base:  # of two bowls, either may be the one
+        if task.demonstrated_by != task.base:
             wanted, shown = (statements(t, "goal") for t in (task, task.demonstrated_by))
-            assert [re.sub(r"_\d\b", "", each) for each in wanted] == [
-                re.sub(r"_\d\b", "", each) for each in shown
-            ]
+            if task.suite == "libero_spatial_task":  # the other one of two equal bowls
+                assert shown == ["on akita_black_bowl_1 plate_1"]
+                shown = ["on akita_black_bowl_2 plate_1"]
+            assert wanted == shown
 
 
 def test_the_sentence_changes_where_words_or_goal_do():
