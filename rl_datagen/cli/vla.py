@@ -31,19 +31,7 @@ def train(
         from rl_datagen.vla.folder import read_data, read_metrics
         from rl_datagen.vla.train import train as run
 
-        progress.start("vla", config.model.num_updates, "gradient steps")
-        progress.say("reads the datasets")
-        done = 0
-
-        def report(row: dict[str, float]) -> None:
-            nonlocal done
-            rate = row.get("samples_per_second")
-            speed = "" if rate is None else f", {rate:.0f} env steps/s"
-            detail = f"loss {row['loss']:.4g}{speed}"
-            progress.advance(int(row["iteration"]) - done, detail)
-            done = int(row["iteration"])
-
-        folder = run(config, report=report, track=track or ())
+        folder = run(config, track=track or (), progress=progress)
         metrics = read_metrics(folder)
         progress.finish("vla", f"loss {metrics.get('loss', float('nan')):.4g}", metrics["seconds"])
     data = read_data(folder, "num_episodes", "tasks")

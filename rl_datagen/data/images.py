@@ -1,6 +1,6 @@
 """Camera images of an episode, encoded one by one, and its MP4."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -59,6 +59,7 @@ class RenderedEpisode:
         views: All of it, these two cameras included, by the views' names; see ``data.views``.
             Empty if there is nothing besides, or if it was not asked for.
         variations: What was drawn for each varied copy, as JSON.
+        encoded: LIBERO's two images as they lie in their file; empty: they are from none.
     """
 
     episode_id: str
@@ -69,6 +70,7 @@ class RenderedEpisode:
     settings: ViewsConfig = PLAIN
     views: Mapping[str, View] = field(default_factory=dict[str, View])
     variations: tuple[str, ...] = ()
+    encoded: Mapping[str, Sequence[bytes]] = field(default_factory=dict[str, Sequence[bytes]])
 
 
 def images_table(episode: RenderedEpisode) -> pa.Table:
@@ -106,11 +108,10 @@ def decode_images(table: pa.Table, *, views: bool = False) -> RenderedEpisode:
     """
     settings = views_of_file(table.schema)
     names = [view.name for view in view_names(settings)] if views else CAMERAS
-    images = {
-        name: np.stack([decode_image(data) for data in table[name].to_pylist()]) for name in names
-    }
+    encoded: dict[str, list[bytes]] = {name: table[name].to_pylist() for name in names}
+    images = {name: np.stack([*map(decode_image, data)]) for name, data in encoded.items()}
     besides = views and not settings.is_plain
-    is_png = table["agentview"][0].as_py().startswith(b"\x89PNG")
+    is_png = encoded["agentview"][0].startswith(b"\x89PNG")
     return RenderedEpisode(
         table["episode_id"][0].as_py(),
         images["agentview"],
@@ -120,6 +121,7 @@ def decode_images(table: pa.Table, *, views: bool = False) -> RenderedEpisode:
         settings,
         decode_views(table, settings, images) if besides else {},
         tuple(table[f"copy{copy}_variation"][0].as_py() for copy in range(1, settings.copies + 1)),
+        {camera: encoded[camera] for camera in CAMERAS},
     )
 
 

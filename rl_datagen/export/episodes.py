@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -190,5 +191,6 @@ def only(
     if rendered is not None:
         images = {"agentview": rendered.agentview[kept], "wrist": rendered.wrist[kept]}
         views = {name: view.at(kept) for name, view in rendered.views.items()}
-        rendered = replace(rendered, **images, views=views)
+        encoded = {name: [*compress(data, kept)] for name, data in rendered.encoded.items()}
+        rendered = replace(rendered, **images, views=views, encoded=encoded)
     return replace(trajectory, **arrays), rendered

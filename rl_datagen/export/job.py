@@ -175,7 +175,13 @@ def prepare_export(
 
 
 def run_export(
-    plan: Plan, out: Path, form: Format, *, num_workers: int | None, progress: Progress
+    plan: Plan,
+    out: Path,
+    form: Format,
+    *,
+    num_workers: int | None,
+    progress: Progress,
+    stage: str = "export",
 ) -> Exported:
     """Writes an export; its folder appears whole or not at all.
 
@@ -188,6 +194,7 @@ def run_export(
         num_workers: Parts worked on at a time; None: as many as the cluster has cores. Without
             Ray, and if there are few, one after the other.
         progress: Told of each episode.
+        stage: What it is called there.
 
     Raises:
         UserError: ``out`` exists, another export is at work or was interrupted there, or an episode
@@ -203,6 +210,7 @@ def run_export(
         remove_temporaries(work)
         open_shard.cache_clear()
         job = _Export(plan, form, work, num_workers)
+        job.name = stage
         execute(job, progress).check()
         progress.say("writes what describes all episodes")
         form.finish(job.files, plan, job.parts, job.receipts())

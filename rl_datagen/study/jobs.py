@@ -1,7 +1,7 @@
 """The study's jobs; each does what a command of ``rl-datagen`` does."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,15 +189,7 @@ class _Study:
 
         config = configs.vla_of(self.config, mixture, zero_shot=zero_shot)
         name = f"vla-{mixture}-zero-shot" if zero_shot else f"vla-{mixture}"
-        self.progress.start(name, self.config.vla.model.num_updates, "gradient steps")
-        done = 0
-
-        def report(row: Mapping[str, float]) -> None:
-            nonlocal done
-            self.progress.advance(int(row["iteration"]) - done, f"loss {row['loss']:.4f}")
-            done = int(row["iteration"])
-
-        return {"vla": str(train(config, report=report))}
+        return {"vla": str(train(config, progress=self.progress, stage=name))}
 
     def _evaluate(self, mixture: str, zero_shot: bool) -> Summary:
         from rl_datagen.data.results import read_results

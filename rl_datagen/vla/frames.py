@@ -1,36 +1,84 @@
-"""The env steps that a VLA is trained on, decoded once, on disk as arrays that all workers map."""
+"""The env steps that a VLA is trained on, as they lie on disk for all workers."""
 
 # Legend: M env steps, B batch, T env steps of an episode, Ta action horizon, Da action dim.
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
-from pydantic import AfterValidator
+from pydantic import model_validator
 from torch import Tensor
 
 from rl_datagen.config import Appearance
+from rl_datagen.core.cores import num_cores
 from rl_datagen.core.errors import first_line
-from rl_datagen.core.storage import atomic_folder, sha256, write_json
+from rl_datagen.core.storage import sha256
 from rl_datagen.core.stored import Open, damaged, object_form, read_stored
+from rl_datagen.data.images import decode_image
 from rl_datagen.data.names import Number, Sha256, TaskId
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS, UNRECORDED_APPEARANCE
 from rl_datagen.data.trajectory import Source
-from rl_datagen.export.episodes import read_plan
-from rl_datagen.export.plan import Choice, plan_export
 from rl_datagen.tasks import get_task
-from rl_datagen.vla.network import resize
 
-_INFO = "info.json"
-_COLUMNS = ("proprio", "action", "last", "task")
-_FILES = {f"{camera}.u8" for camera in CAMERAS} | {f"{name}.npy" for name in _COLUMNS}
+INFO = "info.json"
+COLUMNS = ("proprio", "action", "last", "task", *(f"{camera}_end" for camera in CAMERAS))
+
+
+def part_file(number: int, camera: str) -> str:
+    """Returns the name of a part's images, which lie one after the other."""
+    return f"{number:05d}-{camera}.bin"
+
+
+def _files(num_parts: int) -> Iterator[str]:
+    yield from (f"{name}.npy" for name in COLUMNS)
+    yield from (part_file(number, camera) for number in range(num_parts) for camera in CAMERAS)
+
+
+class Images(Protocol):
+    """Images by number; an array is one."""
+
+    def __getitem__(self, index: Int64[np.ndarray, " B"], /) -> UInt8[np.ndarray, "B H W 3"]:
+        """Returns some of them, RGB, upright."""
+        ...
+
+
+class StoredImages:
+    """Images in files; each is read when it is asked for.
+
+    Args:
+        paths: The files.
+        ends: Where each image ends, counted over all files.
+        encoded: Whether they are PNG or JPEG; else pixels, which are square.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], ends: Int64[np.ndarray, " M"], *, encoded: bool
+    ) -> None:
+        self._files = [np.memmap(path, np.uint8, "r") for path in paths]
+        self._begins = np.cumsum([0, *(len(file) for file in self._files)])
+        self._ends, self._encoded = ends, encoded
+        self._threads = ThreadPoolExecutor(num_cores())  # decoding leaves Python to others
+
+    def __getitem__(self, index: Int64[np.ndarray, " B"], /) -> UInt8[np.ndarray, "B H W 3"]:
+        """Returns some of them, RGB, upright."""
+        found = [self._find(number) for number in index.tolist()]
+        if self._encoded:
+            return np.stack([*self._threads.map(decode_image, map(np.ndarray.tobytes, found))])
+        side = isqrt(len(found[0]) // 3)
+        return np.stack(found).reshape(-1, side, side, 3)
+
+    def _find(self, number: int) -> UInt8[np.ndarray, " num_bytes"]:
+        begin, end = self._ends[number - 1] if number else 0, self._ends[number]
+        file = int(np.searchsorted(self._begins, begin, side="right")) - 1
+        first = self._begins[file]
+        return self._files[file][begin - first : end - first]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +86,7 @@ class Frames:
     """Env steps of successful episodes.
 
     Attributes:
-        images: By camera: RGB, upright.
+        images: By camera.
         proprio: As in ``Trajectory``.
         action: As in ``Trajectory``.
         last: The last env step of each one's episode.
@@ -47,7 +95,7 @@ class Frames:
         info: What else is known: ``image_size`` as stored, ``num_episodes`` by source, ``tasks``.
     """
 
-    images: Mapping[str, UInt8[np.ndarray, "M H W 3"]]
+    images: Mapping[str, Images]
     proprio: Float32[np.ndarray, "M 8"]
     action: Float32[np.ndarray, "M Da"]
     last: Int64[np.ndarray, " M"]
@@ -77,64 +125,6 @@ class Frames:
         return NormStats.from_arrays(self.action, {"proprio": self.proprio})
 
 
-def write_frames(
-    folder: Path, dataset: Path, *, tasks: str, drop_noops: bool, image_size: int
-) -> None:
-    """Decodes a dataset's successful episodes, one in memory at a time.
-
-    Args:
-        folder: Appears whole or not at all; if it is there already, nothing is done.
-        dataset: Folder of a rendered dataset.
-        tasks: Selector of tasks.
-        drop_noops: Leave out no-ops.
-        image_size: Larger images are reduced to it.
-
-    Raises:
-        DatasetError: Nothing is selected, images are missing, or the dataset is damaged.
-    """
-    if folder.exists():
-        return
-    plan = plan_export(dataset, Choice(tasks, drop_noops=drop_noops))
-    assert plan.look is not None
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
-    sources: Counter[str] = Counter()
-    with atomic_folder(folder) as temporary:
-        files = {camera: (temporary / f"{camera}.u8").open("wb") for camera in CAMERAS}
-        digests = {file.name: hashlib.sha256() for file in files.values()}
-        try:
-            for planned, trajectory, rendered in read_plan(plan):
-                assert rendered is not None
-                for camera, file in files.items():
-                    images = torch.from_numpy(np.ascontiguousarray(getattr(rendered, camera)))
-                    content = resize(images, image_size).numpy().tobytes()
-                    file.write(content)
-                    digests[file.name].update(content)
-                sources[trajectory.source] += 1
-                number = plan.tasks.index(get_task(trajectory.task))
-                columns["proprio"].append(trajectory.proprio)
-                columns["action"].append(trajectory.action)
-                end = planned.first + planned.length
-                columns["last"].append(np.full(len(trajectory), end - 1))
-                columns["task"].append(np.full(len(trajectory), number))
-        finally:
-            for file in files.values():
-                file.close()
-        checksums = {Path(path).name: digest.hexdigest() for path, digest in digests.items()}
-        for name, parts in columns.items():
-            path = temporary / f"{name}.npy"
-            np.save(path, np.concatenate(parts))
-            checksums[path.name] = sha256(path)
-        info = {
-            "image_size": plan.size[0],
-            "appearance": plan.look.appearance,
-            "num_episodes": dict(sorted(sources.items())),
-            "num_frames": plan.num_frames,
-            "tasks": [task.id for task in plan.tasks],
-            "sha256": checksums,
-        }
-        write_json(temporary / _INFO, info)
-
-
 def check_frames(folder: Path) -> None:
     """Compares the files that ``write_frames`` has left in an earlier call with their checksums.
 
@@ -142,7 +132,7 @@ def check_frames(folder: Path) -> None:
         UserError: One is damaged.
     """
     advice = _advice(folder)
-    for name, expected in read_stored(folder / _INFO, _FORM, advice)["sha256"].items():
+    for name, expected in read_stored(folder / INFO, _FORM, advice)["sha256"].items():
         try:
             actual = sha256(folder / name)
         except OSError as error:
@@ -155,12 +145,6 @@ def _advice(folder: Path) -> str:
     return f"Delete {folder}: the same command decodes the images again."
 
 
-def _of_all_files(checksums: dict[str, str]) -> dict[str, str]:
-    if set(checksums) != _FILES:
-        raise ValueError(f"checksums of {', '.join(sorted(_FILES))} are allowed")
-    return checksums
-
-
 class _Info(Open):
     """What the file of a folder of frames says."""
 
@@ -169,26 +153,36 @@ class _Info(Open):
     num_episodes: dict[Source, Number]
     num_frames: Number
     tasks: list[TaskId]
-    sha256: Annotated[dict[str, Sha256], AfterValidator(_of_all_files)]
+    num_parts: Number
+    encoded: bool
+    sha256: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _names_all_files(self) -> Self:
+        expected = set(_files(self.num_parts))
+        if set(self.sha256) != expected:
+            raise ValueError(f"sha256 of {len(expected)} files of {self.num_parts} parts, not of")
+        return self
 
 
 _FORM = object_form(_Info)
 
 
-def read_frames(folder: Path, image_size: int) -> Frames:
+def read_frames(folder: Path) -> Frames:
     """Returns what ``write_frames`` wrote; images stay on disk until they are looked at.
 
     ``check_frames`` has found it whole.
     """
-    info = read_stored(folder / _INFO, _FORM, _advice(folder))
+    info = read_stored(folder / INFO, _FORM, _advice(folder))
     info.setdefault("appearance", UNRECORDED_APPEARANCE)
-    shape = (info["num_frames"], image_size, image_size, 3)
-    images = {
-        name: np.memmap(folder / f"{name}.u8", np.uint8, "r", shape=shape) for name in CAMERAS
-    }
-    columns = {name: np.load(folder / f"{name}.npy") for name in ("proprio", "action", "last")}
+    columns = {name: np.load(folder / f"{name}.npy") for name in COLUMNS}
+    images = {}
+    for camera in CAMERAS:
+        paths = [folder / part_file(number, camera) for number in range(info["num_parts"])]
+        ends = columns.pop(f"{camera}_end")
+        images[camera] = StoredImages(paths, ends, encoded=info["encoded"])
     sentences = [get_task(task).instruction for task in info["tasks"]]
     instructions = list(dict.fromkeys(sentences))  # tasks of two suites may share one
     number = np.array([instructions.index(sentence) for sentence in sentences])
-    task = np.load(folder / "task.npy")
+    task = columns.pop("task")
     return Frames(images, **columns, instruction=number[task], instructions=instructions, info=info)

@@ -119,7 +119,10 @@ class _Batches:
         mine = index[self._place.rank :: self._place.num_workers]
         instruction = torch.from_numpy(self._frames.instruction[mine])
         chunk = self._frames.chunk(mine, self._config.action_horizon)
-        return self._frames.observation(mine), chunk, instruction
+        observation = self._frames.observation(mine)
+        if self._place.device.startswith("cuda"):  # so that it is copied while the GPU computes
+            observation = {key: value.pin_memory() for key, value in observation.items()}
+        return observation, chunk, instruction
 
     def _finish(
         self, observation: dict[str, Tensor], action: Tensor, instruction: Tensor, number: int
@@ -128,7 +131,7 @@ class _Batches:
         generator = torch.Generator(device).manual_seed(
             derive_seed("vla", "noise", self._seed, number, self._place.rank)
         )
-        moved = {key: value.to(device) for key, value in observation.items()}
+        moved = {key: value.to(device, non_blocking=True) for key, value in observation.items()}
         if self._config.augment:
             moved |= {camera: augment(moved[camera], generator) for camera in CAMERAS}
         moved["language"] = self._language[instruction.to(device)]

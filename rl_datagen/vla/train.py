@@ -6,12 +6,14 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rl_datagen.config import SmallVlaConfig, VlaConfig
+from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.core.storage import write_json
 from rl_datagen.core.stored import damaged
@@ -25,7 +27,8 @@ from rl_datagen.runtime.room import room_for
 from rl_datagen.runtime.tracking import Several, Tracker, make_trackers
 from rl_datagen.runtime.workdir import lock_folder
 from rl_datagen.vla import folder as files
-from rl_datagen.vla.frames import Frames, check_frames, read_frames, write_frames
+from rl_datagen.vla.frames import Frames, check_frames, read_frames
+from rl_datagen.vla.frames_format import write_frames
 from rl_datagen.vla.language import embed, load_embeddings, save_embeddings, size_of
 from rl_datagen.vla.learner import METRICS, Place, fit, make_learner
 from rl_datagen.vla.network import SmallVla
@@ -37,7 +40,14 @@ Report = Callable[[Row], None]
 """Called with each row of the learning curve."""
 
 
-def train(config: VlaConfig, *, report: Report = lambda _: None, track: Sequence[str] = ()) -> Path:
+def train(
+    config: VlaConfig,
+    *,
+    report: Report = lambda _: None,
+    track: Sequence[str] = (),
+    progress: Progress = SILENT,
+    stage: str = "vla",
+) -> Path:
     """Trains a VLA, from where an earlier call stopped; one that is finished is left alone.
 
     With one worker on a CPU, an interrupted training ends with the same weights, bit for bit.
@@ -46,6 +56,8 @@ def train(config: VlaConfig, *, report: Report = lambda _: None, track: Sequence
         config: What is trained, and on what.
         report: Called with each row of the learning curve; with several workers, from a thread.
         track: Some of ``runtime.tracking.TRACKERS``, beside MLflow.
+        progress: Told how far it is.
+        stage: What it is called there.
 
     Returns:
         The VLA's folder.
@@ -57,10 +69,32 @@ def train(config: VlaConfig, *, report: Report = lambda _: None, track: Sequence
             process trains this VLA.
     """
     with lock_folder(config.folder):
-        return _train(config, report, track)
+        return _train(config, _Learning(config, report, progress, stage), track)
 
 
-def _train(config: VlaConfig, report: Report, track: Sequence[str]) -> Path:
+@dataclass
+class _Learning:
+    """Hands on each row of the learning curve."""
+
+    config: VlaConfig
+    report: Report
+    progress: Progress
+    stage: str
+    done: int = 0
+
+    def start(self) -> None:
+        """The data is there, gradient steps begin."""
+        self.progress.start(self.stage, self.config.model.num_updates, "gradient steps")
+
+    def __call__(self, row: Row) -> None:
+        self.report(row)
+        rate = row.get("samples_per_second")
+        speed = "" if rate is None else f", {rate:.0f} env steps/s"
+        self.progress.advance(int(row["iteration"]) - self.done, f"loss {row['loss']:.4g}{speed}")
+        self.done = int(row["iteration"])
+
+
+def _train(config: VlaConfig, report: _Learning, track: Sequence[str]) -> Path:
     folder = files.bind(config).absolute()
     if (folder / files.METRICS).exists():
         files.read_metrics(folder)
@@ -74,6 +108,7 @@ def _train(config: VlaConfig, report: Report, track: Sequence[str]) -> Path:
     else:
         from rl_datagen.vla.lerobot import train_with_lerobot  # nothing else needs it
 
+        report.start()
         metrics = train_with_lerobot(config, config.model, dataset, folder, tracker, report)
     files.record(folder, files.describe(dataset, config.task))
     metrics["seconds"] = round(time.monotonic() - begin, 1)
@@ -111,7 +146,7 @@ def _train_small(
     dataset: Path,
     folder: Path,
     tracker: Tracker,
-    report: Report,
+    report: _Learning,
 ) -> dict[str, Any]:
     work = folder / _WORK
     write_frames(
@@ -120,9 +155,11 @@ def _train_small(
         tasks=config.task,
         drop_noops=config.drop_noops,
         image_size=model.image_size,
+        progress=report.progress,
     )
+    report.start()
     check_frames(work / _FRAMES)
-    frames = read_frames(work / _FRAMES, model.image_size)
+    frames = read_frames(work / _FRAMES)
     path = folder / files.EMBEDDINGS
     known = load_embeddings(path) if path.exists() else {}
     embeddings = embed(frames.instructions, model.language_encoder, known)
@@ -229,13 +266,7 @@ def _worker(settings: dict[str, Any]) -> None:
             with (folder / _WORK / _ROWS).open("a") as file:  # a line at once, or none of it
                 file.write(json.dumps(row) + "\n")
 
-    _fit(
-        config,
-        folder,
-        read_frames(folder / _WORK / _FRAMES, config.model.image_size),
-        place,
-        report,
-    )
+    _fit(config, folder, read_frames(folder / _WORK / _FRAMES), place, report)
 
 
 def _size(network: SmallVla) -> int:

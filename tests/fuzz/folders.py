@@ -43,7 +43,8 @@ from rl_datagen.runtime.workdir import bind
 from rl_datagen.tasks import get_task
 from rl_datagen.vla import folder as vla_folder
 from rl_datagen.vla import train as vla_training
-from rl_datagen.vla.frames import check_frames, read_frames, write_frames
+from rl_datagen.vla.frames import check_frames, read_frames
+from rl_datagen.vla.frames_format import write_frames
 from rl_datagen.vla.language import load_embeddings, save_embeddings
 from rl_datagen.vla.policy import load_vla
 from tests.algo.test_checkpoint import ROW, Algorithm
@@ -319,8 +320,8 @@ class UnfinishedVla(Folder):
             writer.append_images(map(render, some), shard=writer.manifest.shards[0])
         frames = folder / "frames"
         write_frames(frames, dataset, tasks="all", drop_noops=False, image_size=16)
-        self.frames = read_frames(frames, 16)
-        self.images = {name: np.array(value) for name, value in self.frames.images.items()}
+        self.frames = read_frames(frames)
+        self.images = shown(self.frames)
         self.embeddings = {"do it": torch.ones(4)}
         save_embeddings(folder / "embeddings.safetensors", self.embeddings)
         learner = self.learner()
@@ -347,13 +348,17 @@ class UnfinishedVla(Folder):
 
     def act_frames(self, folder):
         check_frames(folder / "frames")
-        frames = read_frames(folder / "frames", 16)
-        same = all(np.array_equal(frames.images[n], v) for n, v in self.images.items())
+        frames = read_frames(folder / "frames")
+        same = all(np.array_equal(v, self.images[n]) for n, v in shown(frames).items())
         expect(same and np.array_equal(frames.action, self.frames.action), "other frames")
 
     def act_embeddings(self, folder):
         found = load_embeddings(folder / "embeddings.safetensors")
         expect(torch.equal(found["do it"], self.embeddings["do it"]), "other embeddings")
+
+
+def shown(frames):
+    return {camera: images[np.arange(len(frames))] for camera, images in frames.images.items()}
 
 
 def total(learner):
