@@ -137,7 +137,7 @@ def appearance_of_file(schema: pa.Schema) -> str:
 
 
 def row_group_episodes(path: Path, file: pq.ParquetFile | None = None) -> Iterator[str]:
-    """Yields the episode id of each row group of an images file, from its statistics alone.
+    """Yields the episode id of each row group of a steps or images file, from its statistics alone.
 
     Args:
         path: Of the file.

@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rl_datagen.core.storage import atomic_path
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import read_episodes
 from rl_datagen.data.files import episodes_path, images_path, labels_path, steps_path, writing
+from rl_datagen.data.images import row_group_episodes
 from rl_datagen.data.manifest import (
     FileEntry,
     Manifest,
@@ -235,7 +236,9 @@ def _copy_shard(
             return new
         entries: list[FileEntry] = []
         for entry in shard.images:
-            first = next((places[n] for n in _names(source, entry) if n in places), None)
+            first = next(
+                (places[n] for n in row_group_episodes(source / entry.path) if n in places), None
+            )
             if first is not None:
                 entries.append(
                     _copy_file(source, entry, out, images_path(new.steps.path, first), places)
@@ -243,20 +246,12 @@ def _copy_shard(
         return new.model_copy(update={"images": tuple(entries)})
 
 
-def _names(dataset: Path, entry: FileEntry) -> Iterator[str]:
-    """Yields the episode of each row group of a steps or images file."""
-    path = dataset / entry.path
-    file = open_parquet(path)
-    for index in range(file.num_row_groups):
-        yield read_row_group(path, file, index, ["episode_id"])["episode_id"][0].as_py()
-
-
 def _copy_file(
     source: Path, entry: FileEntry, out: Path, path: str, episodes: Collection[str]
 ) -> FileEntry:
     """Links or copies a file whole, or copies the row groups of these episodes."""
     old, new = check_file(source, entry), out / path
-    names = list(_names(source, entry))
+    names = list(row_group_episodes(source / entry.path))
     groups = [index for index, name in enumerate(names) if name in episodes]
     if len(groups) == len(names):
         _link(old, new)

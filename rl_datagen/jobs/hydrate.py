@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_datagen.config import SimConfig
 from rl_datagen.core.blas import on_rounding
-from rl_datagen.core.errors import ConfigError, DatasetError
+from rl_datagen.core.errors import DatasetError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.core.provenance import package_versions
 from rl_datagen.data.card import write_card
@@ -30,7 +30,7 @@ from rl_datagen.jobs.shards import ShardJob
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.runtime.executor import Outcome, Tell, execute
 from rl_datagen.sim import Backend, InitialState, Scene, load_scene
-from rl_datagen.tasks import get_task, select_present
+from rl_datagen.tasks import get_task, require_present
 
 _Key = tuple[str, int]  # a task, and the number of a shard
 
@@ -133,12 +133,7 @@ def hydrate(
 
 
 def _choose(source: Path, manifest: CompactManifest, tasks: str) -> list[CompactFile]:
-    there = [each.task for each in manifest.files]
-    wanted = {task.id for task in select_present(tasks, there)}
-    if not wanted:
-        raise ConfigError(
-            f"task={tasks!r} selects no task of {source}, which has {', '.join(there)}."
-        )
+    wanted = require_present(tasks, {each.task for each in manifest.files}, source)
     return [each for each in manifest.files if each.task in wanted]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_datagen.core.errors import ConfigError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import ShardReader
@@ -14,7 +13,7 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.labels import Labeller
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.sim import load_scene
-from rl_datagen.tasks import get_task, select_present
+from rl_datagen.tasks import get_task, require_present
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +94,7 @@ def label_dataset(
     """
     with DatasetWriter(dataset, config=None) as writer:
         there = {shard.task for shard in writer.manifest.shards}
-        wanted = {task.id for task in select_present(tasks, there)}
-        if there and not wanted:
-            raise ConfigError(
-                f"task={tasks!r} selects no task of {dataset}, which has "
-                f"{', '.join(sorted(there))}."
-            )
+        wanted = require_present(tasks, there, dataset)
         outcome = execute(_Label(writer, wanted, num_workers), progress)
     write_card(dataset)
     return outcome

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from rl_datagen.config import Appearance, RenderConfig
 from rl_datagen.config.views import PLAIN, ViewsConfig, described
-from rl_datagen.core.errors import ConfigError, DatasetError, SimulatorError
+from rl_datagen.core.errors import DatasetError, SimulatorError
 from rl_datagen.core.progress import SILENT, Progress
 from rl_datagen.data.card import write_card
 from rl_datagen.data.dataset import ShardReader, read_episodes, rendered_episodes
@@ -25,7 +25,7 @@ from rl_datagen.data.writer import DatasetWriter
 from rl_datagen.jobs.views import render_views
 from rl_datagen.runtime.executor import Job, Outcome, Tell, execute
 from rl_datagen.sim import Backend, Scene, first_that_replays, load_scene, replay
-from rl_datagen.tasks import get_task, select_present
+from rl_datagen.tasks import get_task, require_present
 
 EPISODES_PER_FILE = 5
 """Of images: a few, since they are held until all are there, at about 20 MB each as PNG."""
@@ -253,7 +253,7 @@ def first_episodes(
     """
     columns = ["episode_id", "task", "length", "shard", "row_group"]
     rows = read_episodes(dataset).select(columns).to_pylist()
-    wanted = {task.id for task in select_present(tasks, {row["task"] for row in rows})}
+    wanted = require_present(tasks, {row["task"] for row in rows}, dataset)
     count: Counter[str] = Counter()
     chosen: list[dict[str, Any]] = []
     for row in rows:
@@ -261,10 +261,6 @@ def first_episodes(
         few = num_episodes is None or count[row["task"]] <= num_episodes
         if few and row["task"] in wanted:
             chosen.append(row)
-    if count and not wanted:
-        raise ConfigError(
-            f"task={tasks!r} selects no task of {dataset}, which has {', '.join(sorted(count))}."
-        )
     return chosen
 
 

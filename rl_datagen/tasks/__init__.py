@@ -6,6 +6,7 @@ from rl_datagen.tasks.registry import (
     TASKS,
     get_task,
     known_tasks,
+    require_present,
     select_present,
     select_tasks,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Task",
     "get_task",
     "known_tasks",
+    "require_present",
     "select_present",
     "select_tasks",
 ]

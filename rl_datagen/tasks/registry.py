@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
 
@@ -87,6 +88,26 @@ def select_present(selector: str, present: Collection[str]) -> tuple[Task, ...]:
         perturbed = {get_task(task) for task in present} - selected.keys()
         selected |= dict.fromkeys(sorted(perturbed, key=known_tasks().index) if perturbed else ())
     return tuple(task for task in selected if task.id in present)
+
+
+def require_present(selector: str, present: Collection[str], dataset: Path) -> set[str]:
+    """Returns the ids of those of a dataset's tasks that a selector names.
+
+    Args:
+        selector: As above.
+        present: Ids of the dataset's tasks.
+        dataset: Where they are, for a message.
+
+    Raises:
+        ConfigError: There are tasks, and the selector names none of them.
+    """
+    wanted = {task.id for task in select_present(selector, present)}
+    if present and not wanted:
+        raise ConfigError(
+            f"task={selector!r} selects no task of {dataset}, which has "
+            f"{', '.join(sorted(present))}."
+        )
+    return wanted
 
 
 def _select(part: str) -> list[Task]:
