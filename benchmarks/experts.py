@@ -4,6 +4,7 @@ What it shows: ``run`` is ``rl-datagen campaign run`` with the CPU time of all i
 counted, over interruptions. ``judge`` takes its finished experts, each on 100 newly drawn init
 states that chose nothing and on the 50 shipped ones, its warm start on 50 of the former.
 ``released`` takes the experts in release/, whose weights are in half precision, on the same.
+``failures`` says why those of some tasks fail, by the labels of what they did.
 
 How to run it (a day; both resume where they were)::
 
@@ -11,6 +12,7 @@ How to run it (a day; both resume where they were)::
     python benchmarks/experts.py judge --outputs FOLDER
     python benchmarks/experts.py table
     python benchmarks/experts.py released
+    python benchmarks/experts.py failures --tasks TASK[,TASK...]
 
 Results to expect: a line per task in docs/results/experts.json, and the CPU time so far in
 FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON object with ``tasks``, ``reached``
@@ -25,6 +27,7 @@ import json
 from pathlib import Path
 
 from common import run_counted
+from rl_datagen.tasks import select_tasks
 
 NAME = "libero130"
 ROWS = Path(__file__).parent.parent / "docs/results/experts.json"
@@ -35,7 +38,7 @@ RELEASED = ROWS.with_name("released.json")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "judge", "table", "released"))
+    parser.add_argument("command", choices=("run", "judge", "table", "released", "failures"))
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
@@ -46,6 +49,9 @@ def main() -> None:
         return
     if arguments.command == "released":
         judge_released()
+        return
+    if arguments.command == "failures":
+        explain(arguments.tasks)
         return
     rows = read_rows()
     if arguments.command == "table":
@@ -102,6 +108,14 @@ def judge_released() -> None:
             }
         ),
     )
+
+
+def explain(tasks: str) -> None:
+    from judging import failure_causes
+
+    for task in select_tasks(tasks):
+        if (folder := RELEASE / task.id).exists():
+            print(task.id, dict(failure_causes(task.id, folder)), flush=True)
 
 
 def row(task: str, arguments: argparse.Namespace) -> dict:

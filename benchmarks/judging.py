@@ -1,13 +1,15 @@
 """How good an expert is, from init states that chose nothing."""
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from rl_datagen.config import SimConfig
 from rl_datagen.demos import load_human_demonstration, replay
+from rl_datagen.labels import Labeller
 from rl_datagen.policy import load_expert
 from rl_datagen.report import measure_sources
-from rl_datagen.rollout import plan_episode, plan_evaluation, rollout
+from rl_datagen.rollout import Policy, plan_episode, plan_evaluation, rollout
 from rl_datagen.sim import Scene, load_scene
 from rl_datagen.tasks import get_task
 
@@ -50,6 +52,15 @@ def judge_expert(task: str, folder: Path) -> dict:
     return _judge(folder, *_plans(task))
 
 
+def failure_causes(task: str, folder: Path) -> Counter[str]:
+    """Says why an expert fails, where it does, from the newly drawn init states."""
+    scene, drawn, _ = _plans(task)
+    labeller = Labeller(scene)
+    episodes = _episodes(load_expert(folder, task=task), scene, drawn)
+    failed = [episode for episode in episodes if not episode.success]
+    return Counter(str(labeller.label(episode).failure) for episode in failed)
+
+
 def _judge(folder: Path, scene: Scene, drawn: list, shipped: list) -> dict:
     return {"drawn": _run(folder, scene, drawn), "shipped": _run(folder, scene, shipped)}
 
@@ -61,14 +72,18 @@ def _plans(task: str) -> tuple[Scene, list, list]:
 
 
 def _run(folder: Path, scene: Scene, plans: list, owner: str | None = None) -> dict:
-    torch.set_num_threads(1)
     actor = load_expert(folder, task=owner or scene.task.id)
     begin = time.process_time()
-    settings = {"source": "diffusion_rl", "sim": SimConfig(), "num_threads": 1}
-    episodes = list(rollout(actor, scene, plans, **settings))
+    episodes = _episodes(actor, scene, plans)
     seconds = time.process_time() - begin
     step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
     return _summary(episodes) | {"env_step_ms": round(step_ms, 2)}
+
+
+def _episodes(actor: Policy, scene: Scene, plans: list) -> list:
+    torch.set_num_threads(1)
+    settings = {"source": "diffusion_rl", "sim": SimConfig(), "num_threads": 1}
+    return list(rollout(actor, scene, plans, **settings))
 
 
 def _summary(episodes: list) -> dict:
