@@ -26,7 +26,7 @@ def judge(task: str, folder: Path, name: str) -> dict:
         folder: Of the task's experts.
         name: The expert's; ``-warm-start`` is added for the other one.
     """
-    scene, drawn, shipped = _plans(task)
+    scene, drawn, shipped = draw_plans(task)
     human = replay(load_human_demonstration(scene.task), scene, SimConfig())
     return {
         "expert": _judge(folder / name, scene, drawn, shipped),
@@ -43,20 +43,20 @@ def judge_shipped(task: str, folder: Path, *, owner: str | None = None) -> dict:
         folder: The expert's.
         owner: Task that it is an expert of, if another one.
     """
-    scene, _, shipped = _plans(task)
+    scene, _, shipped = draw_plans(task)
     return _run(folder, scene, shipped, owner)
 
 
 def judge_expert(task: str, folder: Path) -> dict:
     """Rolls out an expert from newly drawn and from shipped init states."""
-    return _judge(folder, *_plans(task))
+    return _judge(folder, *draw_plans(task))
 
 
 def failure_causes(task: str, folder: Path) -> Counter[str]:
     """Says why an expert fails, where it does, from the newly drawn init states."""
-    scene, drawn, _ = _plans(task)
+    scene, drawn, _ = draw_plans(task)
     labeller = Labeller(scene)
-    episodes = _episodes(load_expert(folder, task=task), scene, drawn)
+    episodes = run_episodes(load_expert(folder, task=task), scene, drawn)
     failed = [episode for episode in episodes if not episode.success]
     return Counter(str(labeller.label(episode).failure) for episode in failed)
 
@@ -65,7 +65,7 @@ def _judge(folder: Path, scene: Scene, drawn: list, shipped: list) -> dict:
     return {"drawn": _run(folder, scene, drawn), "shipped": _run(folder, scene, shipped)}
 
 
-def _plans(task: str) -> tuple[Scene, list, list]:
+def draw_plans(task: str) -> tuple[Scene, list, list]:
     scene = load_scene(get_task(task), "exact")
     drawn = [plan_episode(scene, "judge", 0, number, None) for number in range(NUM_DRAWN)]
     return scene, drawn, [plan_evaluation(scene, 0, i) for i in range(scene.num_init_states)]
@@ -74,13 +74,13 @@ def _plans(task: str) -> tuple[Scene, list, list]:
 def _run(folder: Path, scene: Scene, plans: list, owner: str | None = None) -> dict:
     actor = load_expert(folder, task=owner or scene.task.id)
     begin = time.process_time()
-    episodes = _episodes(actor, scene, plans)
+    episodes = run_episodes(actor, scene, plans)
     seconds = time.process_time() - begin
     step_ms = 1000 * seconds / sum(len(episode) for episode in episodes)
     return _summary(episodes) | {"env_step_ms": round(step_ms, 2)}
 
 
-def _episodes(actor: Policy, scene: Scene, plans: list) -> list:
+def run_episodes(actor: Policy, scene: Scene, plans: list) -> list:
     torch.set_num_threads(1)
     settings = {"source": "diffusion_rl", "sim": SimConfig(), "num_threads": 1}
     return list(rollout(actor, scene, plans, **settings))

@@ -1,0 +1,71 @@
+"""How much does an expert depend on where the arm starts?
+
+What it shows: success of released experts from newly drawn init states, which have the arm always
+in one place, and from the same with its joints spread as in LIBERO's shipped init states; from the
+shipped ones with the arm as in newly drawn ones. ``experts.py judge`` has the two other counts.
+
+How to run it (a few core minutes a task)::
+
+    python benchmarks/arm_start.py --tasks TASK[,TASK...]
+
+Results to expect: a line per task, and ``RESULT`` with all of them.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from judging import draw_plans, run_episodes
+from rl_datagen.policy import load_expert
+from rl_datagen.rollout import PlannedEpisode
+from rl_datagen.sim import Scene
+from rl_datagen.tasks import select_tasks
+
+import numpy as np
+
+RELEASE = Path(__file__).parent.parent / "release/experts"
+SPREAD = 0.02  # rad; the shipped init states' standard deviation, per joint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", required=True)
+    arguments = parser.parse_args()
+    found = {task.id: measure(task.id) for task in select_tasks(arguments.tasks)}
+    print("RESULT", json.dumps(found))
+
+
+def measure(task: str) -> dict[str, list[int]]:
+    """Returns successes and episodes by kind of init states."""
+    scene, drawn, shipped = draw_plans(task)
+    arm = _arm(scene)
+    home = drawn[0].initial.sim_state[arm]
+    spread = [home + SPREAD * np.random.default_rng(i).normal(size=7) for i in range(len(drawn))]
+    kinds = {
+        "drawn, arm spread": [_at(p, arm, q) for p, q in zip(drawn, spread, strict=True)],
+        "shipped, arm as drawn": [_at(plan, arm, home) for plan in shipped],
+    }
+    actor = load_expert(RELEASE / task, task=task)
+    found = {}
+    for kind, plans in kinds.items():
+        episodes = run_episodes(actor, scene, plans)
+        found[kind] = [sum(episode.success for episode in episodes), len(episodes)]
+    print(task, json.dumps(found), flush=True)
+    return found
+
+
+def _arm(scene: Scene) -> list[int]:
+    """Returns where a state has the arm's joints, after the time."""
+    model = scene.model
+    return [1 + int(model.joint(f"robot0_joint{i}").qposadr[0]) for i in range(1, 8)]
+
+
+def _at(plan: PlannedEpisode, arm: list[int], joints: np.ndarray) -> PlannedEpisode:
+    state = plan.initial.sim_state.copy()
+    state[arm] = joints
+    return replace(plan, initial=replace(plan.initial, sim_state=state))
+
+
+if __name__ == "__main__":
+    main()
