@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rl_datagen.core.intervals import bootstrap_mean
 from rl_datagen.report.drawing import ACCENT, COLORS, QUIET
-from rl_datagen.tasks import SUITES, get_task
+from rl_datagen.tasks import TASKS, get_task
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,9 +42,7 @@ def claims(rows: list[dict]) -> dict[str, list[float]]:
     found = {}
     for measure, references in CLAIMS.items():
         for reference in references:
-            ours = [row[f"{measure}_expert"] for row in rows]
-            theirs = [row[f"{measure}_{reference}"] for row in rows]
-            pairs = list(zip(ours, theirs, strict=True))
+            pairs = [(row[f"{measure}_expert"], row[f"{measure}_{reference}"]) for row in rows]
             log = bootstrap_mean([[math.log(a / b)] for a, b in pairs])
             assert log is not None
             change = [round(100 * math.expm1(value), 1) for value in (log.mean, log.low, log.high)]
@@ -59,8 +57,7 @@ def claims(rows: list[dict]) -> dict[str, list[float]]:
 
 def draw(rows: list[dict]) -> None:
     """Success, length and jerk, a column a task, suites beside one another."""
-    order = list(SUITES)
-    rows = sorted(rows, key=lambda row: (order.index(get_task(row["task"]).suite), number(row)))
+    rows = sorted(rows, key=lambda row: TASKS.index(get_task(row["task"])))
     figure = Figure(figsize=(11, 7.2), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True)
     percent = [[100 * row[name] for row in rows] for name in ("warm_start", "expert")]
@@ -78,10 +75,6 @@ def draw(rows: list[dict]) -> None:
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
     mark_suites(panels, rows)
     figure.savefig(DOCS / "experts.png", dpi=110)
-
-
-def number(row: dict) -> int:
-    return int(row["task"].rpartition("/")[2])
 
 
 def steps(panel: Axes, values: list[list[float]], label: str) -> None:

@@ -251,12 +251,12 @@ def _copy_file(
 ) -> FileEntry:
     """Links or copies a file whole, or copies the row groups of these episodes."""
     old, new = check_file(source, entry), out / path
-    names = list(row_group_episodes(source / entry.path))
+    file = open_parquet(old)
+    names = list(row_group_episodes(old, file))
     groups = [index for index, name in enumerate(names) if name in episodes]
     if len(groups) == len(names):
         _link(old, new)
         return entry.model_copy(update={"path": path})
-    file = open_parquet(old)
     tables = (read_row_group(old, file, index) for index in groups)
     return describe_file(out, path, write_parquet(new, file.schema_arrow, tables))
 

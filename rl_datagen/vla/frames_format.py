@@ -148,7 +148,7 @@ class FramesFormat:
 
     def _images(self, rendered: RenderedEpisode, camera: str) -> Sequence[bytes]:
         shown: UInt8[np.ndarray, "T H W 3"] = getattr(rendered, camera)
-        if self.encoded and shown.shape[1] == self.image_size:
+        if self.encoded and shown.shape[1:3] == (self.image_size, self.image_size):
             return rendered.encoded[camera]
         reduced = resize(torch.from_numpy(np.ascontiguousarray(shown)), self.image_size).numpy()
         if self.encoded:
