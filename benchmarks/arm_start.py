@@ -1,8 +1,8 @@
 """How much does an expert depend on where the arm starts?
 
-What it shows: success of released experts from newly drawn init states, which have the arm always
-in one place, and from the same with its joints spread as in LIBERO's shipped init states; from the
-shipped ones with the arm as in newly drawn ones. ``experts.py judge`` has the two other counts.
+What it shows: success of released experts from newly drawn init states and from LIBERO's shipped
+ones, each as it is, with the arm's joints spread, and with the arm where LIBERO's reset puts it,
+which always is the same place.
 
 How to run it (a few core minutes a task)::
 
@@ -27,7 +27,6 @@ from rl_datagen.tasks import TASKS, select_tasks
 import numpy as np
 
 RELEASE = Path(__file__).parent.parent / "release/experts"
-SPREAD = 0.02  # rad; the shipped init states' standard deviation, per joint
 
 
 def main() -> None:
@@ -45,11 +44,12 @@ def measure(task: str) -> dict[str, list[int]]:
     """Returns successes and episodes by kind of init states."""
     scene, drawn, shipped = draw_plans(task)
     arm = _arm(scene)
-    home = drawn[0].initial.sim_state[arm]
-    spread = [home + SPREAD * np.random.default_rng(i).normal(size=7) for i in range(len(drawn))]
+    home = scene.placement.draw_next(1)[0][arm]
     kinds = {
-        "drawn, arm spread": [_at(p, arm, q) for p, q in zip(drawn, spread, strict=True)],
-        "shipped, arm as drawn": [_at(plan, arm, home) for plan in shipped],
+        "drawn": drawn,
+        "drawn, arm in one place": [_at(plan, arm, home) for plan in drawn],
+        "shipped": shipped,
+        "shipped, arm in one place": [_at(plan, arm, home) for plan in shipped],
     }
     actor = load_expert(RELEASE / task, task=task)
     found = {}

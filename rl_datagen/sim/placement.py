@@ -14,6 +14,8 @@ from rl_datagen.sim.libero import RandomizationError
 
 _MAX_OVERLAP = 0.005
 """m, of two objects: of 40 states with more, 36 threw an object further than 5 cm."""
+_ARM_NOISE = 0.02
+"""rad, standard deviation of each arm joint in the shipped init states; robosuite's default."""
 _LOCK = threading.Lock()  # the samplers use NumPy's global random stream
 
 
@@ -36,10 +38,11 @@ class _SiteReader:
 class Placement:
     """Draws initial states in the order in which LIBERO's reset consumes randomness.
 
-    Two differences are deliberate. States in which objects overlap are drawn again. And LIBERO
-    appends its samplers of joints (an open drawer, a lit
-    stove) anew at each reset, so that its random stream depends on how often the environment was
-    reset before; here each joint is sampled once per draw.
+    Three differences are deliberate. The arm starts as in the shipped init states: LIBERO's reset
+    draws noise for its joints and scales it by zero, the shipped ones have it in all 130 tasks
+    (docs/decisions/0022). States in which objects overlap are drawn again. And LIBERO appends its
+    samplers of joints (an open drawer, a lit stove) anew at each reset, so that its random stream
+    depends on how often the environment was reset before; here each joint is sampled once per draw.
     """
 
     def __init__(self, env: Any, model: mujoco.MjModel, fixture_ids: np.ndarray) -> None:
@@ -87,7 +90,7 @@ class Placement:
             RandomizationError: There was no room.
         """
         with _LOCK:
-            return self._place(self._sample(num_loads))
+            return self._place(self._sample(num_loads, arm_noise=0))
 
     def _draw(self) -> tuple[np.ndarray, np.ndarray]:
         while True:
@@ -128,11 +131,10 @@ class Placement:
                 return True
         return False
 
-    def _sample(self, num_loads: int = 1) -> dict[str, Any]:
+    def _sample(self, num_loads: int = 1, arm_noise: float = _ARM_NOISE) -> dict[str, Any]:
         data = self._data
         mujoco.mj_resetData(self._model, data)
-        np.random.randn(7)  # LIBERO draws joint noise and scales it by zero
-        data.qpos[:7] = self._arm_qpos
+        data.qpos[:7] = self._arm_qpos + arm_noise * np.random.randn(7)
         data.qpos[self._gripper_qpos] = self._gripper_init
         for sampler, addresses in self._joints * num_loads:
             position = sampler.sample()
