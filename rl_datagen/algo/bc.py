@@ -155,7 +155,7 @@ def warm_start(
 def _new_policy(config: Config, stats: NormStats) -> ChunkPolicy:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("bc", "weights", config.seed))
-        return make_policy(config.policy, stats)
+        return make_policy(config.policy, stats, config.algo.precision)
 
 
 def _continued(

@@ -36,11 +36,10 @@ class ChunkModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings["seed"])
             config = Config.model_validate({"policy": settings["policy"]})
-            self.policy = make_policy(config.policy, stats)
+            self.policy = make_policy(config.policy, stats, settings["precision"])
             self.critic = Critic(settings["critic_width"], stats)
-        # Env runners act in float32, and uncompiled: they may be of another machine.
-        self.policy.bf16 = settings["precision"] == "bf16" and not self.inference_only
         self._log_prob, self._chain_log_prob = self.policy.log_prob, self.policy.chain_log_prob
+        # Env runners act uncompiled: they may be of another machine.
         if settings["compile"] and not self.inference_only:
             self._log_prob = torch.compile(self._log_prob, dynamic=True)
             self._chain_log_prob = torch.compile(self._chain_log_prob, dynamic=True)

@@ -130,7 +130,8 @@ class AlgoConfig(Section):
     quicker and smoother; 0: once one is reliable, which may be the warm start; null: after all
     iterations."""
     precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` encodes observations in mixed precision while learning; for a GPU in pixel mode."""
+    """``bf16`` encodes observations in mixed precision, in cloning, PPO and acting, where the
+    device is quick at it: a GPU, a CPU with AMX. Elsewhere it is ``float32``. For pixel mode."""
     compile: bool = False
     """Compile the policy's log-probabilities with ``torch.compile``; for a GPU."""
     sample_timeout_s: PositiveFloat = 3600

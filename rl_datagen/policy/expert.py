@@ -20,16 +20,18 @@ from rl_datagen.policy.weights import CONFIG, NORM_STATS, WEIGHTS, load_weights,
 METRICS = "metrics.json"
 
 
-def make_policy(config: PolicyConfig, stats: NormStats) -> ChunkPolicy:
+def make_policy(config: PolicyConfig, stats: NormStats, precision: str = "float32") -> ChunkPolicy:
     """Returns a new policy of the configured kind, with weights from torch's global stream.
 
     Args:
         config: The policy section of a configuration.
         stats: Statistics of the warm-start data.
+        precision: ``algo.precision``: what it encodes observations in.
     """
-    if isinstance(config, DiffusionConfig):
-        return DiffusionPolicy(config, stats)
-    return GaussianPolicy(config, stats)
+    kind = DiffusionPolicy if isinstance(config, DiffusionConfig) else GaussianPolicy
+    policy = kind(config, stats)
+    policy.bf16 = precision == "bf16"
+    return policy
 
 
 def save_expert(
@@ -105,6 +107,6 @@ def load_policy(
             "knows one task only. Give the folder of the right expert."
         )
     stats = NormStats.load(folder / NORM_STATS)
-    policy = make_policy(config.policy, stats)
+    policy = make_policy(config.policy, stats, config.algo.precision)
     load_weights(policy, folder / WEIGHTS)
     return policy, config, stats

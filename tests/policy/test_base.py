@@ -6,7 +6,7 @@ import torch
 
 from rl_datagen.config import load_config
 from rl_datagen.policy import make_policy
-from rl_datagen.policy.base import MIN_LOG_PROB
+from rl_datagen.policy.base import MIN_LOG_PROB, is_quick_at_bf16
 
 
 def noise_for(policy, num=6, seed=2):
@@ -109,11 +109,22 @@ def test_the_default_policy_is_small(stats):
     assert sum(parameter.numel() for parameter in policy.parameters()) < 1_000_000
 
 
-def test_bf16_encodes_nearly_the_same(make, observation):
+@pytest.mark.parametrize("quick", [True, False])
+def test_bf16_encodes_nearly_the_same_where_it_is_quick(make, observation, quick, monkeypatch):
+    monkeypatch.setattr("rl_datagen.policy.base.is_quick_at_bf16", lambda device: quick)
     policy = make()
-    chain, log_prob = policy.explore(observation, noise_for(policy))
+    chain, _ = policy.explore(observation, noise_for(policy))
+    exact = policy.chain_log_prob(observation, chain).detach()
     policy.bf16 = True
-    rounded = policy.chain_log_prob(observation, chain)
+    rounded = policy.chain_log_prob(observation, chain).detach()
     assert rounded.dtype == torch.float32
-    assert not torch.equal(rounded, log_prob)
-    np.testing.assert_allclose(rounded.mean((2, 3)).detach(), log_prob.mean((2, 3)), atol=0.01)
+    assert torch.equal(rounded, exact) != quick
+    np.testing.assert_allclose(rounded.mean((2, 3)), exact.mean((2, 3)), atol=0.01)
+
+
+def test_is_quick_at_bf16_on_gpus_and_matrix_units(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert is_quick_at_bf16(torch.device("cuda"))
+    assert not is_quick_at_bf16(torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert is_quick_at_bf16(torch.device("cpu"))
