@@ -1,7 +1,8 @@
 """How much noise should an expert sample with when it is evaluated and when it collects?
 
-What it shows: success, and length and jerk of the successful episodes, of one expert for several
-``evaluation_temperature`` and ``evaluation_eta``, from the same newly drawn init states.
+What it shows: success, and length, jerk and standard deviation of actions of the successful
+episodes, of one expert for several ``evaluation_temperature`` and ``evaluation_eta``, from the same
+newly drawn init states.
 
 How to run it::
 
@@ -18,12 +19,11 @@ from itertools import product
 
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkActor, load_policy
-from rl_datagen.report.metrics import mean_squared_jerk
+from rl_datagen.report import measure_sources
 from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 
-import numpy as np
 import torch
 
 
@@ -54,12 +54,11 @@ def main() -> None:
 def summary(trajectories: Iterable[Trajectory]) -> dict:
     episodes = list(trajectories)
     good = [episode for episode in episodes if episode.success]
-    return {
-        "n": len(episodes),
-        "success": len(good) / len(episodes),
-        "length": round(float(np.mean([len(episode) for episode in good])), 1),
-        "jerk": round(float(np.mean([mean_squared_jerk(e.ee_pos) for e in good])), 1),
-    }
+    (quality,) = measure_sources(good)
+    measures = ("length", "mean_squared_jerk", "action_std")
+    estimates = {measure: quality.estimate(measure) for measure in measures}
+    found = {measure: round(each.mean, 4) for measure, each in estimates.items() if each}
+    return {"n": len(episodes), "success": len(good) / len(episodes)} | found
 
 
 if __name__ == "__main__":

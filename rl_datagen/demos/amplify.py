@@ -1,8 +1,9 @@
 """One demonstration to many: object-centric replay, after MimicGen (Mandlekar et al. 2023).
 
 In a new initial state the controller's target poses of each segment of the demonstration are
-carried along with the body the segment is attached to, and tracked in closed loop; the caller keeps
-the episodes that succeed.
+carried along with the body the segment is attached to, and tracked in closed loop. Beyond MimicGen,
+what slips from the hand is fetched again, and what goes on another object is put in its middle. The
+caller keeps the episodes that succeed.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,12 @@ _PACE_SPREAD = 0.15
 # often be late, and may well be slower.
 _MAX_SHARE_OF_LIMIT = 0.7
 # An attempt that takes this many times as long as the demonstration has failed.
-_PATIENCE = 1.6
+_PATIENCE = 2.0
+# What is this far from where it was in the demonstrated hand has slipped, m. The hand then goes
+# back to where it was this far from the end of its way there, m; so many times at most.
+_SLIP = 0.04
+_RETREAT = 0.12
+_MAX_RETRIES = 3
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
@@ -67,6 +73,9 @@ class _Episode:
         self.progress = 0.0  # in env steps of the demonstration
         self.pace = 1.0
         self.waited = 0
+        self.num_retries = 0
+        moved = (each.moved.name for each in self.segments if each.moved)
+        self.rest = {name: _pose(simulator, name)[0] for name in moved}
         self.shift = np.zeros(3)
         self.turn = Rotation.identity()
         self.pivot = np.zeros(3)
@@ -104,6 +113,39 @@ class _Episode:
         turn = self.before[2] * (self.before[2].inv() * self.turn) ** weight
         blended = (1 - weight) * old + weight * new + bump
         return blended, turn * rotation, float(segment.gripper[step])
+
+    def retry_if_slipped(
+        self, hand: Float64[np.ndarray, " 3"], orientation: Float64[np.ndarray, "3 3"]
+    ) -> None:
+        """Goes back to a thing that has slipped from the hand, to where it is now."""
+        segment, way = self.segments[self.index], self.segments[self.index - 1]
+        if self.index == 0 or segment.moved is None or segment.moved.name != way.reference:
+            return
+        if self.num_retries == _MAX_RETRIES or not self._has_slipped(hand, orientation):
+            return
+        self.num_retries += 1
+        self.index -= 1
+        left = np.linalg.norm(way.targets - way.targets[-1], axis=1)
+        self.progress = float(np.flatnonzero(left > _RETREAT).max(initial=0))
+        self.waited = 0
+        self._enter()
+
+    def _has_slipped(
+        self, hand: Float64[np.ndarray, " 3"], orientation: Float64[np.ndarray, "3 3"]
+    ) -> bool:
+        segment = self.segments[self.index]
+        moved, step = segment.moved, min(int(self.progress), len(segment) - 1)
+        assert moved is not None
+        place = _pose(self.simulator, moved.name)[0]
+        if not moved.is_part and segment.gripper[step] <= 0:
+            return False  # let go of
+        if moved.is_part:
+            if np.linalg.norm(place - self.rest[moved.name]) > moved.distance - _SLIP:
+                return False  # as far as in the demonstration
+            if self.progress + self.pace >= len(segment):
+                return True
+        turn = Rotation.from_matrix(orientation) * segment.rotations[step].inv()
+        return bool(np.linalg.norm(place - hand - turn.apply(moved.held[step])) > _SLIP)
 
     def advance(self, distance: float) -> None:
         """Moves on by one step, unless the hand is still too far behind."""
@@ -159,8 +201,15 @@ class Demonstrated:
         segments = analyse(demonstration, shown)
         if shown is not scene:
             stands_for = Correspondence(shown, scene)
-            segments = [replace(each, reference=stands_for(each.reference)) for each in segments]
+            segments = [_in_place(each, stands_for) for each in segments]
         return cls(segments, pace, (first + 1) / pace, success[first:])
+
+
+def _in_place(segment: Segment, stands_for: Correspondence) -> Segment:
+    moved = segment.moved
+    if moved is not None:
+        moved = replace(moved, name=stands_for(moved.name))
+    return replace(segment, reference=stands_for(segment.reference), moved=moved)
 
 
 class AmplifiedPolicy:
@@ -212,8 +261,9 @@ class AmplifiedPolicy:
         return np.stack([self._next(self._episodes[number]) for number in episodes])[:, None]
 
     def _next(self, episode: _Episode) -> Float32[np.ndarray, " 7"]:
-        target, rotation, gripper = episode.target()
         position, matrix = episode.simulator.ee_pose()
+        episode.retry_if_slipped(position, matrix)
+        target, rotation, gripper = episode.target()
         offset = target - position
         turn = (rotation * Rotation.from_matrix(matrix).inv()).as_rotvec()
         move = np.concatenate([offset / POSITION_SCALE, turn / ROTATION_SCALE])

@@ -14,7 +14,24 @@ from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
-from rl_datagen.sim.motions import MIN_SEGMENT, Track, aim_of, find_motions, nearest_body
+from rl_datagen.sim.motions import MIN_SEGMENT, Track, aim_of, find_motions, nearest_body, things
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What the hand moves in a segment.
+
+    Attributes:
+        name: The body.
+        is_part: Whether it is a drawer, door or knob, not a free object.
+        held: Where it is from the hand at each step, m, world frame.
+        distance: How far it gets, m.
+    """
+
+    name: str
+    is_part: bool
+    held: Float64[np.ndarray, "T 3"]
+    distance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +40,14 @@ class Segment:
 
     Attributes:
         reference: Body whose frame the segment is attached to.
-        position: The reference's position in the demonstration at the segment's start, m.
-        orientation: Its orientation then.
+        position: The reference's position in the demonstration at the segment's start, m. Of one
+            that ends on another object, as far beside it as what is put there, so that it is put in
+            the middle.
+        orientation: The reference's orientation then.
         targets: Controller target positions, m, world frame.
         rotations: Controller target orientations.
         gripper: Gripper command of each step.
+        moved: What the hand moves; None on the way to it.
     """
 
     reference: str
@@ -36,6 +56,7 @@ class Segment:
     targets: Float64[np.ndarray, "T 3"]
     rotations: Rotation
     gripper: Float64[np.ndarray, " T"]
+    moved: Moved | None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -70,7 +91,7 @@ def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
             segments.append(_segment(recording, scene, motion.body, begin, start))
         if end > start:
             aim = aim_of(recording, motions[number:], scene)
-            segments.append(_segment(recording, scene, aim, start, end))
+            segments.append(_segment(recording, scene, aim, start, end, motion.body))
         begin = max(end, start)
     return segments
 
@@ -95,12 +116,42 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
     )
 
 
-def _segment(recording: _Recording, scene: Scene, reference: int, start: int, end: int) -> Segment:
+def _segment(
+    recording: _Recording,
+    scene: Scene,
+    reference: int,
+    start: int,
+    end: int,
+    moved: int | None = None,
+) -> Segment:
+    position = recording.positions[start, reference].copy()
+    if moved is not None and _is_put_on(moved, reference, scene):
+        # LIBERO wants it within 3 cm of the middle; many demonstrations succeed by millimetres.
+        release = start + int(np.flatnonzero(recording.gripper[start:end] > 0).max(initial=0))
+        place, below = recording.positions[release, [moved, reference]]
+        position[:2] += (place - below)[:2]
     return Segment(
         reference=scene.model.body(reference).name,
-        position=recording.positions[start, reference],
+        position=position,
         orientation=recording.turns(reference)[start].as_matrix(),
         targets=recording.targets[start:end],
         rotations=Rotation.from_matrix(recording.rotations[start:end]),
         gripper=recording.gripper[start:end],
+        moved=None if moved is None else _moved(recording, scene, moved, start, end),
+    )
+
+
+def _is_put_on(moved: int, reference: int, scene: Scene) -> bool:
+    """Whether the goal wants one thing on the other, an object; a region is wide."""
+    goals = [(name, *(scene.body_ids[each] for each in it)) for name, *it in scene.goal.statements]
+    return ("on", moved, reference) in goals and reference in things(scene, "object")
+
+
+def _moved(recording: _Recording, scene: Scene, body: int, start: int, end: int) -> Moved:
+    positions = recording.positions[start:end, body]
+    return Moved(
+        name=scene.model.body(body).name,
+        is_part=body in things(scene, "joint"),
+        held=positions - recording.hand[start:end],
+        distance=float(np.linalg.norm(positions[-1] - positions[0])),
     )
