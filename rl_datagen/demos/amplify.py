@@ -22,7 +22,8 @@ POSITION_SCALE = 0.05  # m per unit of action, LIBERO's OSC_POSE controller
 ROTATION_SCALE = 0.5  # rad per unit of action
 
 # A target further away than one action reaches is waited for, so that a longer way than the
-# demonstration's is walked rather than cut short; at most this many env steps in a row.
+# demonstration's is walked rather than cut short; at most this many env steps until it is reached,
+# since something may be in the way.
 _WAIT_DISTANCE = 1.5 * POSITION_SCALE
 _MAX_WAIT = 20
 # How far the approach may deviate sideways from the demonstration's, m; it fades to zero before
@@ -152,7 +153,8 @@ class _Episode:
         if distance > _WAIT_DISTANCE and self.waited < _MAX_WAIT:
             self.waited += 1
             return
-        self.waited = 0
+        if distance <= _WAIT_DISTANCE:
+            self.waited = 0
         self.progress += self.pace
         ended = self.progress >= len(self.segments[self.index])
         if ended and self.index + 1 < len(self.segments):

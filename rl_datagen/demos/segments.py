@@ -127,8 +127,7 @@ def _segment(
     position = recording.positions[start, reference].copy()
     if moved is not None and _is_put_on(moved, reference, scene):
         # LIBERO wants it within 3 cm of the middle; many demonstrations succeed by millimetres.
-        release = start + int(np.flatnonzero(recording.gripper[start:end] > 0).max(initial=0))
-        place, below = recording.positions[release, [moved, reference]]
+        place, below = recording.positions[end - 1, [moved, reference]]
         position[:2] += (place - below)[:2]
     return Segment(
         reference=scene.model.body(reference).name,
