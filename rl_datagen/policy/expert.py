@@ -28,8 +28,10 @@ def make_policy(config: PolicyConfig, stats: NormStats, precision: str = "float3
         stats: Statistics of the warm-start data.
         precision: ``algo.precision``: what it encodes observations in.
     """
-    kind = DiffusionPolicy if isinstance(config, DiffusionConfig) else GaussianPolicy
-    policy = kind(config, stats)
+    if isinstance(config, DiffusionConfig):
+        policy = DiffusionPolicy(config, stats)
+    else:
+        policy = GaussianPolicy(config, stats)
     policy.bf16 = precision == "bf16"
     return policy
 
