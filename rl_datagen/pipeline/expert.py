@@ -35,6 +35,8 @@ def clone(run: Run) -> Summary:
     num_updates = run.config.warm_start.num_updates * run.scale
     run.progress.start("warm_start", num_updates, "gradient steps")
     episodes = cloned_episodes(run)
+    if run.config.policy.mode == "pixel":
+        run.progress.say("draws the images to learn from")
     section = run.config.warm_start.model_copy(update={"num_updates": num_updates})
     config = run.config.model_copy(update={"warm_start": section})
     policy, stats, metrics = warm_start(
