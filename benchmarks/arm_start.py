@@ -1,8 +1,7 @@
 """How much does an expert depend on where the arm starts?
 
 What it shows: success of released experts from newly drawn init states and from LIBERO's shipped
-ones, each as it is, with the arm's joints spread, and with the arm where LIBERO's reset puts it,
-which always is the same place.
+ones, as they are and with the arm where LIBERO's reset puts it, which always is the same place.
 
 How to run it (a few core minutes a task)::
 

@@ -90,9 +90,12 @@ def _summary(episodes: list) -> dict:
     """Success, and the quality of the first 50 successes."""
     good = [episode for episode in episodes if episode.success]
     row = {"n": len(episodes), "successes": len(good)}
-    if good:
-        (quality,) = measure_sources(good[:NUM_COLLECTED])
-        measures = ("length", "mean_squared_jerk", "action_std")
-        estimates = {measure: quality.estimate(measure) for measure in measures}
-        row |= {name: round(found.mean, 4) for name, found in estimates.items() if found}
-    return row
+    return row | (quality_of(good[:NUM_COLLECTED]) if good else {})
+
+
+def quality_of(episodes: list) -> dict[str, float]:
+    """Returns length, jerk and the standard deviation of actions of an expert's episodes."""
+    (quality,) = measure_sources(episodes)
+    measures = ("length", "mean_squared_jerk", "action_std")
+    estimates = {measure: quality.estimate(measure) for measure in measures}
+    return {name: round(found.mean, 4) for name, found in estimates.items() if found}

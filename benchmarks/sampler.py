@@ -17,9 +17,9 @@ import json
 from collections.abc import Iterable
 from itertools import product
 
+from judging import quality_of
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.policy import ChunkActor, load_policy
-from rl_datagen.report import measure_sources
 from rl_datagen.rollout import plan_episode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
@@ -54,11 +54,7 @@ def main() -> None:
 def summary(trajectories: Iterable[Trajectory]) -> dict:
     episodes = list(trajectories)
     good = [episode for episode in episodes if episode.success]
-    (quality,) = measure_sources(good)
-    measures = ("length", "mean_squared_jerk", "action_std")
-    estimates = {measure: quality.estimate(measure) for measure in measures}
-    found = {measure: round(each.mean, 4) for measure, each in estimates.items() if each}
-    return {"n": len(episodes), "success": len(good) / len(episodes)} | found
+    return {"n": len(episodes), "success": len(good) / len(episodes)} | quality_of(good)
 
 
 if __name__ == "__main__":

@@ -70,22 +70,20 @@ class _Episode:
         self.rng = np.random.default_rng(seed)
         demonstrated = demonstrations[int(self.rng.integers(len(demonstrations)))]
         self.segments, self.mean_pace = demonstrated.segments, demonstrated.pace
-        self.index = 0
-        self.progress = 0.0  # in env steps of the demonstration
-        self.pace = 1.0
         self.waited = 0
         self.num_retries = 0
-        moved = (each.moved.name for each in self.segments if each.moved)
-        self.rest = {name: _pose(simulator, name)[0] for name in moved}
+        parts = (each.moved.name for each in self.segments if each.moved and each.moved.is_part)
+        self.rest = {name: simulator.body_pose(name)[0].copy() for name in parts}
         self.shift = np.zeros(3)
         self.turn = Rotation.identity()
         self.pivot = np.zeros(3)
         self.noise = np.zeros(6)
-        self._enter()
+        self._enter(0)
 
-    def _enter(self) -> None:
-        """Attaches the segment that begins to its reference as it is now."""
-        segment = self.segments[self.index]
+    def _enter(self, index: int, progress: float = 0.0) -> None:
+        """Begins or goes back to a segment, attached to its reference as that is now."""
+        segment = self.segments[index]
+        self.index, self.progress = index, progress  # the latter in env steps of the demonstration
         self.before = (self.pivot, self.shift, self.turn)
         self.approach = self.rng.normal(0, _APPROACH_SPREAD, 3)
         self.pace = self.mean_pace * self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
@@ -95,6 +93,11 @@ class _Episode:
         self.shift = position - segment.position
         self.turn = Rotation.from_euler("z", yaw if abs(yaw) <= _MAX_YAW else 0.0)
 
+    @property
+    def _step(self) -> int:
+        """The present step of the present segment."""
+        return min(int(self.progress), len(self.segments[self.index]) - 1)
+
     def disturb(self) -> Float64[np.ndarray, " 6"]:
         """Returns the next value of a slowly wandering noise of unit variance (AR(1))."""
         fresh = self.rng.normal(size=6)
@@ -103,8 +106,7 @@ class _Episode:
 
     def target(self) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
         """Returns the current target position, orientation and gripper command."""
-        segment = self.segments[self.index]
-        step = min(int(self.progress), len(segment) - 1)
+        segment, step = self.segments[self.index], self._step
         position, rotation = segment.targets[step], segment.rotations[step]
         # Over the first half of a segment the old frame blends into the new one.
         weight = min(1.0, 2.0 * (step + 1) / len(segment))
@@ -125,26 +127,24 @@ class _Episode:
         if self.num_retries == _MAX_RETRIES or not self._has_slipped(hand, orientation):
             return
         self.num_retries += 1
-        self.index -= 1
-        left = np.linalg.norm(way.targets - way.targets[-1], axis=1)
-        self.progress = float(np.flatnonzero(left > _RETREAT).max(initial=0))
         self.waited = 0
-        self._enter()
+        left = np.linalg.norm(way.targets - way.targets[-1], axis=1)
+        self._enter(self.index - 1, float(np.flatnonzero(left > _RETREAT).max(initial=0)))
 
     def _has_slipped(
         self, hand: Float64[np.ndarray, " 3"], orientation: Float64[np.ndarray, "3 3"]
     ) -> bool:
-        segment = self.segments[self.index]
-        moved, step = segment.moved, min(int(self.progress), len(segment) - 1)
+        segment, step = self.segments[self.index], self._step
+        moved = segment.moved
         assert moved is not None
-        place = _pose(self.simulator, moved.name)[0]
-        if not moved.is_part and segment.gripper[step] <= 0:
-            return False  # let go of
+        place, _ = self.simulator.body_pose(moved.name)
         if moved.is_part:
             if np.linalg.norm(place - self.rest[moved.name]) > moved.distance - _SLIP:
                 return False  # as far as in the demonstration
             if self.progress + self.pace >= len(segment):
                 return True
+        elif segment.gripper[step] <= 0:
+            return False  # let go of
         turn = Rotation.from_matrix(orientation) * segment.rotations[step].inv()
         return bool(np.linalg.norm(place - hand - turn.apply(moved.held[step])) > _SLIP)
 
@@ -158,9 +158,7 @@ class _Episode:
         self.progress += self.pace
         ended = self.progress >= len(self.segments[self.index])
         if ended and self.index + 1 < len(self.segments):
-            self.index += 1
-            self.progress = 0.0
-            self._enter()
+            self._enter(self.index + 1)
 
 
 def _carry(
