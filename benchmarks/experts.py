@@ -42,7 +42,6 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
-    parser.add_argument("--recipe", default="188adc0", help="the commit that the experts are of")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments)
@@ -122,12 +121,13 @@ def row(task: str, arguments: argparse.Namespace) -> dict:
     from judging import judge
 
     found = judge(task, arguments.outputs / "experts" / task, NAME)
-    folder = arguments.outputs / "runs" / NAME / task.replace("/", "-") / "stages"
-    stages = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    folder = arguments.outputs / "runs" / NAME / task.replace("/", "-")
+    stages = {path.stem: json.loads(path.read_text()) for path in folder.glob("stages/*.json")}
+    commit = json.loads((folder / "provenance.json").read_text())["git"][:7]
     cores = [stage.get("core_seconds") for stage in stages.values()]
     cost = None if None in cores else round(sum(cores) / 60, 2)
     spent = {"core_minutes": cost, "env_steps": stages["dppo"]["env_steps"]}
-    return flat(task, found, spent, arguments.recipe)
+    return flat(task, found, spent, commit)
 
 
 def flat(task: str, found: dict, spent: dict, recipe: str) -> dict:

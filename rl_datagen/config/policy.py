@@ -87,13 +87,12 @@ class DiffusionConfig(_ChunkPolicyConfig):
     sampling_eta: Fraction = 0.5
     """Scale of the sampler's own noise in training; 1 is DDPM's."""
     sampling_temperature: Fraction = 0.5
-    """Scale of the noise that chains begin with in training. As in evaluation: what is improved is
-    what collects."""
+    """Scale of the noise that chains begin with in training and in attempts to polish from."""
     evaluation_eta: Fraction = 0.0
     """The same in evaluation and collection, without a floor; 0 is deterministic."""
-    evaluation_temperature: Fraction = 0.5
+    evaluation_temperature: Fraction = 0.0
     """Scale of the sampler's noise in evaluation and collection, of what it begins with too: 1
-    samples as the policy was cloned, less is surer and smoother, 0 always starts from zero."""
+    samples as the policy was cloned, less is smoother, 0 has one answer to a state."""
     min_sampling_denoising_std: Deviation = 0.06
     """Floor of the exploration noise per denoising step, in normalised action units."""
     min_logprob_denoising_std: Deviation = 0.1

@@ -2,8 +2,8 @@
 
 In a new initial state the controller's target poses of each segment of the demonstration are
 carried along with the body the segment is attached to, and tracked in closed loop. Beyond MimicGen,
-what slips from the hand is fetched again, and what goes on another object is put in its middle. The
-caller keeps the episodes that succeed.
+they are smoothed and followed faster than the human did, and what goes on another object is put in
+its middle. The caller keeps the episodes that succeed.
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,15 @@ _APPROACH_SPREAD = 0.02
 # Share of the action noise that is carried over to the next env step. Noise that wanders moves the
 # hand off the path without shaking it, so the episodes stay smooth.
 _PERSISTENCE = 0.9
+# Env steps of the demonstration per env step: smoothed, it can be acted out faster than the human
+# did. A demonstration that would still take more of the time limit than this share is acted out
+# faster again: its clone would often be late, and may well be slower.
+_PACE = 1.2
+_MAX_SHARE_OF_LIMIT = 0.7
 # Each segment is acted out at a pace of its own, this much slower or faster at most.
 _PACE_SPREAD = 0.15
-# A demonstration that takes more of the time limit than this is acted out faster: its clone would
-# often be late, and may well be slower.
-_MAX_SHARE_OF_LIMIT = 0.7
 # An attempt that takes this many times as long as the demonstration has failed.
-_PATIENCE = 2.0
-# What is this far from where it was in the demonstrated hand has slipped, m. The hand then goes
-# back to where it was this far from the end of its way there, m; so many times at most.
-_SLIP = 0.04
-_RETREAT = 0.12
-_MAX_RETRIES = 3
+_PATIENCE = 1.6
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
@@ -71,19 +68,16 @@ class _Episode:
         demonstrated = demonstrations[int(self.rng.integers(len(demonstrations)))]
         self.segments, self.mean_pace = demonstrated.segments, demonstrated.pace
         self.waited = 0
-        self.num_retries = 0
-        parts = (each.moved.name for each in self.segments if each.moved and each.moved.is_part)
-        self.rest = {name: simulator.body_pose(name)[0].copy() for name in parts}
         self.shift = np.zeros(3)
         self.turn = Rotation.identity()
         self.pivot = np.zeros(3)
         self.noise = np.zeros(6)
         self._enter(0)
 
-    def _enter(self, index: int, progress: float = 0.0) -> None:
-        """Begins or goes back to a segment, attached to its reference as that is now."""
+    def _enter(self, index: int) -> None:
+        """Begins a segment, attached to its reference as that is now."""
         segment = self.segments[index]
-        self.index, self.progress = index, progress  # the latter in env steps of the demonstration
+        self.index, self.progress = index, 0.0  # the latter in env steps of the demonstration
         self.before = (self.pivot, self.shift, self.turn)
         self.approach = self.rng.normal(0, _APPROACH_SPREAD, 3)
         self.pace = self.mean_pace * self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
@@ -93,11 +87,6 @@ class _Episode:
         self.shift = position - segment.position
         self.turn = Rotation.from_euler("z", yaw if abs(yaw) <= _MAX_YAW else 0.0)
 
-    @property
-    def _step(self) -> int:
-        """The present step of the present segment."""
-        return min(int(self.progress), len(self.segments[self.index]) - 1)
-
     def disturb(self) -> Float64[np.ndarray, " 6"]:
         """Returns the next value of a slowly wandering noise of unit variance (AR(1))."""
         fresh = self.rng.normal(size=6)
@@ -106,47 +95,16 @@ class _Episode:
 
     def target(self) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
         """Returns the current target position, orientation and gripper command."""
-        segment, step = self.segments[self.index], self._step
-        position, rotation = segment.targets[step], segment.rotations[step]
+        segment = self.segments[self.index]
+        position, rotation, gripper = segment.target(self.progress)
         # Over the first half of a segment the old frame blends into the new one.
-        weight = min(1.0, 2.0 * (step + 1) / len(segment))
+        weight = min(1.0, 2.0 * (self.progress + 1) / len(segment))
         old = _carry(position, *self.before)
         new = _carry(position, self.pivot, self.shift, self.turn)
         bump = self.approach * np.sin(np.pi * weight) if weight < 1 else np.zeros(3)
         turn = self.before[2] * (self.before[2].inv() * self.turn) ** weight
         blended = (1 - weight) * old + weight * new + bump
-        return blended, turn * rotation, float(segment.gripper[step])
-
-    def retry_if_slipped(
-        self, hand: Float64[np.ndarray, " 3"], orientation: Float64[np.ndarray, "3 3"]
-    ) -> None:
-        """Goes back to a thing that has slipped from the hand, to where it is now."""
-        segment, way = self.segments[self.index], self.segments[self.index - 1]
-        if self.index == 0 or segment.moved is None or segment.moved.name != way.reference:
-            return
-        if self.num_retries == _MAX_RETRIES or not self._has_slipped(hand, orientation):
-            return
-        self.num_retries += 1
-        self.waited = 0
-        left = np.linalg.norm(way.targets - way.targets[-1], axis=1)
-        self._enter(self.index - 1, float(np.flatnonzero(left > _RETREAT).max(initial=0)))
-
-    def _has_slipped(
-        self, hand: Float64[np.ndarray, " 3"], orientation: Float64[np.ndarray, "3 3"]
-    ) -> bool:
-        segment, step = self.segments[self.index], self._step
-        moved = segment.moved
-        assert moved is not None
-        place, _ = self.simulator.body_pose(moved.name)
-        if moved.is_part:
-            if np.linalg.norm(place - self.rest[moved.name]) > moved.distance - _SLIP:
-                return False  # as far as in the demonstration
-            if self.progress + self.pace >= len(segment):
-                return True
-        elif segment.gripper[step] <= 0:
-            return False  # let go of
-        turn = Rotation.from_matrix(orientation) * segment.rotations[step].inv()
-        return bool(np.linalg.norm(place - hand - turn.apply(moved.held[step])) > _SLIP)
+        return blended, turn * rotation, gripper
 
     def advance(self, distance: float) -> None:
         """Moves on by one step, unless the hand is still too far behind."""
@@ -197,19 +155,18 @@ class Demonstrated:
         success = demonstration.success(shown)
         first = int(success.argmax()) if success.any() else len(success) - 1
         allowed = _MAX_SHARE_OF_LIMIT * scene.task.max_episode_steps
-        pace = max(1.0, (first + 1) / allowed)
+        pace = max(_PACE, (first + 1) / allowed)
         segments = analyse(demonstration, shown)
         if shown is not scene:
             stands_for = Correspondence(shown, scene)
-            segments = [_in_place(each, stands_for) for each in segments]
+            segments = [replace(each, reference=stands_for(each.reference)) for each in segments]
         return cls(segments, pace, (first + 1) / pace, success[first:])
 
-
-def _in_place(segment: Segment, stands_for: Correspondence) -> Segment:
-    moved = segment.moved
-    if moved is not None:
-        moved = replace(moved, name=stands_for(moved.name))
-    return replace(segment, reference=stands_for(segment.reference), moved=moved)
+    def num_steps_after_success(self, at_most: int) -> int:
+        """Returns the env steps, at its pace, until it last succeeds within so many."""
+        steps = (self.pace * np.arange(at_most + 1)).astype(int)
+        (held,) = np.nonzero(self.success[steps[steps < len(self.success)]])
+        return int(held[-1]) if len(held) else 0
 
 
 class AmplifiedPolicy:
@@ -237,8 +194,7 @@ class AmplifiedPolicy:
         Args:
             at_most: Env steps.
         """
-        ends = [np.flatnonzero(each.success[: at_most + 1]) for each in self._demonstrations]
-        return min(int(end[-1]) if len(end) else 0 for end in ends)
+        return min(each.num_steps_after_success(at_most) for each in self._demonstrations)
 
     def time_limit(self, benchmark: int, num_steps_after_success: int) -> int:
         """Returns the env steps after which an attempt will not succeed any more.
@@ -261,9 +217,8 @@ class AmplifiedPolicy:
         return np.stack([self._next(self._episodes[number]) for number in episodes])[:, None]
 
     def _next(self, episode: _Episode) -> Float32[np.ndarray, " 7"]:
-        position, matrix = episode.simulator.ee_pose()
-        episode.retry_if_slipped(position, matrix)
         target, rotation, gripper = episode.target()
+        position, matrix = episode.simulator.ee_pose()
         offset = target - position
         turn = (rotation * Rotation.from_matrix(matrix).inv()).as_rotvec()
         move = np.concatenate([offset / POSITION_SCALE, turn / ROTATION_SCALE])

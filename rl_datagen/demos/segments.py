@@ -10,28 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
 from rl_datagen.sim.motions import MIN_SEGMENT, Track, aim_of, find_motions, nearest_body, things
 
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """What the hand moves in a segment.
-
-    Attributes:
-        name: The body.
-        is_part: Whether it is a drawer, door or knob, not a free object.
-        held: Where it is from the hand at each step, m, world frame.
-        distance: How far it gets, m.
-    """
-
-    name: str
-    is_part: bool
-    held: Float64[np.ndarray, "T 3"]
-    distance: float
+# Standard deviation of the filter over the controller's targets, env steps: the hand's tremor goes,
+# and twice as much would cut the corner at which it grasps.
+_SMOOTHING = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +32,9 @@ class Segment:
             that ends on another object, as far beside it as what is put there, so that it is put in
             the middle.
         orientation: The reference's orientation then.
-        targets: Controller target positions, m, world frame.
-        rotations: Controller target orientations.
+        targets: Controller target positions, smoothed over time, m, world frame.
+        rotations: Controller target orientations, smoothed alike.
         gripper: Gripper command of each step.
-        moved: What the hand moves; None on the way to it.
     """
 
     reference: str
@@ -56,10 +43,23 @@ class Segment:
     targets: Float64[np.ndarray, "T 3"]
     rotations: Rotation
     gripper: Float64[np.ndarray, " T"]
-    moved: Moved | None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def target(self, progress: float) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
+        """Returns target position, orientation and gripper command between two steps.
+
+        Args:
+            progress: Steps since the segment's start, not necessarily whole ones.
+        """
+        last = len(self) - 1
+        before = min(int(progress), last)
+        after = min(before + 1, last)
+        share = progress - int(progress)
+        position = (1 - share) * self.targets[before] + share * self.targets[after]
+        turn = self.rotations[before].inv() * self.rotations[after]
+        return position, self.rotations[before] * turn**share, float(self.gripper[before])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,6 +105,7 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
         simulator.step(action.astype(np.float64))
         rows.append((*simulator.goal_pose(), simulator.ee_pose()[0], *bodies))
     targets, rotations, hand, positions, quaternions = map(np.array, zip(*rows, strict=True))
+    targets, rotations = (_smooth(each) for each in (targets, rotations))
     gripper = demonstration.actions[: len(rows), 6].astype(np.float64)
     return _Recording(
         hand=hand,
@@ -114,6 +115,11 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
         rotations=rotations,
         gripper=gripper,
     )
+
+
+def _smooth(values: Float64[np.ndarray, "T ..."]) -> Float64[np.ndarray, "T ..."]:
+    """Filters over time; matrices are made rotations again by ``Rotation.from_matrix``."""
+    return gaussian_filter1d(values, _SMOOTHING, axis=0, mode="nearest")
 
 
 def _segment(
@@ -136,7 +142,6 @@ def _segment(
         targets=recording.targets[start:end],
         rotations=Rotation.from_matrix(recording.rotations[start:end]),
         gripper=recording.gripper[start:end],
-        moved=None if moved is None else _moved(recording, scene, moved, start, end),
     )
 
 
@@ -144,13 +149,3 @@ def _is_put_on(moved: int, reference: int, scene: Scene) -> bool:
     """Whether the goal wants one thing on the other, an object; a region is wide."""
     goals = [(name, *(scene.body_ids[each] for each in it)) for name, *it in scene.goal.statements]
     return ("on", moved, reference) in goals and reference in things(scene, "object")
-
-
-def _moved(recording: _Recording, scene: Scene, body: int, start: int, end: int) -> Moved:
-    positions = recording.positions[start:end, body]
-    return Moved(
-        name=scene.model.body(body).name,
-        is_part=body in things(scene, "joint"),
-        held=positions - recording.hand[start:end],
-        distance=float(np.linalg.norm(positions[-1] - positions[0])),
-    )

@@ -65,7 +65,9 @@ def _initial(run: Run) -> tuple[ChunkPolicy, NormStats] | None:
 
 
 def _network(config: Config) -> dict[str, Any]:
-    return {"policy": config.policy.model_dump(mode="json")}
+    """Returns what weights are made for; how much noise they act with is another matter."""
+    noise = {"sampling_eta", "sampling_temperature", "evaluation_eta", "evaluation_temperature"}
+    return {"policy": config.policy.model_dump(mode="json", exclude=noise)}
 
 
 def _ignored(run: Run) -> Bool[np.ndarray, " Do"] | None:

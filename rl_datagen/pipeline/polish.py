@@ -4,6 +4,7 @@ Its noise differs from attempt to attempt, a reset costs nothing, and the mean o
 itself is smoother than any of it.
 """
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline.engine import Summary
 from rl_datagen.pipeline.run import Run, report_updates
-from rl_datagen.pipeline.verdict import score, score_of
+from rl_datagen.pipeline.verdict import score
 from rl_datagen.policy import ChunkActor, ChunkPolicy, load_policy, save_expert
 from rl_datagen.report import mean_squared_jerk
 from rl_datagen.rollout import PlannedEpisode, plan_episode, rollout
@@ -40,8 +41,6 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
         run.progress.start(stage, num_attempts, f"attempts {part}")
         attempts = _attempts(run, policies[-1], f"{stage}-{number}")
         num_env_steps += sum(len(episode) for episode in attempts)
-        if not number:
-            rows.append(_first_row(run, policy, attempts, stage))
         chosen = choose(attempts, settings.num_attempts)
         if not chosen:
             break
@@ -52,20 +51,12 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
         rows.append({"iteration": number + 1, **found.columns()})
         if found.verdict == "reliable":
             break
+    if rows and rows[-1]["evaluation_verdict"] != "reliable":  # was it better before?
+        rows.insert(0, {"iteration": 0, **score(run, policy, f"{stage}-0").columns()})
     best: Any = best_row(rows) or {"iteration": 0}
     save_expert(target, policies[best["iteration"]], run.config, stats, {"polish": rows, **best})
     kept = {name.removeprefix("evaluation_"): value for name, value in best.items()}
     return {"round": kept.pop("iteration"), "env_steps": num_env_steps} | kept
-
-
-def _first_row(
-    run: Run, policy: ChunkPolicy, attempts: list[Trajectory], stage: str
-) -> dict[str, Any]:
-    """Judges the policy to polish by the first of its attempts from each init state."""
-    if policy.deterministic:  # it explored, which is not how it acts
-        return {"iteration": 0, **score(run, policy, f"{stage}-0").columns()}
-    first = attempts[:: run.config.polish.num_attempts]
-    return {"iteration": 0, **score_of(first, run.config.verdict.test).columns()}
 
 
 def choose(attempts: list[Trajectory], num_attempts: int) -> list[Trajectory]:
@@ -94,7 +85,7 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
     ]
     done: dict[str, Trajectory] = {}
     for episode in rollout(
-        ChunkActor(policy, explore=policy.deterministic),
+        _varied(policy),
         run.scene,
         plans,
         source=run.config.policy.source,
@@ -103,6 +94,15 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
         done[episode.episode_id] = episode
         run.progress.advance(1, f"{sum(e.success for e in done.values())} of {len(done)} succeeded")
     return [done[plan.episode_id] for plan in plans]
+
+
+def _varied(policy: ChunkPolicy) -> ChunkActor:
+    """Returns the policy with noise, without which all attempts from an init state are the same."""
+    if policy.deterministic:
+        return ChunkActor(policy, explore=True)
+    warmer = copy(policy)
+    warmer.evaluation_temperature = policy.sampling_temperature
+    return ChunkActor(warmer)
 
 
 def _again(plan: PlannedEpisode, attempt: int) -> PlannedEpisode:

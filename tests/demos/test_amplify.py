@@ -69,7 +69,7 @@ def test_a_demonstration_goes_on_after_success_and_still_succeeds(scene, policy)
 
 @pytest.mark.slow
 def test_a_demonstration_that_leaves_little_time_is_acted_out_faster(scene, policy, monkeypatch):
-    monkeypatch.setattr(amplify, "_MAX_SHARE_OF_LIMIT", 0.3)  # of 280 env steps; it takes 121
+    monkeypatch.setattr(amplify, "_MAX_SHARE_OF_LIMIT", 0.25)  # of 280 env steps; it takes 121
     hurried = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.06)
     plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(6)]
     usual, fast = (
@@ -80,29 +80,9 @@ def test_a_demonstration_that_leaves_little_time_is_acted_out_faster(scene, poli
 
 
 def test_an_attempt_has_the_time_it_needs(policy):
-    assert policy.time_limit(280, 0) == 2 * 121
-    assert policy.time_limit(280, 20) == 2 * 121 + 20
+    assert policy.time_limit(280, 0) == round(1.6 * 121 / 1.2)
+    assert policy.time_limit(280, 20) == round(1.6 * 121 / 1.2) + 20
     assert policy.time_limit(150, 20) == 150
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_what_slips_from_the_hand_is_fetched_again(scene, policy, seed):
-    simulator = scene.simulator()
-    simulator.reset(scene.draw_state(seed))
-    policy.start(0, simulator, seed)
-    height = lambda: simulator.body_pose("alphabet_soup_1_main")[0][2]  # noqa: E731
-    on_table, num_opened, fell, success = height(), 0, False, False
-    for _ in range(scene.task.max_episode_steps):
-        action = policy.act({}, [0])[0, 0].astype(float)
-        if num_opened < 10 and (num_opened or height() > on_table + 0.06):
-            num_opened += 1
-            action[6] = -1  # it is in the air: let go
-        fell |= num_opened == 10 and height() < on_table + 0.01
-        success = simulator.step(action)
-        if success:
-            break
-    assert fell
-    assert success
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ def test_an_episode_does_not_feel_who_shares_its_batch(policy, observation, expl
 
 
 def test_another_seed_acts_differently(policy, observation):
+    policy.evaluation_temperature = 0.5
     rows = {key: value.numpy()[:1] for key, value in observation.items()}
     actor = ChunkActor(policy)
     chunks = []
