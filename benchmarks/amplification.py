@@ -1,7 +1,7 @@
 """How many attempts at an amplified demonstration succeed, and why do the others not?
 
-What it shows: successes of so many attempts from newly drawn init states, env steps of the
-successes, and the causes of failures, task by task.
+What it shows: successes of so many attempts from newly drawn init states, their length, jerk and
+standard deviation of actions, and the causes of failures, task by task.
 
 How to run it (about a core minute a task)::
 
@@ -14,6 +14,7 @@ import argparse
 import json
 from collections import Counter
 
+from judging import quality_of
 from rl_datagen.config import load_config
 from rl_datagen.demos import AmplifiedPolicy, load_human_demonstration
 from rl_datagen.jobs.amplify import with_time_limit
@@ -21,8 +22,6 @@ from rl_datagen.labels import Labeller
 from rl_datagen.rollout import plan_attempt, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import Task, select_tasks
-
-import numpy as np
 
 
 def main() -> None:
@@ -57,11 +56,10 @@ def measure(task: Task, num_attempts: int) -> dict:
     good = [episode for episode in episodes if episode.success]
     labeller = Labeller(scene)
     causes = Counter(str(labeller.label(each).failure) for each in episodes if not each.success)
-    lengths = [episode.num_steps_to_success for episode in good]
     return {
         "attempts": num_attempts,
         "successes": len(good),
-        "length": round(float(np.mean(lengths)), 1) if good else None,
+        **(quality_of(good) if good else {}),
         "length_human": int(human.success(scene).argmax()) + 1,
         "failures": dict(causes.most_common()),
     }
