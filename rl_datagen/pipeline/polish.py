@@ -85,7 +85,7 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
     ]
     done: dict[str, Trajectory] = {}
     for episode in rollout(
-        _varied(policy),
+        varied(policy),
         run.scene,
         plans,
         source=run.config.policy.source,
@@ -96,7 +96,7 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
     return [done[plan.episode_id] for plan in plans]
 
 
-def _varied(policy: ChunkPolicy) -> ChunkActor:
+def varied(policy: ChunkPolicy) -> ChunkActor:
     """Returns the policy with noise, without which all attempts from an init state are the same."""
     if policy.deterministic:
         return ChunkActor(policy, explore=True)

@@ -1,17 +1,44 @@
+import numpy as np
 import pytest
 
-from rl_datagen.demos import analyse, load_human_demonstration
+from rl_datagen.demos import analyse, load_human_demonstration, segments
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
 
 pytestmark = pytest.mark.sim
 
 
-def references(name):
+def segments_of(name):
     scene = load_scene(get_task(name))
-    segments = analyse(load_human_demonstration(scene.task), scene)
-    assert all(len(segment) for segment in segments)
-    return [segment.reference for segment in segments]
+    found = analyse(load_human_demonstration(scene.task), scene)
+    assert all(len(segment) for segment in found)
+    return found
+
+
+def references(name):
+    return [segment.reference for segment in segments_of(name)]
+
+
+def test_targets_are_smooth_and_near_the_humans(monkeypatch):
+    smooth, _ = segments_of("libero_object/0")
+    monkeypatch.setattr(segments, "_SMOOTHING", 1e-3)
+    raw, _ = segments_of("libero_object/0")
+    bends = [np.linalg.norm(np.diff(each.targets, 2, axis=0), axis=1) for each in (smooth, raw)]
+    assert bends[0].max() < bends[1].max() / 3
+    assert np.linalg.norm(smooth.targets - raw.targets, axis=1).max() < 0.03
+    assert (smooth.rotations.inv() * raw.rotations).magnitude().max() < 0.2
+
+
+def test_between_two_steps_a_target_is_between_theirs():
+    way, _ = segments_of("libero_object/0")
+    (before, turn, gripper), (middle, half, _), (after, turned, _) = map(way.target, (30, 30.5, 31))
+    np.testing.assert_array_equal(before, way.targets[30])
+    assert gripper == way.gripper[30]
+    np.testing.assert_allclose(middle, (before + after) / 2)
+    angles = [(turn.inv() * each).magnitude() for each in (half, turned)]
+    assert angles[0] == pytest.approx(angles[1] / 2)
+    end, *_ = way.target(len(way) + 0.7)
+    np.testing.assert_array_equal(end, way.targets[-1])
 
 
 def test_an_object_is_reached_and_then_carried_to_the_goal():

@@ -1,8 +1,13 @@
 """What an expert clones of itself."""
 
 import numpy as np
+import pytest
+import torch
 
-from rl_datagen.pipeline.polish import choose
+from rl_datagen.data.normalization import NormStats
+from rl_datagen.pipeline.polish import choose, varied
+from rl_datagen.policy import ChunkActor, make_policy
+from tests.toy import demonstrations, toy_config
 
 
 def attempt(make_trajectory, index, *, length, success=True, rough=0.0):
@@ -34,3 +39,19 @@ def test_of_equally_long_ones_the_smoother_is_chosen(make_trajectory):
     smooth = attempt(make_trajectory, 1, length=30, rough=1e-4)
     assert choose([rough, smooth], 2) == [smooth]
     assert choose([smooth, rough], 2) == [smooth]
+
+
+@pytest.mark.parametrize("kind", ["diffusion", "gaussian"])
+def test_attempts_differ_though_the_policy_has_one_answer(kind):
+    torch.manual_seed(0)
+    stats = NormStats.from_trajectories(demonstrations(4))
+    policy = make_policy(toy_config(kind=kind).policy, stats)
+    rows = {"proprio": np.zeros((1, 8), np.float32), "object_state": np.zeros((1, 3), np.float32)}
+
+    def answers(actor):
+        for seed in (1, 2):
+            actor.start(0, None, seed)
+            yield actor.act(rows, [0])
+
+    assert not np.allclose(*answers(varied(policy)))
+    np.testing.assert_array_equal(*answers(ChunkActor(policy)))
