@@ -74,7 +74,7 @@ class CollectionConfig(_Job, ShardsConfig, _FromDemonstrations):
     """The experts: a name (``<output_dir>/experts/<task>/<name>``, as ``train``, ``quickstart`` and
     ``campaign run`` leave them), ``release`` (this repository's), one expert's folder, a campaign's
     folder or ``campaign.storage``, or any folder or URI in which ``{task}`` stands for the task."""
-    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
+    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.04
     """``amplified``: standard deviation of the slowly wandering noise on executed actions."""
     gaussian_actions: Literal["mean", "sampled"] = "mean"
     """What Gaussian experts do: their mean, as they are evaluated, or samples, as they learnt,

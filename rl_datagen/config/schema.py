@@ -82,7 +82,7 @@ class DemosConfig(Section):
     human's does succeed; it counts if it succeeds at their end too. Many reach the goal for a
     moment, and for good once the hand lets go: a clone of what ends at the edge of the goal aims at
     the edge, and has not seen what comes next."""
-    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.08
+    action_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.04
     """Standard deviation of the slowly wandering noise on executed actions, which the tracker
     corrects afterwards."""
 
