@@ -5,7 +5,7 @@ standard deviation of actions from 100 newly drawn init states, by temperature o
 
 How to run it (4 core minutes a task)::
 
-    python benchmarks/clones.py --tasks TASK[,TASK...] [--temperatures 0 0.5] [SETTING=VALUE ...]
+    python benchmarks/clones.py [SETTING=VALUE ...] --tasks TASK[,TASK...] [--temperatures 0 0.5]
 
 Results to expect: docs/decisions/0024-smooth-and-quick-demonstrations.md; a line per task and
 temperature, and ``RESULT`` with all.
