@@ -14,12 +14,12 @@ How to run it (a day; both resume where they were)::
     python benchmarks/experts.py released
     python benchmarks/experts.py failures --tasks TASK[,TASK...]
 
-Results to expect: a line per task in docs/results/experts.json, and the CPU time so far in
-FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON object with ``tasks``, ``reached``
-(95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the sum of the tasks'. ``table`` prints
-the rows for docs/results.md. ``released`` writes docs/results/released.json; its ``RESULT``
-compares with single precision (``tasks_in_both``, ``successes``, ``successes_single``). Core
-minutes are those of the stages' own processes.
+Results to expect: a line per task in docs/results/experts.json, in place of one of another
+commit, and the CPU time so far in FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON
+object with ``tasks``, ``reached`` (95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the
+sum of the tasks'. ``table`` prints the rows for docs/results.md. ``released`` writes
+docs/results/released.json; its ``RESULT`` compares with single precision (``tasks_in_both``,
+``successes``, ``successes_single``). Core minutes are those of the stages' own processes.
 """
 
 import argparse
@@ -58,9 +58,13 @@ def main() -> None:
         return
     for state in sorted((arguments.outputs / "campaigns" / NAME / "trials").glob("*.json")):
         trial = json.loads(state.read_text())
-        if trial["state"] == "finished" and trial["task"] not in rows:
-            rows[trial["task"]] = row(trial["task"], arguments)
-            print(json.dumps(rows[trial["task"]]), flush=True)
+        task = trial["task"]
+        if trial["state"] != "finished":
+            continue
+        commit = commit_of(run_folder(task, arguments.outputs))
+        if rows.get(task, {}).get("recipe") != commit:
+            rows[task] = row(task, arguments.outputs, commit)
+            print(json.dumps(rows[task]), flush=True)
             write_rows(rows)
     print("RESULT", json.dumps(summarise(list(rows.values()))))
 
@@ -117,13 +121,20 @@ def explain(tasks: str) -> None:
             print(task.id, dict(failure_causes(task.id, folder)), flush=True)
 
 
-def row(task: str, arguments: argparse.Namespace) -> dict:
+def run_folder(task: str, outputs: Path) -> Path:
+    return outputs / "runs" / NAME / task.replace("/", "-")
+
+
+def commit_of(run: Path) -> str:
+    return json.loads((run / "provenance.json").read_text())["git"][:7]
+
+
+def row(task: str, outputs: Path, commit: str) -> dict:
     from judging import judge
 
-    found = judge(task, arguments.outputs / "experts" / task, NAME)
-    folder = arguments.outputs / "runs" / NAME / task.replace("/", "-")
+    found = judge(task, outputs / "experts" / task, NAME)
+    folder = run_folder(task, outputs)
     stages = {path.stem: json.loads(path.read_text()) for path in folder.glob("stages/*.json")}
-    commit = json.loads((folder / "provenance.json").read_text())["git"][:7]
     cores = [stage.get("core_seconds") for stage in stages.values()]
     cost = None if None in cores else round(sum(cores) / 60, 2)
     spent = {"core_minutes": cost, "env_steps": stages["dppo"]["env_steps"]}
