@@ -107,4 +107,4 @@ def test_gaussian_experts_sample_if_told_to(human, tmp_path, monkeypatch, kind, 
     collect(unit(expert, source="experts", gaussian_actions=actions))
     ((named, (one, other)),) = seen.items()
     assert named == source
-    assert np.array_equal(one, other) == (source == "gaussian_rl")
+    assert np.array_equal(one, other) == (source != "gaussian_rl_sampled")
