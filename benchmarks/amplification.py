@@ -59,7 +59,7 @@ def measure(task: Task, num_attempts: int) -> dict:
     return {
         "attempts": num_attempts,
         "successes": len(good),
-        **(quality_of(good) if good else {}),
+        **quality_of(good),
         "length_human": int(human.success(scene).argmax()) + 1,
         "failures": dict(causes.most_common()),
     }

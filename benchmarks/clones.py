@@ -14,7 +14,6 @@ temperature, and ``RESULT`` with all.
 import argparse
 import json
 import tempfile
-from pathlib import Path
 
 from judging import quality_of
 from rl_datagen.config import Config, load_config
@@ -51,16 +50,15 @@ def main() -> None:
 def measure(config: Config, temperatures: list[float]) -> list[dict]:
     """Returns what a clone does at each temperature."""
     run = Run(config, Silent())
-    Path(run.folder).mkdir(parents=True, exist_ok=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
     made = demonstrations(run)
     clone(run)
     policy, *_ = load_policy(run.warm_expert)
-    scene = run.scene
+    scene, source = run.scene, config.policy.source
     plans = [plan_episode(scene, "clones", config.seed, n, None) for n in range(NUM_EPISODES)]
     rows = []
     for temperature in temperatures:
         policy.evaluation_temperature = temperature
-        source = config.policy.source
         episodes = rollout(ChunkActor(policy), scene, plans, source=source, sim=config.sim)
         good = [episode for episode in episodes if episode.success]
         row = {
@@ -69,7 +67,7 @@ def measure(config: Config, temperatures: list[float]) -> list[dict]:
             "demonstrations": made["episodes"],
         }
         row |= {"temperature": temperature, "n": len(plans), "successes": len(good)}
-        rows.append(row | (quality_of(good) if good else {}))
+        rows.append(row | quality_of(good))
     return rows
 
 

@@ -90,11 +90,16 @@ def _summary(episodes: list) -> dict:
     """Success, and the quality of the first 50 successes."""
     good = [episode for episode in episodes if episode.success]
     row = {"n": len(episodes), "successes": len(good)}
-    return row | (quality_of(good[:NUM_COLLECTED]) if good else {})
+    return row | quality_of(good[:NUM_COLLECTED])
 
 
 def quality_of(episodes: list) -> dict[str, float]:
-    """Returns length, jerk and the standard deviation of actions of an expert's episodes."""
+    """Returns length, jerk and the standard deviation of actions of episodes of one source.
+
+    Without any: nothing.
+    """
+    if not episodes:
+        return {}
     (quality,) = measure_sources(episodes)
     measures = ("length", "mean_squared_jerk", "action_std")
     estimates = {measure: quality.estimate(measure) for measure in measures}
