@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -45,6 +46,11 @@ def run_counted(arguments: list[str], spent: Path, log: Path) -> float:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: see {log}")
     return seconds
+
+
+def commit_of(run: Path) -> str:
+    """Returns the commit that trained a run's expert."""
+    return json.loads((run / "provenance.json").read_text())["git"][:7]
 
 
 def _seconds_so_far() -> float:

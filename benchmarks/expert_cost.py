@@ -24,7 +24,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import run_counted
+from common import commit_of, run_counted
 from judging import judge
 
 TASKS = (
@@ -84,6 +84,7 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
     log = outputs / "expert_cost" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     row = {"task": task, "kind": kind, **train(task, kind, name, outputs, log)}
+    row["recipe"] = commit_of(outputs / "runs" / name)
     row |= judge(task, outputs / "experts" / task, name)
     RESULTS.mkdir(parents=True, exist_ok=True)
     row_path(task, kind).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")

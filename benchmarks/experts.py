@@ -3,6 +3,7 @@
 What it shows: ``run`` is ``rl-datagen campaign run`` with the CPU time of all its processes
 counted, over interruptions. ``judge`` takes its finished experts, each on 100 newly drawn init
 states that chose nothing and on the 50 shipped ones, its warm start on 50 of the former.
+``costs`` takes the rows of expert_cost.py, which has judged its experts in the same way.
 ``released`` takes the experts in release/, whose weights are in half precision, on the same.
 ``failures`` says why those of some tasks fail, by the labels of what they did.
 
@@ -10,25 +11,26 @@ How to run it (a day; both resume where they were)::
 
     python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
     python benchmarks/experts.py judge --outputs FOLDER
-    python benchmarks/experts.py table
+    python benchmarks/experts.py costs
     python benchmarks/experts.py released
     python benchmarks/experts.py failures --tasks TASK[,TASK...]
 
 Results to expect: a line per task in docs/results/experts.json, in place of one of another
 commit, and the CPU time so far in FOLDER/campaign.seconds; the last line is ``RESULT`` and a JSON
 object with ``tasks``, ``reached`` (95 of 100 drawn), ``fewest_successes`` and ``core_hours``, the
-sum of the tasks'. ``table`` prints the rows for docs/results.md. ``released`` writes
-docs/results/released.json; its ``RESULT`` compares with single precision (``tasks_in_both``,
-``successes``, ``successes_single``). Core minutes are those of the stages' own processes.
+sum of the tasks'. ``released`` writes docs/results/released.json; its ``RESULT`` compares with
+single precision (``tasks_in_both``, ``successes``, ``successes_single``). Core minutes are those
+of the stages' own processes.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from common import run_counted
+from common import commit_of, run_counted
 from rl_datagen.tasks import select_tasks
 
+COMMANDS = ("run", "judge", "costs", "released", "failures")
 NAME = "libero130"
 ROWS = Path(__file__).parent.parent / "docs/results/experts.json"
 COST = Path(__file__).parent.parent / "docs/results/expert_cost"
@@ -38,7 +40,7 @@ RELEASED = ROWS.with_name("released.json")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "judge", "table", "released", "failures"))
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--at-once", type=int, default=2)
@@ -52,9 +54,9 @@ def main() -> None:
     if arguments.command == "failures":
         explain(arguments.tasks)
         return
-    rows = read_rows()
-    if arguments.command == "table":
-        print(*map(line, rows.values()), sep="\n")
+    rows = stored_rows(ROWS)
+    if arguments.command == "costs":
+        add_costs(rows)
         return
     for state in sorted((arguments.outputs / "campaigns" / NAME / "trials").glob("*.json")):
         trial = json.loads(state.read_text())
@@ -96,7 +98,7 @@ def judge_released() -> None:
             }
             print(json.dumps(rows[task]), flush=True)
             write_rows(rows, RELEASED)
-    single = read_rows()
+    single = stored_rows(ROWS)
     both = [task for task in rows if task in single]
     print(
         "RESULT",
@@ -123,10 +125,6 @@ def explain(tasks: str) -> None:
 
 def run_folder(task: str, outputs: Path) -> Path:
     return outputs / "runs" / NAME / task.replace("/", "-")
-
-
-def commit_of(run: Path) -> str:
-    return json.loads((run / "provenance.json").read_text())["git"][:7]
 
 
 def row(task: str, outputs: Path, commit: str) -> dict:
@@ -188,17 +186,13 @@ def stored_rows(path: Path) -> dict[str, dict]:
     return {row["task"]: row for row in json.loads(path.read_text())} if path.exists() else {}
 
 
-def read_rows() -> dict[str, dict]:
-    """Rows by task; those of "Cost of an expert" are of the same recipe."""
-    if rows := stored_rows(ROWS):
-        return rows
-    costs = [json.loads(path.read_text()) for path in sorted(COST.glob("*[0-9].json"))]
-    return {
-        cost["task"]: flat(
-            cost["task"], cost, {key: cost[key] for key in ("core_minutes", "env_steps")}, "2c9afca"
-        )
-        for cost in costs
-    }
+def add_costs(rows: dict[str, dict]) -> None:
+    """Takes the rows of expert_cost.py, in place of what is there of their tasks."""
+    for path in sorted(COST.glob("*[0-9].json")):
+        cost = json.loads(path.read_text())
+        spent = {key: cost[key] for key in ("core_minutes", "env_steps")}
+        rows[cost["task"]] = flat(cost["task"], cost, spent, cost["recipe"])
+    write_rows(rows)
 
 
 def write_rows(rows: dict[str, dict], path: Path = ROWS) -> None:

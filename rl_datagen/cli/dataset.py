@@ -73,12 +73,15 @@ def _show_replay(dataset: Path, num_episodes: int, workers: int | None) -> None:
 def compact(
     dataset: Dataset,
     out: Annotated[Path, typer.Argument(help="Folder of the compact form; it may hold tasks.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace other episodes of a task that is there.")
+    ] = False,
 ) -> None:
     """Keep what episodes cannot be computed from: a thirtieth of the size; `hydrate` undoes it."""
     with show_progress("loads PyArrow") as progress:
         from rl_datagen.data.compact import compact as run
 
-        manifest = run(dataset, out, progress)
+        manifest = run(dataset, out, progress, replace=replace)
     size = sum(each.file.num_bytes for each in manifest.files)
     episodes = sum(each.file.num_rows for each in manifest.files)
     print(f"{out}: {episodes} episodes of {len(manifest.files)} task(s), {size / 1e6:.2f} MB")

@@ -184,7 +184,9 @@ def is_compact(folder: Path) -> bool:
         return False
 
 
-def compact(source: Path, out: Path, progress: Progress = SILENT) -> CompactManifest:
+def compact(
+    source: Path, out: Path, progress: Progress = SILENT, *, replace: bool = False
+) -> CompactManifest:
     """Writes the compact form of a dataset, or adds its tasks to one that is there.
 
     A task that is there already with the same episodes is left alone: a call that was killed is
@@ -194,10 +196,11 @@ def compact(source: Path, out: Path, progress: Progress = SILENT) -> CompactMani
         source: The dataset.
         out: Folder of the compact form.
         progress: Told of each task.
+        replace: Whether a task that is there with other episodes gets these in their place.
 
     Raises:
         DatasetError: The source is damaged or of several versions, ``out`` is something else or of
-            other versions, or has other episodes of one of the tasks.
+            other versions, or has other episodes of one of the tasks and ``replace`` is false.
     """
     manifest = read_manifest(source)
     rows = read_episodes(source).to_pylist()
@@ -216,7 +219,7 @@ def compact(source: Path, out: Path, progress: Progress = SILENT) -> CompactMani
     for task, shards in groupby(manifest.shards, key=lambda shard: shard.task):
         attempts = {shard.part: shard.num_attempts for shard in shards}
         of_task = {row["episode_id"]: row for row in rows if row["task"] == task}
-        there = _add_task(source, out, there, origin, attempts, of_task)
+        there = _add_task(source, out, there, origin, attempts, of_task, replace=replace)
         progress.advance(1, task)
     return there
 
@@ -228,22 +231,28 @@ def _add_task(
     origin: Origin,
     attempts: dict[int, int | None],
     rows: Mapping[str, Mapping[str, Any]],
+    *,
+    replace: bool,
 ) -> CompactManifest:
     task = next(iter(rows.values()))["task"]
-    present = {each.task: each for each in manifest.files}
-    if task in present:
-        if set(read_names(out, present[task])) != set(rows):
-            raise DatasetError(
-                f"{out} has other episodes of {task} than {source}. Nothing was changed. Choose "
-                "another folder."
-            )
-        return manifest
+    table = pa.Table.from_pylist(
+        [_row(t, rows[t.episode_id]) for t in read_trajectories(source, task=task)],
+        schema=COMPACT_SCHEMA,
+    )
+    present = {each.task: each.file for each in manifest.files}
     with writing(out):
+        if task in present:
+            # Ids alone do not tell: another expert's episodes of the same seed have them too.
+            if _read_table(out, task, present[task]).equals(table):
+                return manifest
+            if not replace:
+                raise DatasetError(
+                    f"{out} has other episodes of {task} than {source}. Nothing was changed. "
+                    "--replace puts these in their place; else choose another folder."
+                )
+            manifest = _without(manifest, task)
+            write_manifest(out, manifest)
         path = f"{task}.parquet"
-        table = pa.Table.from_pylist(
-            [_row(t, rows[t.episode_id]) for t in read_trajectories(source, task=task)],
-            schema=COMPACT_SCHEMA,
-        )
         write_parquet(out / path, COMPACT_SCHEMA, [table])
         origins = manifest.origins
         if origin not in origins:
@@ -258,6 +267,15 @@ def _add_task(
         manifest = manifest.model_copy(update={"origins": origins, "files": tuple(files)})
         write_manifest(out, manifest)
     return manifest
+
+
+def _without(manifest: CompactManifest, task: str) -> CompactManifest:
+    """Forgets a task, and the origin that only it was of."""
+    files = [each for each in manifest.files if each.task != task]
+    used = sorted({each.origin for each in files})
+    renumbered = [each.model_copy(update={"origin": used.index(each.origin)}) for each in files]
+    origins = tuple(manifest.origins[number] for number in used)
+    return manifest.model_copy(update={"origins": origins, "files": tuple(renumbered)})
 
 
 def _row(trajectory: Trajectory, constants: Mapping[str, Any]) -> dict[str, Any]:

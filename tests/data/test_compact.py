@@ -1,5 +1,6 @@
 """The compact form holds what is needed, once, and says what is wrong with it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -85,6 +86,30 @@ def test_a_release_grows_by_tasks_and_never_changes_one(dataset, small, tmp_path
         writer.append([make_trajectory(99)])
     with pytest.raises(DatasetError, match=r"has other episodes of libero_goal/3 .*Nothing was ch"):
         compact(tmp_path / "other", small)
+
+
+def test_other_episodes_of_a_task_are_told_by_content_and_replaced_on_request(
+    dataset, small, tmp_path, make_trajectory
+):
+    """Another expert's episodes of the same seed have the same ids."""
+    new, kept = tmp_path / "new", (small / "libero_goal/3.parquet").read_bytes()
+    with DatasetWriter(new, config={"seed": 3}) as writer:
+        for trajectory in read_trajectories(dataset, task="libero_object/0"):
+            action = 0.5 * trajectory.action
+            writer.append([dataclasses.replace(trajectory, action=action)])
+    with pytest.raises(DatasetError, match=r"other episodes of libero_object/0 .*--replace"):
+        compact(new, small)
+    manifest = compact(new, small, replace=True)
+    assert read_compact_manifest(small) == manifest
+    assert [each.origin for each in manifest.files] == [0, 1]
+    assert (small / "libero_goal/3.parquet").read_bytes() == kept
+    actions = [e.actions for e in read_compact(small, "libero_object/0")]
+    assert np.array_equal(actions, [t.action for t in read_trajectories(new)])
+    assert compact(new, small) == manifest
+    # What was only the replaced episodes' origin is forgotten.
+    manifest = compact(dataset, small, replace=True)
+    assert [each.origin for each in manifest.files] == [0, 0]
+    assert len(manifest.origins) == 1
 
 
 def test_either_kind_says_what_to_do_with_it(dataset, small):

@@ -1,0 +1,108 @@
+"""Puts finished experts into release/, with 50 episodes of each, and writes its tables.
+
+What it does: ``add`` lets experts collect, adds the compact form of the episodes and the experts
+in half precision to release/, in place of older ones of the same tasks. ``tables`` writes the
+tables of release/README.md and docs/results.md ("130 experts") from docs/results/experts.json.
+
+How to run it (a minute a task; a call that was cut off is continued by the same call)::
+
+    python benchmarks/release.py add --experts 'FOLDER/experts/{task}/libero130' \\
+        --tasks TASKS --outputs FOLDER --name NAME
+    python benchmarks/release.py tables
+
+Results to expect: ``RESULT`` and a JSON object with ``tasks`` and the sizes in MB, ``episodes_mb``
+and ``experts_mb``.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from experts import ROWS, line, stored_rows
+from rl_datagen.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+RELEASE, TABLE = ROOT / "release", ROOT / "docs/results.md"
+NUM_EPISODES = 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("add", "tables"))
+    parser.add_argument("--experts")
+    parser.add_argument("--tasks")
+    parser.add_argument("--outputs", default="outputs")
+    parser.add_argument("--name", default="release")
+    arguments = parser.parse_args()
+    if arguments.command == "add":
+        add(arguments)
+    else:
+        write_tables()
+    print("RESULT", json.dumps(summarise()))
+
+
+def add(arguments: argparse.Namespace) -> None:
+    experts, tasks = arguments.experts, arguments.tasks
+    folder = f"{arguments.outputs}/datasets/{arguments.name}"
+    where = (f"experts={experts}", f"task={tasks}", f"name={arguments.name}")
+    size = (f"num_episodes={NUM_EPISODES}", "num_workers=1", f"output_dir={arguments.outputs}")
+    call("collect", *where, *size)
+    call("dataset", "compact", folder, str(RELEASE / "libero130"), "--replace")
+    call("expert", "pack", experts, str(RELEASE / "experts"), "--task", tasks)
+
+
+def call(*command: str) -> None:
+    subprocess.run([sys.executable, "-m", "rl_datagen", *command], check=True)
+
+
+def write_tables() -> None:
+    rows = stored_rows(ROWS)
+    tasks = [task.id for task in TASKS]
+    judged = [line(rows[task]) for task in tasks if task in rows]
+    replace_table(TABLE, "| task | warm start | newly drawn |", dict(enumerate(judged)))
+    path = RELEASE / "README.md"
+    there = released_lines(path)
+    lines = {
+        task: released_line(rows[task]) if task in rows else there[task]
+        for task in tasks
+        if (RELEASE / "experts" / task).exists()
+    }
+    replace_table(path, "| task | made by commit |", lines)
+
+
+def released_line(row: Mapping) -> str:
+    cells = (row["task"], row["recipe"], row["success_drawn"], row["success_benchmark"])
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def released_lines(path: Path) -> dict[str, str]:
+    """Returns the lines of the table that is there, by task."""
+    lines = re.findall(r"^\| (\w+/\d+) (\|.*)$", path.read_text(), re.MULTILINE)
+    return {task: f"| {task} {rest}" for task, rest in lines}
+
+
+def replace_table(path: Path, head: str, lines: Mapping[object, str]) -> None:
+    """Writes lines in the place of those of the table whose head begins so."""
+    text = path.read_text()
+    begin = text.index("\n", text.index("\n", text.index(head)) + 1) + 1
+    end = text.index("\n\n", begin) + 1
+    body = "".join(f"{each}\n" for each in lines.values())
+    path.write_text(text[:begin] + body + text[end:])
+
+
+def summarise() -> dict[str, float]:
+    tables = list((RELEASE / "libero130").glob("*/*.parquet"))
+    experts = [path for path in (RELEASE / "experts").rglob("*") if path.is_file()]
+    return {
+        "tasks": len(tables),
+        "episodes_mb": round(sum(path.stat().st_size for path in tables) / 1e6, 1),
+        "experts_mb": round(sum(path.stat().st_size for path in experts) / 1e6, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
