@@ -84,7 +84,8 @@ class SmallVlaConfig(Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Largest decay of the exponential moving average of the weights, which is what acts."""
     precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` encodes images in mixed precision while training; for a GPU."""
+    """``bf16`` encodes images in mixed precision while training, where the device is quick at it: a
+    GPU, a CPU with AMX. Elsewhere it is ``float32``."""
     augment: bool = True
     """Shift images by up to a sixteenth of their size and change brightness, contrast and
     saturation by up to a fifth, while training."""

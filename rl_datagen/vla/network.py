@@ -11,6 +11,7 @@ from torch.nn import functional
 from rl_datagen.config import SmallVlaConfig
 from rl_datagen.data.normalization import NormStats
 from rl_datagen.data.schema import CAMERAS
+from rl_datagen.policy.base import is_quick_at_bf16
 from rl_datagen.policy.denoisers import ACTION_DIM, UNet1d
 from rl_datagen.policy.encoders import SpatialSoftmax, normalize_image, resnet_trunk
 from rl_datagen.policy.layers import Mlp
@@ -83,7 +84,8 @@ class SmallVla(nn.Module):
     def encode(self, observation: Observation) -> Float[Tensor, "B F"]:
         """Returns the features that condition the denoiser."""
         state = self.normalizer.state(observation)
-        bf16 = self.training and self.config.precision == "bf16"
+        wanted = self.training and self.config.precision == "bf16"
+        bf16 = wanted and is_quick_at_bf16(state.device)
         with torch.autocast(state.device.type, torch.bfloat16, enabled=bf16):
             features = self.encoder(state, observation)
         return features.to(state.dtype)

@@ -50,6 +50,19 @@ def test_every_input_matters_and_every_weight_learns(encoder):
         assert not torch.equal(network.sample(other, noise)[0], actions[0]), key
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_bf16_encodes_nearly_the_same_where_it_is_quick(quick, monkeypatch):
+    monkeypatch.setattr("rl_datagen.vla.network.is_quick_at_bf16", lambda device: quick)
+    observation = make_observation(3, 32)
+    exact, rounded = (
+        make_network(32, encoder="compact", precision=precision, **SMALL).encode(observation)
+        for precision in ("float32", "bf16")
+    )
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, exact) != quick
+    torch.testing.assert_close(rounded, exact, atol=0.1, rtol=0.05)
+
+
 def test_flow_matching_leads_from_noise_to_the_data():
     """A network whose data is one chunk brings every noise there."""
     network = make_network(32, encoder="compact", encoder_width=16, unet_channels=(32, 64))
