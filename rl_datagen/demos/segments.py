@@ -15,7 +15,15 @@ from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
 from rl_datagen.sim import Scene
-from rl_datagen.sim.motions import MIN_SEGMENT, Track, aim_of, find_motions, nearest_body, things
+from rl_datagen.sim.contacts import HandContacts
+from rl_datagen.sim.motions import (
+    MIN_SEGMENT,
+    TouchTrack,
+    aim_of,
+    find_motions,
+    nearest_body,
+    things,
+)
 
 # Standard deviation of the filter over the controller's targets, env steps: the hand's tremor goes,
 # and twice as much would cut the corner at which it grasps.
@@ -63,7 +71,7 @@ class Segment:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Recording(Track):
+class _Recording(TouchTrack):
     """What one replay of the demonstration showed, per env step."""
 
     targets: Float64[np.ndarray, "T 3"]
@@ -99,18 +107,22 @@ def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
 def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
     simulator = scene.simulator()
     simulator.reset(demonstration.place(scene), demonstration.num_settle_steps)
-    rows = []
+    contacts, rows = HandContacts(scene), []
     for action in demonstration.actions:
         bodies = simulator.data.xpos.copy(), simulator.data.xquat.copy()
+        touched, *_ = contacts.read(simulator.data)
         simulator.step(action.astype(np.float64))
-        rows.append((*simulator.goal_pose(), simulator.ee_pose()[0], *bodies))
-    targets, rotations, hand, positions, quaternions = map(np.array, zip(*rows, strict=True))
+        hand = simulator.ee_pose()[0]
+        rows.append((*simulator.goal_pose(), hand, *bodies, contacts.mark(touched)))
+    columns = map(np.array, zip(*rows, strict=True))
+    targets, rotations, hand, positions, quaternions, touches = columns
     targets, rotations = (_smooth(each) for each in (targets, rotations))
     gripper = demonstration.actions[: len(rows), 6].astype(np.float64)
     return _Recording(
         hand=hand,
         positions=positions,
         quaternions=quaternions,
+        touches=touches,
         targets=targets,
         rotations=rotations,
         gripper=gripper,

@@ -1,6 +1,5 @@
 """What the states of an episode show, read one by one without stepping."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,24 +9,8 @@ from rl_datagen.core.errors import DatasetError
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.sim import SETTLE_ACTION, InitialState, Scene
 from rl_datagen.sim.compiled import CompiledSimulator
-from rl_datagen.sim.contacts import HandContacts, Touch
-from rl_datagen.sim.motions import Track
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TouchTrack(Track):
-    """Where hand and bodies are, and what the hand touches.
-
-    Attributes:
-        touches: Whether the hand touches a body, which is a thing's.
-    """
-
-    touches: Bool[np.ndarray, "T Nb"]
-
-    def apart(self, body: int, begin: int, end: int) -> tuple[float, ...]:
-        """Returns what is least for the body that the hand touches between two env steps."""
-        count = int(self.touches[begin : end + 1, body].sum())
-        return (-count, *super().apart(body, begin, end))
+from rl_datagen.sim.contacts import HandContacts
+from rl_datagen.sim.motions import TouchTrack, Track
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +48,6 @@ class Observer:
         self._scene = scene
         self._simulator = CompiledSimulator(scene)  # whatever stepped the episode
         self._contacts = HandContacts(scene)
-        parts = zip(scene.sample_layout.bodies.tolist(), scene.state_layout.parts, strict=True)
-        self._bodies = {part.name: body for body, part in parts}
 
     def observe(self, trajectory: Trajectory) -> Observed:
         """Returns what an episode's states show.
@@ -93,7 +74,10 @@ class Observer:
             simulator.follow(action)
         return Observed(
             track=TouchTrack(
-                hand=hand, positions=positions, quaternions=turns, touches=self._touches(contacts)
+                hand=hand,
+                positions=positions,
+                quaternions=turns,
+                touches=np.array([self._contacts.mark(touched) for touched, *_ in contacts]),
             ),
             joints=joints,
             predicates=np.array(predicates, bool),
@@ -102,13 +86,6 @@ class Observer:
             contact_forces=[forces for _, forces, _ in contacts],
             held=["" if held is None else names[held] for _, _, held in contacts],
         )
-
-    def _touches(self, contacts: Sequence[Touch]) -> Bool[np.ndarray, "T Nb"]:
-        touches = np.zeros((len(contacts), self._scene.model.nbody), bool)
-        for step, (touched, _, _) in enumerate(contacts):
-            names = [self._contacts.names[each] for each in touched]
-            touches[step, [self._bodies[name] for name in names if name in self._bodies]] = True
-        return touches
 
     def _start(self, trajectory: Trajectory) -> None:
         """Places the fixtures, and has the controller hold the hand as settling leaves it."""

@@ -5,7 +5,7 @@
 
 import mujoco
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from rl_datagen.sim.scene import Scene
 
@@ -34,6 +34,8 @@ class HandContacts:
         model = scene.model
         self._model = model
         self._things, self.names = _things(scene)
+        parts = zip(scene.sample_layout.bodies.tolist(), scene.state_layout.parts, strict=True)
+        self._bodies = {self.names.index(part.name): body for body, part in parts}
         self._is_hand = np.array(
             [model.geom(i).name.startswith(_HAND) for i in range(model.ngeom)], bool
         )
@@ -78,6 +80,16 @@ class HandContacts:
         held = [thing for thing, pressed in grips.items() if min(pressed) >= MIN_GRIP]
         hardest = max(held, key=lambda thing: min(grips[thing]), default=None)
         return order, [forces[thing] for thing in order], hardest
+
+    def mark(self, touched: list[int]) -> Bool[np.ndarray, " Nb"]:
+        """Marks the bodies of objects, fixtures and moving parts among what is touched.
+
+        Args:
+            touched: Numbers of things in ``names``.
+        """
+        marks = np.zeros(self._model.nbody, bool)
+        marks[[self._bodies[each] for each in touched if each in self._bodies]] = True
+        return marks
 
     def _world_force(self, data: mujoco.MjData, contact: int) -> Float64[np.ndarray, " 3"]:
         """Returns the force of a contact's first geom on its second, N, world frame."""

@@ -60,6 +60,22 @@ class Track:
         return (self.distance(body, (begin + end) // 2),)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TouchTrack(Track):
+    """Where hand and bodies are, and what the hand touches.
+
+    Attributes:
+        touches: Whether the hand touches a body, which is a thing's.
+    """
+
+    touches: Bool[np.ndarray, "T Nb"]
+
+    def apart(self, body: int, begin: int, end: int) -> tuple[float, ...]:
+        """Returns what is least for the body that the hand touches between two env steps."""
+        count = int(self.touches[begin : end + 1, body].sum())
+        return (-count, *super().apart(body, begin, end))
+
+
 def find_motions(track: Track, scene: Scene, also: Iterable[int] = ()) -> list[Motion]:
     """Returns what the hand moves, in order: the goal's objects and any moving part.
 

@@ -51,6 +51,13 @@ def test_a_drawer_is_a_moving_part_and_not_its_cabinet():
     assert references("libero_goal/3") == [drawer, drawer, "akita_black_bowl_1_main", drawer]
 
 
+@pytest.mark.parametrize("task", ["libero_90/3", "libero_90/4", "libero_90/5"])
+def test_what_rides_along_in_a_drawer_is_not_what_the_hand_moves(task):
+    """It is nearer to the hand than the drawer's own middle is; the hand touches the drawer."""
+    drawer = "wooden_cabinet_1_cabinet_top"
+    assert references(task)[1:] == [drawer, drawer, drawer]
+
+
 def test_two_objects_are_each_carried_to_the_goal():
     """The soup is bumped when the sauce falls beside it: that is not a motion of its own."""
     assert references("libero_10/0") == [
