@@ -9,7 +9,7 @@ goes, by the task's goal; the motion of a moving part to that part.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
@@ -28,6 +28,8 @@ from rl_datagen.sim.motions import (
 # Standard deviation of the filter over the controller's targets, env steps: the hand's tremor goes,
 # and twice as much would cut the corner at which it grasps.
 _SMOOTHING = 4
+# Env steps that the fingers take to close or open, whatever the hand's pace.
+_FINGER_STEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Segment:
         targets: Controller target positions, smoothed over time, m, world frame.
         rotations: Controller target orientations, smoothed alike.
         gripper: Gripper command of each step.
+        fingers_move: Whether the command has changed so lately that the fingers are on their way.
     """
 
     reference: str
@@ -51,6 +54,7 @@ class Segment:
     targets: Float64[np.ndarray, "T 3"]
     rotations: Rotation
     gripper: Float64[np.ndarray, " T"]
+    fingers_move: Bool[np.ndarray, " T"]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -77,6 +81,7 @@ class _Recording(TouchTrack):
     targets: Float64[np.ndarray, "T 3"]
     rotations: Float64[np.ndarray, "T 3 3"]
     gripper: Float64[np.ndarray, " T"]
+    fingers_move: Bool[np.ndarray, " T"]
 
 
 def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
@@ -126,7 +131,13 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
         targets=targets,
         rotations=rotations,
         gripper=gripper,
+        fingers_move=_changed_lately(gripper),
     )
+
+
+def _changed_lately(gripper: Float64[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+    changes = np.diff(gripper, prepend=gripper[:1]) != 0
+    return np.convolve(changes, np.ones(_FINGER_STEPS))[: len(gripper)] > 0
 
 
 def _smooth(values: Float64[np.ndarray, "T ..."]) -> Float64[np.ndarray, "T ..."]:
@@ -154,6 +165,7 @@ def _segment(
         targets=recording.targets[start:end],
         rotations=Rotation.from_matrix(recording.rotations[start:end]),
         gripper=recording.gripper[start:end],
+        fingers_move=recording.fingers_move[start:end],
     )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_datagen.config import SimConfig
-from rl_datagen.demos import AmplifiedPolicy, amplify, load_human_demonstration
+from rl_datagen.demos import AmplifiedPolicy, amplify, load_human_demonstration, replay
 from rl_datagen.rollout import PlannedEpisode, rollout
 from rl_datagen.sim import load_scene
 from rl_datagen.tasks import get_task
@@ -38,6 +38,24 @@ def test_the_same_seed_gives_the_same_episode(scene, policy):
     assert first == second
     other = run(scene, policy, [PlannedEpisode("a", scene.shipped_state(7), 4)])[0]
     assert not np.array_equal(other.action[:10], first.action[:10])
+
+
+def test_the_hand_is_quicker_than_the_humans_but_waits_for_its_fingers(scene, monkeypatch):
+    monkeypatch.setattr(amplify, "_PACE", 2.0)
+    human = load_human_demonstration(scene.task)
+    quick = AmplifiedPolicy([human], scene, action_noise=0.0)
+    plan = PlannedEpisode("a", scene.shipped_state(0), 1)
+    ours, theirs = run(scene, quick, [plan])[0], replay(human, scene, SimConfig())
+    (ours_closed, ours_way), (closed, way) = (_closing(each) for each in (ours, theirs))
+    assert ours_closed < 0.7 * closed
+    assert ours_way < 1.7 * way  # 1.9 times and more if they were not waited for
+
+
+def _closing(episode):
+    """Returns when the fingers are told to close, and how far the hand gets while they do."""
+    step = int(np.flatnonzero(np.diff(episode.action[:, 6]) > 0)[0])
+    way = episode.ee_pos[step : step + 12]
+    return step, np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
 
 
 def test_episodes_from_one_init_state_differ_in_pace_and_path(scene, policy):
