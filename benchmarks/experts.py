@@ -11,7 +11,7 @@ How to run it (a day; both resume where they were)::
 
     python benchmarks/experts.py run --outputs FOLDER [--tasks all] [--at-once 2]
     python benchmarks/experts.py judge --outputs FOLDER
-    python benchmarks/experts.py costs
+    python benchmarks/experts.py costs --tasks TASK[,TASK...]
     python benchmarks/experts.py released
     python benchmarks/experts.py failures --tasks TASK[,TASK...]
 
@@ -56,7 +56,7 @@ def main() -> None:
         return
     rows = stored_rows(ROWS)
     if arguments.command == "costs":
-        add_costs(rows)
+        add_costs(rows, arguments.tasks)
         return
     for state in sorted((arguments.outputs / "campaigns" / NAME / "trials").glob("*.json")):
         trial = json.loads(state.read_text())
@@ -164,34 +164,18 @@ def flat(task: str, found: dict, spent: dict, recipe: str) -> dict:
     }
 
 
-def line(row: dict) -> str:
-    """Returns a task's line of the table in docs/results.md."""
-    lengths = [f"{row[f'length_{source}']:.0f}" for source in ("human", "warm", "expert")]
-    jerks = [f"{row[f'jerk_{source}']:.0f}" for source in ("human", "warm", "expert")]
-    cells = (
-        row["task"],
-        f"{row['warm_start']:.0%}",
-        f"{row['success_drawn']} of {row['n']}",
-        f"{row['success_benchmark']} of {row['n_benchmark']}",
-        ", ".join(lengths),
-        ", ".join(jerks),
-        row["core_minutes"],
-        f"{row['env_steps']:,}",
-    )
-    return f"| {' | '.join(map(str, cells))} |"
-
-
 def stored_rows(path: Path) -> dict[str, dict]:
     """Rows by task; none: there is no such file yet."""
     return {row["task"]: row for row in json.loads(path.read_text())} if path.exists() else {}
 
 
-def add_costs(rows: dict[str, dict]) -> None:
-    """Takes the rows of expert_cost.py, in place of what is there of their tasks."""
-    for path in sorted(COST.glob("*[0-9].json")):
-        cost = json.loads(path.read_text())
-        spent = {key: cost[key] for key in ("core_minutes", "env_steps")}
-        rows[cost["task"]] = flat(cost["task"], cost, spent, cost["recipe"])
+def add_costs(rows: dict[str, dict], tasks: str) -> None:
+    """Takes the rows that expert_cost.py has of some tasks, in place of what is there of them."""
+    for task in select_tasks(tasks):
+        if (path := COST / f"{task.suite}-{task.index}.json").exists():
+            cost = json.loads(path.read_text())
+            spent = {key: cost[key] for key in ("core_minutes", "env_steps")}
+            rows[task.id] = flat(task.id, cost, spent, cost["recipe"])
     write_rows(rows)
 
 

@@ -19,10 +19,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from experts import ROWS, line, stored_rows
+from experts import ROWS, stored_rows
 from rl_datagen.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -62,16 +62,33 @@ def call(*command: str) -> None:
 def write_tables() -> None:
     rows = stored_rows(ROWS)
     tasks = [task.id for task in TASKS]
-    judged = [line(rows[task]) for task in tasks if task in rows]
-    replace_table(TABLE, "| task | warm start | newly drawn |", dict(enumerate(judged)))
+    judged = [judged_line(rows[task]) for task in tasks if task in rows]
+    replace_table(TABLE, "| task | warm start | newly drawn |", judged)
     path = RELEASE / "README.md"
     there = released_lines(path)
-    lines = {
-        task: released_line(rows[task]) if task in rows else there[task]
+    lines = [
+        released_line(rows[task]) if task in rows else there[task]
         for task in tasks
         if (RELEASE / "experts" / task).exists()
-    }
+    ]
     replace_table(path, "| task | made by commit |", lines)
+
+
+def judged_line(row: Mapping) -> str:
+    """Returns a task's line of the table in docs/results.md."""
+    lengths = [f"{row[f'length_{source}']:.0f}" for source in ("human", "warm", "expert")]
+    jerks = [f"{row[f'jerk_{source}']:.0f}" for source in ("human", "warm", "expert")]
+    cells = (
+        row["task"],
+        f"{row['warm_start']:.0%}",
+        f"{row['success_drawn']} of {row['n']}",
+        f"{row['success_benchmark']} of {row['n_benchmark']}",
+        ", ".join(lengths),
+        ", ".join(jerks),
+        row["core_minutes"],
+        f"{row['env_steps']:,}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def released_line(row: Mapping) -> str:
@@ -85,12 +102,12 @@ def released_lines(path: Path) -> dict[str, str]:
     return {task: f"| {task} {rest}" for task, rest in lines}
 
 
-def replace_table(path: Path, head: str, lines: Mapping[object, str]) -> None:
+def replace_table(path: Path, head: str, lines: Iterable[str]) -> None:
     """Writes lines in the place of those of the table whose head begins so."""
     text = path.read_text()
     begin = text.index("\n", text.index("\n", text.index(head)) + 1) + 1
     end = text.index("\n\n", begin) + 1
-    body = "".join(f"{each}\n" for each in lines.values())
+    body = "".join(f"{each}\n" for each in lines)
     path.write_text(text[:begin] + body + text[end:])
 
 

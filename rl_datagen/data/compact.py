@@ -240,16 +240,18 @@ def _add_task(
         schema=COMPACT_SCHEMA,
     )
     present = {each.task: each.file for each in manifest.files}
+    if task in present:
+        # Ids alone do not tell: another expert's episodes of the same seed have them too.
+        if _read_table(out, task, present[task]).equals(table):
+            return manifest
+        if not replace:
+            raise DatasetError(
+                f"{out} has other episodes of {task} than {source}. Nothing was changed. "
+                "--replace puts these in their place; else choose another folder."
+            )
     with writing(out):
         if task in present:
-            # Ids alone do not tell: another expert's episodes of the same seed have them too.
-            if _read_table(out, task, present[task]).equals(table):
-                return manifest
-            if not replace:
-                raise DatasetError(
-                    f"{out} has other episodes of {task} than {source}. Nothing was changed. "
-                    "--replace puts these in their place; else choose another folder."
-                )
+            # Killed before the end, a task is missing rather than another than the manifest says.
             manifest = _without(manifest, task)
             write_manifest(out, manifest)
         path = f"{task}.parquet"

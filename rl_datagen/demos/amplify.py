@@ -114,8 +114,7 @@ class _Episode:
         if distance <= _WAIT_DISTANCE:
             self.waited = 0
         segment = self.segments[self.index]
-        fingers_move = segment.fingers_move[min(int(self.progress), len(segment) - 1)]
-        self.progress += min(1.0, self.pace) if fingers_move else self.pace
+        self.progress += segment.pace(self.progress, self.pace)
         ended = self.progress >= len(segment)
         if ended and self.index + 1 < len(self.segments):
             self._enter(self.index + 1)

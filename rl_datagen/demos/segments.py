@@ -65,13 +65,19 @@ class Segment:
         Args:
             progress: Steps since the segment's start, not necessarily whole ones.
         """
-        last = len(self) - 1
-        before = min(int(progress), last)
-        after = min(before + 1, last)
+        before = self._step(progress)
+        after = self._step(before + 1)
         share = progress - int(progress)
         position = (1 - share) * self.targets[before] + share * self.targets[after]
         turn = self.rotations[before].inv() * self.rotations[after]
         return position, self.rotations[before] * turn**share, float(self.gripper[before])
+
+    def pace(self, progress: float, wanted: float) -> float:
+        """Returns the steps to go on by, at most one while the fingers move."""
+        return min(1.0, wanted) if self.fingers_move[self._step(progress)] else wanted
+
+    def _step(self, progress: float) -> int:
+        return min(int(progress), len(self) - 1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
