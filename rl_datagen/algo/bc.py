@@ -107,6 +107,7 @@ def warm_start(
     config: Config,
     *,
     ignored: Bool[np.ndarray, " Do"] | None = None,
+    positions: Bool[np.ndarray, " Do"] | None = None,
     initial: tuple[ChunkPolicy, NormStats] | None = None,
     report: Report | None = None,
     checkpoint: Path | None = None,
@@ -119,6 +120,8 @@ def warm_start(
         trajectories: Successful episodes of one task.
         config: ``policy``, ``warm_start`` and ``seed`` are read.
         ignored: Entries of the object state that the policy is not to see.
+        positions: Entries of the object state that are positions relative to the hand, which the
+            policy is to tell apart finely.
         initial: Policy to begin with, which is left as it is, and its statistics, which stay its
             own; None: a new one.
         report: Told ``train_loss``, ``held_out_loss`` (of the averaged weights) and ``lr`` every
@@ -137,6 +140,8 @@ def warm_start(
     stats = NormStats.from_trajectories(training)
     if ignored is not None:
         stats = stats.ignoring("object_state", ignored)
+    if positions is not None:
+        stats = stats.with_positions("object_state", positions)
     policy, stats = _continued(*initial, stats) if initial else (_new_policy(config, stats), stats)
     keys = policy.observation_keys
     device = torch_device(config.algo.num_gpus_per_learner, "algo.num_gpus_per_learner")

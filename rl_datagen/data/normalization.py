@@ -1,7 +1,7 @@
 """The statistics that bring actions and state to a common scale."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,15 @@ class NormStats:
         mean: Mean of each observation, by key.
         std: Standard deviation of each observation, by key, floored at ``MIN_STD``; infinite for
             an entry that is to be ignored, which is 0 then.
+        positions: Which entries are positions relative to the hand, by key; a key that is missing
+            has none.
     """
 
     action_low: Float32[np.ndarray, " Da"]
     action_high: Float32[np.ndarray, " Da"]
     mean: dict[str, Float32[np.ndarray, " D"]]
     std: dict[str, Float32[np.ndarray, " D"]]
+    positions: dict[str, Bool[np.ndarray, " D"]] = field(default_factory=dict)
 
     @classmethod
     def from_trajectories(cls, trajectories: Sequence[Trajectory]) -> "NormStats":
@@ -84,6 +87,10 @@ class NormStats:
         std = np.where(entries, np.float32(np.inf), self.std[key])
         return replace(self, std={**self.std, key: std})
 
+    def with_positions(self, key: str, entries: Bool[np.ndarray, " D"]) -> "NormStats":
+        """Returns them with some entries of an observation marked as positions."""
+        return replace(self, positions={**self.positions, key: entries})
+
     @property
     def observation_sizes(self) -> dict[str, int]:
         """Entries of each observation, by key."""
@@ -98,6 +105,7 @@ class NormStats:
                 key: {
                     "mean": self.mean[key].tolist(),
                     "std": [value if np.isfinite(value) else None for value in std.tolist()],
+                    **_position_indices(self.positions.get(key)),
                 }
                 for key, std in self.std.items()
             },
@@ -114,6 +122,11 @@ class NormStats:
             {
                 key: np.array([np.inf if s is None else s for s in item["std"]], np.float32)
                 for key, item in observation.items()
+            },
+            {
+                key: np.isin(np.arange(len(item["mean"])), item["positions"])
+                for key, item in observation.items()
+                if "positions" in item
             },
         )
 
@@ -160,3 +173,8 @@ class NormStats:
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             reason = f"it holds no normalisation statistics ({type(error).__name__}: {error})"
             raise damaged(str(path), shown(reason, 300), _AGAIN) from None
+
+
+def _position_indices(entries: Bool[np.ndarray, " D"] | None) -> dict[str, list[int]]:
+    """Statistics without positions look as they did before there were any."""
+    return {} if entries is None else {"positions": np.flatnonzero(entries).tolist()}

@@ -43,6 +43,7 @@ def clone(run: Run) -> Summary:
         episodes,
         config,
         ignored=_ignored(run),
+        positions=run.scene.state_layout.positions,
         initial=_initial(run),
         report=report_updates(run.progress),
         checkpoint=run.folder / "warm_start.pt",

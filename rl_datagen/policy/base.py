@@ -67,7 +67,7 @@ class ChunkPolicy(nn.Module, ABC):
         self.config = config
         pixels = config.mode == "pixel"
         self.normalizer = Normalizer(stats, ("proprio",) if pixels else tuple(stats.mean))
-        self.encoder = make_encoder(config, self.normalizer.state_size)
+        self.encoder = make_encoder(config, self.normalizer)
         self.denoiser = make_denoiser(config)
 
     @property

@@ -2,6 +2,7 @@
 
 # Legend: B batch, D entries of the normalised state, F features, V cameras, H W C image.
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from rl_datagen.config import PolicyConfig
 from rl_datagen.data.schema import CAMERAS
 from rl_datagen.policy.layers import Mlp
+from rl_datagen.policy.normalizer import Normalizer
 
+_FREQUENCIES = (2.0, 4.0, 8.0)  # rad per standard deviation
 _NUM_KEYPOINTS = 64  # per camera
 _VIT_WIDTH, _VIT_LAYERS, _VIT_HEADS, _VIT_PATCHES = 384, 6, 6, 8
 """About as many weights as a ResNet-18; 8 x 8 patches per image."""
@@ -20,14 +23,31 @@ _MICRO_BATCH = 256  # observations encoded at once; more would only need more me
 
 
 class StateEncoder(Mlp):
-    """Encodes the normalised state, which holds the objects too."""
+    """Encodes the normalised state, which holds the objects too.
+
+    Sines and cosines of the positions stand beside it (Fourier features, Tancik et al.,
+    arXiv:2006.10739): a network learns slow functions of its inputs first, and a grasp is a matter
+    of a centimetre, a tenth of a standard deviation.
+
+    Args:
+        state_size: Entries of the normalised state.
+        positions: Indices of those that are positions.
+        width: Features to return.
+    """
+
+    def __init__(self, state_size: int, positions: Sequence[int], width: int) -> None:
+        waves = 2 * len(_FREQUENCIES) * len(positions)
+        super().__init__(state_size + waves, 2 * width, width)
+        self._positions = list(positions)
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, state: Float[Tensor, "B D"], observation: dict[str, Tensor]
     ) -> Float[Tensor, "B F"]:
         """Returns the features."""
         del observation
-        return super().forward(state)
+        positions = state[:, self._positions]
+        waves = [wave(f * positions) for f in _FREQUENCIES for wave in (torch.sin, torch.cos)]
+        return super().forward(torch.cat([state, *waves], dim=1))
 
 
 class PixelEncoder(nn.Module):
@@ -88,16 +108,16 @@ def normalize_image(image: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]
     return image.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def make_encoder(config: PolicyConfig, state_size: int) -> nn.Module:
+def make_encoder(config: PolicyConfig, normalizer: Normalizer) -> nn.Module:
     """Returns the encoder that a configuration asks for.
 
     Args:
         config: Its ``encoder``, ``encoder_width`` and ``image_size`` are read.
-        state_size: Entries of the normalised state.
+        normalizer: What brings the state to a common scale.
     """
-    width = config.encoder_width
+    state_size, width = normalizer.state_size, config.encoder_width
     if config.encoder == "state":
-        return StateEncoder(state_size, 2 * width, width)
+        return StateEncoder(state_size, normalizer.positions, width)
     if config.encoder == "resnet":
         resnet, channels = resnet_trunk()
         trunk = nn.Sequential(resnet, SpatialSoftmax(channels, _NUM_KEYPOINTS))

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,6 +39,10 @@ class Normalizer(nn.Module):
         half = (stats.action_high - stats.action_low) / 2
         mean = torch.cat([torch.from_numpy(stats.mean[key]) for key in self.keys])
         std = torch.cat([torch.from_numpy(stats.std[key]) for key in self.keys])
+        marks = [stats.positions.get(key, np.zeros(len(stats.std[key]), bool)) for key in keys]
+        visible = np.isfinite(std.numpy())
+        self.positions = np.flatnonzero(np.concatenate(marks) & visible).tolist()
+        """Indices of the entries of the state that are positions relative to the hand."""
         self._middle: Tensor
         self._half: Tensor
         self._mean: Tensor

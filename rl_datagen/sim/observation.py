@@ -83,6 +83,15 @@ class StateLayout:
             entries[part.slice] = any(_belongs(part.name, owner) for owner in owners)
         return entries
 
+    @property
+    def positions(self) -> Bool[np.ndarray, " Do"]:
+        """Marks the numbers that are positions relative to the hand."""
+        entries = np.zeros(self.size, bool)
+        for part in self.parts:
+            start = part.slice.stop - 9  # a pose is a part's last 9 numbers
+            entries[start : start + 3] = True
+        return entries
+
     def __getitem__(self, name: str) -> slice:
         """Returns a part's place in the object state."""
         return next(part.slice for part in self.parts if part.name == name)

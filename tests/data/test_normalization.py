@@ -65,3 +65,15 @@ def test_ignored_entries_survive_a_file_and_nothing_else_changes(tmp_path):
     assert "Infinity" not in (tmp_path / "norm_stats.json").read_text()
     loaded = NormStats.load(tmp_path / "norm_stats.json")
     assert np.array_equal(loaded.std["object_state"], hidden.std["object_state"])
+
+
+def test_positions_survive_a_file_and_those_hidden_are_none_of_the_policys(tmp_path):
+    plain = NormStats.from_trajectories(demonstrations(3))
+    stats = plain.with_positions("object_state", np.array([True, False, True]))
+    stats.save(tmp_path / "norm_stats.json")
+    loaded = NormStats.load(tmp_path / "norm_stats.json")
+    assert Normalizer(loaded, list(loaded.mean)).positions == [8, 10]
+    assert Normalizer(plain, list(plain.mean)).positions == []
+    assert Normalizer(loaded, ["proprio"]).positions == []
+    hidden = loaded.ignoring("object_state", np.array([True, False, False]))
+    assert Normalizer(hidden, list(hidden.mean)).positions == [10]

@@ -53,6 +53,8 @@ def test_object_state_is_relative_to_the_hand():
         offset = hand.inv().apply(position - hand_pos)
         return [*offset, *relative[:, 0], *relative[:, 1]]
 
+    named = StateLayout((StatePart("bowl", "object", 0, 9), StatePart("door", "joint", 9, 10)))
+    assert np.flatnonzero(named.positions).tolist() == [0, 1, 2, 10, 11, 12]
     np.testing.assert_allclose(
         object_state_of(sample, layout),
         [*expected(thing_pos, thing), 0.7, *expected(link_pos, link)],
