@@ -15,7 +15,7 @@ from rl_datagen.data.schema import CAMERAS
 from rl_datagen.policy.layers import Mlp
 from rl_datagen.policy.normalizer import Normalizer
 
-_FREQUENCIES = (2.0, 4.0, 8.0)  # rad per standard deviation
+_FREQUENCIES = (1.0, 2.0, 4.0)  # rad per standard deviation
 _NUM_KEYPOINTS = 64  # per camera
 _VIT_WIDTH, _VIT_LAYERS, _VIT_HEADS, _VIT_PATCHES = 384, 6, 6, 8
 """About as many weights as a ResNet-18; 8 x 8 patches per image."""
