@@ -122,12 +122,16 @@ def _is_reliable(run: Run) -> bool:
 
 
 def polish_before(run: Run) -> Summary:
-    """Stage 4: the warm start clones its own best episodes."""
-    return polish(run, "polish_before", run.warm_expert, run.polished)
+    """Stage 4: the warm start clones its own best episodes, and the demonstrations again."""
+    demos = cloned_episodes(run)
+    return polish(run, "polish_before", run.warm_expert, run.polished, beside=demos)
 
 
 def polish_after(run: Run) -> Summary:
-    """Stage 6: so does the fine-tuned policy, if there was fine-tuning."""
+    """Stage 6: so does the fine-tuned policy, if there was any, without the demonstrations.
+
+    What it does has left them behind.
+    """
     if not run.markers.summary("dppo", "iterations")["iterations"]:
         return {}
     return polish(run, "polish_after", run.expert / BEST, run.expert)

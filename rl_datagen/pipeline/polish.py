@@ -4,6 +4,7 @@ Its noise differs from attempt to attempt, a reset costs nothing, and the mean o
 itself is smoother than any of it.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from rl_datagen.report import mean_squared_jerk
 from rl_datagen.rollout import PlannedEpisode, plan_episode, rollout
 
 
-def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
+def polish(
+    run: Run, stage: str, source: Path, target: Path, beside: Sequence[Trajectory] = ()
+) -> Summary:
     """Distils a policy until it is reliable, and keeps the best of it and what came of it.
 
     A policy that the verdict finds worse than the one it was made from is not kept.
@@ -31,6 +34,8 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
         stage: Names the random streams and the progress.
         source: Expert folder to begin with.
         target: Expert folder that is written.
+        beside: Episodes that are cloned together with its own: what it was cloned from, of which
+            it would forget a part.
     """
     settings = run.config.polish
     policy, _, stats = load_policy(source, task=run.config.task)
@@ -46,7 +51,8 @@ def polish(run: Run, stage: str, source: Path, target: Path) -> Summary:
             break
         run.progress.start(stage, settings.num_updates, f"gradient steps {part}")
         stream, report = f"{stage}-{number}", report_updates(run.progress)
-        policies.append(clone_own(policies[-1], chosen, run.config, stream, report=report))
+        cloned = [*chosen, *beside]
+        policies.append(clone_own(policies[-1], cloned, run.config, stream, report=report))
         found = score(run, policies[-1], f"{stage}-{number + 1}")
         rows.append({"iteration": number + 1, **found.columns()})
         if found.verdict == "reliable":
