@@ -184,7 +184,7 @@ def clone_own(
     *,
     report: Report | None = None,
 ) -> ChunkPolicy:
-    """Returns a copy of a policy that has cloned its own episodes; its statistics stay.
+    """Returns a copy of a policy that has cloned episodes on top; its statistics stay.
 
     Args:
         policy: Left as it is.

@@ -44,4 +44,5 @@ def test_an_expert_keeps_its_positions(policies, observation, tmp_path):
 def test_a_policy_of_pixels_has_no_positions(policies, observation):
     _, _, stats = policies
     policy = make_policy(toy_config("policy.encoder=resnet", "policy.image_size=48").policy, stats)
+    assert policy.normalizer.positions == []
     assert torch.isfinite(policy.encode(observation)).all()
