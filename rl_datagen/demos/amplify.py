@@ -2,8 +2,9 @@
 
 In a new initial state the controller's target poses of each segment of the demonstration are
 carried along with the body the segment is attached to, and tracked in closed loop. Beyond MimicGen,
-they are smoothed and followed faster than the human did, and what goes on another object is put in
-its middle. The caller keeps the episodes that succeed.
+they are smoothed and followed faster than the human did, what goes on another object is put in its
+middle, and a moving part is brought to where the human's was, however far that is. The caller keeps
+the episodes that succeed.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.correspondence import Correspondence
 from rl_datagen.demos.human import HumanDemonstration, scene_of
+from rl_datagen.demos.parts import Frame, MovingPart, PartMotion
 from rl_datagen.demos.segments import Segment, analyse
 from rl_datagen.sim import Scene, Simulator
 
@@ -45,13 +47,6 @@ _PATIENCE = 1.6
 _MAX_YAW = np.deg2rad(60)
 
 
-def _pose(
-    simulator: Simulator, name: str
-) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, "3 3"]]:
-    position, quaternion = simulator.body_pose(name)
-    return position.copy(), Rotation.from_quat(quaternion, scalar_first=True).as_matrix()
-
-
 def _yaw(turn: Float64[np.ndarray, "3 3"]) -> float:
     """Returns the angle about the vertical that comes nearest to a rotation, rad."""
     return float(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
@@ -68,24 +63,33 @@ class _Episode:
         demonstrated = demonstrations[int(self.rng.integers(len(demonstrations)))]
         self.segments, self.mean_pace = demonstrated.segments, demonstrated.pace
         self.waited = 0
-        self.shift = np.zeros(3)
-        self.turn = Rotation.identity()
-        self.pivot = np.zeros(3)
+        self.frame = self.before = Frame.identity()
+        self.motion: PartMotion | None = None
         self.noise = np.zeros(6)
         self._enter(0)
 
     def _enter(self, index: int) -> None:
         """Begins a segment, attached to its reference as that is now."""
         segment = self.segments[index]
+        self.before = self._frame()
         self.index, self.progress = index, 0.0  # the latter in env steps of the demonstration
-        self.before = (self.pivot, self.shift, self.turn)
         self.approach = self.rng.normal(0, _APPROACH_SPREAD, 3)
         self.pace = self.mean_pace * self.rng.uniform(1 - _PACE_SPREAD, 1 + _PACE_SPREAD)
-        position, orientation = _pose(self.simulator, segment.reference)
+        part = MovingPart.of(self.simulator.scene, segment.reference)
+        position, quaternion = self.simulator.body_pose(segment.reference)
+        orientation = Rotation.from_quat(quaternion, scalar_first=True).as_matrix()
         yaw = _yaw(orientation @ segment.orientation.T)
-        self.pivot = segment.position
-        self.shift = position - segment.position
-        self.turn = Rotation.from_euler("z", yaw if abs(yaw) <= _MAX_YAW else 0.0)
+        has_front = part is not None or abs(yaw) <= _MAX_YAW
+        turn = Rotation.from_euler("z", yaw if has_front else 0.0)
+        self.frame = Frame(turn, position - turn.apply(segment.position))
+        self.motion = None
+        if part is not None and segment.joint is not None:
+            self.motion = PartMotion.of(part, segment.joint, self.simulator.data)
+            self.pace /= max(1.0, self.motion.stretch)
+
+    def _frame(self) -> Frame:
+        """Returns the current segment's frame, moved on with the part that it moves."""
+        return self.motion.carry(self.frame, self.progress) if self.motion else self.frame
 
     def disturb(self) -> Float64[np.ndarray, " 6"]:
         """Returns the next value of a slowly wandering noise of unit variance (AR(1))."""
@@ -99,10 +103,10 @@ class _Episode:
         position, rotation, gripper = segment.target(self.progress)
         # Over the first half of a segment the old frame blends into the new one.
         weight = min(1.0, 2.0 * (self.progress + 1) / len(segment))
-        old = _carry(position, *self.before)
-        new = _carry(position, self.pivot, self.shift, self.turn)
+        frame = self._frame()
+        old, new = self.before.carry(position), frame.carry(position)
         bump = self.approach * np.sin(np.pi * weight) if weight < 1 else np.zeros(3)
-        turn = self.before[2] * (self.before[2].inv() * self.turn) ** weight
+        turn = self.before.turn * (self.before.turn.inv() * frame.turn) ** weight
         blended = (1 - weight) * old + weight * new + bump
         return blended, turn * rotation, gripper
 
@@ -118,15 +122,6 @@ class _Episode:
         ended = self.progress >= len(segment)
         if ended and self.index + 1 < len(self.segments):
             self._enter(self.index + 1)
-
-
-def _carry(
-    position: Float64[np.ndarray, " 3"],
-    pivot: Float64[np.ndarray, " 3"],
-    shift: Float64[np.ndarray, " 3"],
-    turn: Rotation,
-) -> Float64[np.ndarray, " 3"]:
-    return pivot + shift + turn.apply(position - pivot)
 
 
 @dataclass(frozen=True, eq=False)

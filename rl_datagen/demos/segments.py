@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from rl_datagen.demos.human import HumanDemonstration
+from rl_datagen.demos.parts import MovingPart
 from rl_datagen.sim import Scene
 from rl_datagen.sim.contacts import HandContacts
 from rl_datagen.sim.motions import (
@@ -46,6 +47,8 @@ class Segment:
         rotations: Controller target orientations, smoothed alike.
         gripper: Gripper command of each step.
         fingers_move: Whether the command has changed so lately that the fingers are on their way.
+        joint: Position of the reference's joint at each step, rad or m, where the segment is the
+            motion of a moving part; else None.
     """
 
     reference: str
@@ -55,6 +58,7 @@ class Segment:
     rotations: Rotation
     gripper: Float64[np.ndarray, " T"]
     fingers_move: Bool[np.ndarray, " T"]
+    joint: Float64[np.ndarray, " T"] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -88,6 +92,7 @@ class _Recording(TouchTrack):
     rotations: Float64[np.ndarray, "T 3 3"]
     gripper: Float64[np.ndarray, " T"]
     fingers_move: Bool[np.ndarray, " T"]
+    joints: Float64[np.ndarray, "T Nq"]
 
 
 def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
@@ -121,12 +126,13 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
     contacts, rows = HandContacts(scene), []
     for action in demonstration.actions:
         bodies = simulator.data.xpos.copy(), simulator.data.xquat.copy()
+        joints = simulator.data.qpos.copy()
         touched, *_ = contacts.read(simulator.data)
         simulator.step(action.astype(np.float64))
         hand = simulator.ee_pose()[0]
-        rows.append((*simulator.goal_pose(), hand, *bodies, contacts.mark(touched)))
+        rows.append((*simulator.goal_pose(), hand, *bodies, contacts.mark(touched), joints))
     columns = map(np.array, zip(*rows, strict=True))
-    targets, rotations, hand, positions, quaternions, touches = columns
+    targets, rotations, hand, positions, quaternions, touches, joints = columns
     targets, rotations = (_smooth(each) for each in (targets, rotations))
     gripper = demonstration.actions[: len(rows), 6].astype(np.float64)
     return _Recording(
@@ -138,6 +144,7 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
         rotations=rotations,
         gripper=gripper,
         fingers_move=_changed_lately(gripper),
+        joints=joints,
     )
 
 
@@ -160,18 +167,23 @@ def _segment(
     moved: int | None = None,
 ) -> Segment:
     position = recording.positions[start, reference].copy()
+    joint = None
+    name = scene.model.body(reference).name
+    if moved == reference and (part := MovingPart.of(scene, name)):
+        joint = recording.joints[start:end, part.address]
     if moved is not None and _is_put_on(moved, reference, scene):
         # LIBERO wants it within 3 cm of the middle; many demonstrations succeed by millimetres.
         place, below = recording.positions[end - 1, [moved, reference]]
         position[:2] += (place - below)[:2]
     return Segment(
-        reference=scene.model.body(reference).name,
+        reference=name,
         position=position,
         orientation=recording.turns(reference)[start].as_matrix(),
         targets=recording.targets[start:end],
         rotations=Rotation.from_matrix(recording.rotations[start:end]),
         gripper=recording.gripper[start:end],
         fingers_move=recording.fingers_move[start:end],
+        joint=joint,
     )
 
 

@@ -110,3 +110,19 @@ def test_what_is_put_on_an_object_goes_in_its_middle():
     policy = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.08)
     plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(12)]
     assert sum(episode.success for episode in run(scene, policy, plans)) >= 7  # 3 of 10 without
+
+
+@pytest.mark.slow
+def test_a_knob_is_turned_all_the_way_from_wherever_it_is():
+    """The human's starts at 0.6 rad; the same turn from further away leaves the stove on."""
+    scene = load_scene(get_task("libero_90/39"))
+    (knob,) = (part for part in scene.state_layout.parts if part.name == "flat_stove_1_button")
+    policy = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.04)
+    plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(16)]
+    limit = policy.time_limit(scene.task.max_episode_steps, 0)
+    episodes = list(
+        rollout(policy, scene, plans, source="amplified", sim=SimConfig(max_episode_steps=limit))
+    )
+    far = [each for each in episodes if each.object_state[0, knob.start] > 1.0]
+    assert len(far) >= 8
+    assert sum(each.success for each in far) >= len(far) // 2  # none without
