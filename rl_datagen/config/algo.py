@@ -29,7 +29,7 @@ class WarmStartConfig(Section):
     expert: FolderOrName | None = None
     """Expert whose network cloning begins with, such as that of the task which this one perturbs:
     its folder, or ``release/libero_goal/5``. null: a new network."""
-    num_updates: PositiveInt = 2000
+    num_updates: PositiveInt = 4000
     """Gradient steps for every 200 env steps of the task's human demonstration, or part of them."""
     train_batch_size: PositiveInt = 128
     """Action chunks per gradient step."""

@@ -69,7 +69,7 @@ class DemosConfig(Section):
     """Dataset whose successful episodes of the task are cloned in place of amplified ones, such as
     one that the task's state expert has collected: a pixel expert's images are made of any
     episode's physics. null: amplify the human demonstration."""
-    num_episodes: NumEpisodes = 60
+    num_episodes: NumEpisodes = 120
     """Successful episodes to make for every 200 env steps of the task's human demonstration, or
     part of them: a task of several parts takes more to learn."""
     max_attempts_per_episode: PositiveInt = 15
