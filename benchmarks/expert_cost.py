@@ -83,7 +83,7 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
     name = f"cost-{kind}-{task.replace('/', '-')}"
     log = outputs / "expert_cost" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    row = {"task": task, "kind": kind, **train(task, kind, name, outputs, log)}
+    row = {"task": task, "kind": kind, **train(task, KINDS[kind], name, outputs, log)}
     row["recipe"] = commit_of(outputs / "runs" / name)
     row |= judge(task, outputs / "experts" / task, name)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -91,10 +91,10 @@ def measure_task(task: str, kind: str, outputs: Path) -> None:
     print(json.dumps(row), flush=True)
 
 
-def train(task: str, kind: str, name: str, outputs: Path, log: Path) -> dict:
+def train(task: str, settings: tuple[str, ...], name: str, outputs: Path, log: Path) -> dict:
     """Makes the expert and returns what it took; a run that was cut off resumes."""
     command = [
-        *("train", "expert_state", *KINDS[kind], f"task={task}", f"name={name}"),
+        *("train", "expert_state", *settings, f"task={task}", f"name={name}"),
         *(f"output_dir={outputs}", "algo.num_env_runners=0"),
     ]
     begin = time.monotonic()
