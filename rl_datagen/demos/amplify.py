@@ -28,6 +28,9 @@ ROTATION_SCALE = 0.5  # rad per unit of action
 # since something may be in the way.
 _WAIT_DISTANCE = 1.5 * POSITION_SCALE
 _MAX_WAIT = 20
+# The hand closes once it is as near as this to where the human's was when it closed, m, or as near
+# as it gets: at a quicker pace it lags further behind its target.
+_GRASP_DISTANCE = 0.007
 # How far the approach may deviate sideways from the demonstration's, m; it fades to zero before
 # the segment's second half, where contact happens.
 _APPROACH_SPREAD = 0.02
@@ -62,7 +65,7 @@ class _Episode:
         self.rng = np.random.default_rng(seed)
         demonstrated = demonstrations[int(self.rng.integers(len(demonstrations)))]
         self.segments, self.mean_pace = demonstrated.segments, demonstrated.pace
-        self.waited = 0
+        self.waited, self.away = 0, np.inf
         self.frame = self.before = Frame.identity()
         self.motion: PartMotion | None = None
         self.noise = np.zeros(6)
@@ -110,17 +113,25 @@ class _Episode:
         blended = (1 - weight) * old + weight * new + bump
         return blended, turn * rotation, gripper
 
-    def advance(self, distance: float) -> None:
+    def advance(self, hand: Float64[np.ndarray, " 3"], target: Float64[np.ndarray, " 3"]) -> None:
         """Moves on by one step, unless the hand is still too far behind."""
-        if distance > _WAIT_DISTANCE and self.waited < _MAX_WAIT:
+        segment = self.segments[self.index]
+        following = self.progress + segment.pace(self.progress, self.pace)
+        behind = bool(np.linalg.norm(target - hand) > _WAIT_DISTANCE)
+        closing = segment.hand_at_closing(self.progress, following)
+        if closing is not None:
+            away = float(np.linalg.norm(self._frame().carry(closing) - hand))
+            behind |= _GRASP_DISTANCE < away < self.away  # and comes nearer
+            self.away = away
+        else:
+            self.away = np.inf
+        if behind and self.waited < _MAX_WAIT:
             self.waited += 1
             return
-        if distance <= _WAIT_DISTANCE:
+        if not behind:
             self.waited = 0
-        segment = self.segments[self.index]
-        self.progress += segment.pace(self.progress, self.pace)
-        ended = self.progress >= len(segment)
-        if ended and self.index + 1 < len(self.segments):
+        self.progress = following
+        if following >= len(segment) and self.index + 1 < len(self.segments):
             self._enter(self.index + 1)
 
 
@@ -219,5 +230,5 @@ class AmplifiedPolicy:
         turn = (rotation * Rotation.from_matrix(matrix).inv()).as_rotvec()
         move = np.concatenate([offset / POSITION_SCALE, turn / ROTATION_SCALE])
         move += self._noise * episode.disturb()
-        episode.advance(float(np.linalg.norm(offset)))
+        episode.advance(position, target)
         return np.append(np.clip(move, -1, 1), gripper).astype(np.float32)

@@ -19,6 +19,7 @@ from rl_datagen.sim import Scene
 from rl_datagen.sim.contacts import HandContacts
 from rl_datagen.sim.motions import (
     MIN_SEGMENT,
+    Motion,
     TouchTrack,
     aim_of,
     find_motions,
@@ -29,6 +30,7 @@ from rl_datagen.sim.motions import (
 # Standard deviation of the filter over the controller's targets, env steps: the hand's tremor goes,
 # and twice as much would cut the corner at which it grasps.
 _SMOOTHING = 4
+_NUDGE = 0.02  # m; an object that is moved by less may not be in the hand yet
 # Env steps that the fingers take to close or open, whatever the hand's pace.
 _FINGER_STEPS = 12
 
@@ -46,6 +48,7 @@ class Segment:
         targets: Controller target positions, smoothed over time, m, world frame.
         rotations: Controller target orientations, smoothed alike.
         gripper: Gripper command of each step.
+        hands: Where the hand was then, m: it lags behind its target.
         fingers_move: Whether the command has changed so lately that the fingers are on their way.
         joint: Position of the reference's joint at each step, rad or m, where the segment is the
             motion of a moving part; else None.
@@ -57,6 +60,7 @@ class Segment:
     targets: Float64[np.ndarray, "T 3"]
     rotations: Rotation
     gripper: Float64[np.ndarray, " T"]
+    hands: Float64[np.ndarray, "T 3"]
     fingers_move: Bool[np.ndarray, " T"]
     joint: Float64[np.ndarray, " T"] | None = None
 
@@ -79,6 +83,14 @@ class Segment:
     def pace(self, progress: float, wanted: float) -> float:
         """Returns the steps to go on by, at most one while the fingers move."""
         return min(1.0, wanted) if self.fingers_move[self._step(progress)] else wanted
+
+    def hand_at_closing(
+        self, progress: float, following: float
+    ) -> Float64[np.ndarray, " 3"] | None:
+        """Returns where the hand was if it began to close between two steps, else None."""
+        before, after = self._step(progress), self._step(following)
+        closes = self.gripper[after] > self.gripper[before]
+        return self.hands[after] if closes else None
 
     def _step(self, progress: float) -> int:
         return min(int(progress), len(self) - 1)
@@ -110,7 +122,8 @@ def analyse(demonstration: HumanDemonstration, scene: Scene) -> list[Segment]:
     for number, motion in enumerate(motions):
         last = number + 1 == len(motions)
         end = length if last else min(motion.end, motions[number + 1].start)
-        start = motion.start if motion.start - begin >= MIN_SEGMENT else begin
+        taken = _taken(recording, scene, motion, end)
+        start = taken if taken - begin >= MIN_SEGMENT else begin
         if start > begin:
             segments.append(_segment(recording, scene, motion.body, begin, start))
         if end > start:
@@ -182,9 +195,22 @@ def _segment(
         targets=recording.targets[start:end],
         rotations=Rotation.from_matrix(recording.rotations[start:end]),
         gripper=recording.gripper[start:end],
+        hands=recording.hand[start:end],
         fingers_move=recording.fingers_move[start:end],
         joint=joint,
     )
+
+
+def _taken(recording: _Recording, scene: Scene, motion: Motion, end: int) -> int:
+    """Returns the env step at which a motion is one to its goal: a nudge is part of the way.
+
+    Otherwise the frame would begin to turn into the goal's while the fingers still close.
+    """
+    if motion.body not in things(scene, "object"):
+        return motion.start
+    positions = recording.positions[motion.start : end, motion.body]
+    away = np.linalg.norm(positions - positions[0], axis=1) > _NUDGE
+    return motion.start + int(away.argmax()) if away.any() else motion.start
 
 
 def _is_put_on(moved: int, reference: int, scene: Scene) -> bool:

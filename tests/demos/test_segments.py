@@ -58,6 +58,20 @@ def test_what_rides_along_in_a_drawer_is_not_what_the_hand_moves(task):
     assert references(task)[1:] == [drawer, drawer, drawer]
 
 
+@pytest.mark.parametrize("task", ["libero_90/48", "libero_90/46", "libero_spatial/6"])
+def test_what_is_nudged_before_the_hand_has_closed_is_still_on_the_way(task):
+    way, _ = segments_of(task)
+    assert way.gripper[0] < 0 < way.gripper[-1]  # it closes before the frame is the goal's
+
+
+def test_where_the_hand_was_when_it_closed_is_known():
+    way, _ = segments_of("libero_spatial/6")
+    (closes,) = np.flatnonzero(np.diff(way.gripper) > 0)
+    np.testing.assert_array_equal(way.hand_at_closing(closes, closes + 1.2), way.hands[closes + 1])
+    assert way.hand_at_closing(closes - 2, closes - 0.8) is None
+    assert way.hand_at_closing(closes + 2, closes + 3) is None
+
+
 def test_two_objects_are_each_carried_to_the_goal():
     """The soup is bumped when the sauce falls beside it: that is not a motion of its own."""
     assert references("libero_10/0") == [
