@@ -44,8 +44,9 @@ _PACE = 1.2
 _MAX_SHARE_OF_LIMIT = 0.7
 # Each segment is acted out at a pace of its own, this much slower or faster at most.
 _PACE_SPREAD = 0.15
-# An attempt that takes this many times as long as the demonstration has failed.
-_PATIENCE = 1.6
+# An attempt that takes this many times as long as the demonstration has failed: a part may have
+# further to go, and the hand may have to wait.
+_PATIENCE = 2.0
 # Beyond this turn an object is taken for one without a front, such as a can that has rolled.
 _MAX_YAW = np.deg2rad(60)
 
