@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,16 @@ def run_counted(arguments: list[str], spent: Path, log: Path) -> float:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: see {log}")
     return seconds
+
+
+def run_again(script: str, parts: list[tuple[str, ...]], at_once: int) -> None:
+    """Runs a benchmark once more for each of its parts, which its ``--one`` takes.
+
+    A process per part: CPU time is counted by process.
+    """
+    commands = [[sys.executable, script, *part] for part in parts]
+    with ThreadPoolExecutor(at_once) as executor:
+        list(executor.map(lambda command: subprocess.run(command, check=False), commands))
 
 
 def commit_of(run: Path) -> str:

@@ -18,13 +18,10 @@ and a JSON object with ``tasks``, ``reached`` (95 of 100), ``core_minutes_median
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import commit_of, run_counted
+from common import commit_of, run_again, run_counted
 from judging import judge
 
 TASKS = (
@@ -49,10 +46,7 @@ def main() -> None:
         return
     left = [task for task in arguments.tasks if not row_path(task, arguments.kind).exists()]
     options = ("--kind", arguments.kind, "--outputs", str(arguments.outputs))
-    # A process per task: CPU time is counted by process.
-    commands = [[sys.executable, __file__, "--one", task, *options] for task in left]
-    with ThreadPoolExecutor(arguments.at_once) as executor:
-        list(executor.map(lambda command: subprocess.run(command, check=False), commands))
+    run_again(__file__, [("--one", task, *options) for task in left], arguments.at_once)
     rows = [read_row(task, arguments.kind) for task in arguments.tasks]
     print("RESULT", json.dumps(summarise([row for row in rows if row])))
 
@@ -81,24 +75,33 @@ def summarise(rows: list[dict]) -> dict:
 
 def measure_task(task: str, kind: str, outputs: Path) -> None:
     name = f"cost-{kind}-{task.replace('/', '-')}"
-    log = outputs / "expert_cost" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    row = {"task": task, "kind": kind, **train(task, KINDS[kind], name, outputs, log)}
-    row["recipe"] = commit_of(outputs / "runs" / name)
-    row |= judge(task, outputs / "experts" / task, name)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    row_path(task, kind).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    row = {"task": task, "kind": kind, **make(task, KINDS[kind], name, outputs)}
+    write_row(row, row_path(task, kind))
+
+
+def make(task: str, settings: tuple[str, ...], name: str, outputs: Path) -> dict:
+    """Makes an expert and returns what it took, which commit made it, and how good it is."""
+    spent = train(task, settings, name, outputs)
+    spent["recipe"] = commit_of(outputs / "runs" / name)
+    return spent | judge(task, outputs / "experts" / task, name)
+
+
+def write_row(row: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(row), flush=True)
 
 
-def train(task: str, settings: tuple[str, ...], name: str, outputs: Path, log: Path) -> dict:
+def train(task: str, settings: tuple[str, ...], name: str, outputs: Path) -> dict:
     """Makes the expert and returns what it took; a run that was cut off resumes."""
+    log = outputs / "expert_cost" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         *("train", "expert_state", *settings, f"task={task}", f"name={name}"),
         *(f"output_dir={outputs}", "algo.num_env_runners=0"),
     ]
     begin = time.monotonic()
-    seconds = run_counted(command, outputs / "expert_cost" / f"{name}.seconds", log)
+    seconds = run_counted(command, log.with_suffix(".seconds"), log)
     stages = {
         path.stem: json.loads(path.read_text())
         for path in (outputs / "runs" / name / "stages").glob("*.json")

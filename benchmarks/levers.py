@@ -16,14 +16,10 @@ lever, as Markdown. The last line is ``RESULT`` and a JSON object with ``runs``.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import commit_of
-from expert_cost import train
-from judging import judge
+from common import run_again
+from expert_cost import make, write_row
 
 TASKS = ("libero_90/48", "libero_90/24", "libero_object/1")
 LEVERS = {
@@ -68,14 +64,9 @@ def run_missing(arguments: argparse.Namespace) -> None:
         for lever in arguments.levers
         if not row_path(task, lever, seed).exists()
     ]
-    # A process per run: CPU time is counted by process.
-    with ThreadPoolExecutor(arguments.at_once) as executor:
-        list(executor.map(lambda run: start(run, arguments.outputs), left))
-
-
-def start(run: tuple[str, str, int], outputs: Path) -> None:
-    command = [sys.executable, __file__, "--outputs", str(outputs), "--one", *map(str, run)]
-    subprocess.run(command, check=False)
+    options = ("--outputs", str(arguments.outputs))
+    parts = [(*options, "--one", *map(str, run)) for run in left]
+    run_again(__file__, parts, arguments.at_once)
 
 
 def row_path(task: str, lever: str, seed: int) -> Path:
@@ -90,16 +81,8 @@ def stored_rows() -> list[dict]:
 def measure(task: str, lever: str, seed: int, outputs: Path) -> None:
     """Makes one expert, judges it, and writes its row."""
     path = row_path(task, lever, seed)
-    name = path.stem
-    log = outputs / "expert_cost" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    spent = train(task, (*LEVERS[lever], f"seed={seed}"), name, outputs, log)
-    row = {"task": task, "lever": lever, "seed": seed, **spent}
-    row["recipe"] = commit_of(outputs / "runs" / name)
-    row |= judge(task, outputs / "experts" / task, name)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(row), flush=True)
+    made = make(task, (*LEVERS[lever], f"seed={seed}"), path.stem, outputs)
+    write_row({"task": task, "lever": lever, "seed": seed, **made}, path)
 
 
 def print_table() -> None:

@@ -208,8 +208,9 @@ def _taken(recording: _Recording, scene: Scene, motion: Motion, end: int) -> int
     """
     if motion.body not in things(scene, "object"):
         return motion.start
-    positions = recording.positions[motion.start : end, motion.body]
-    away = np.linalg.norm(positions - positions[0], axis=1) > _NUDGE
+    lay = recording.positions[motion.start, motion.body]
+    positions = recording.positions[motion.start : end, motion.body]  # none, if another is at once
+    away = np.linalg.norm(positions - lay, axis=1) > _NUDGE
     return motion.start + int(away.argmax()) if away.any() else motion.start
 
 

@@ -42,12 +42,13 @@ def test_the_same_seed_gives_the_same_episode(scene, policy):
 
 def test_the_hand_is_quicker_than_the_humans_but_waits_for_its_fingers(scene, monkeypatch):
     monkeypatch.setattr(amplify, "_PACE", 2.0)
+    monkeypatch.setattr(amplify, "_GRASP_DISTANCE", np.inf)  # for where it closes: see below
     human = load_human_demonstration(scene.task)
     quick = AmplifiedPolicy([human], scene, action_noise=0.0)
     plan = PlannedEpisode("a", scene.shipped_state(0), 1)
     ours, theirs = run(scene, quick, [plan])[0], replay(human, scene, SimConfig())
     (ours_closed, ours_way), (closed, way) = (_closing(each) for each in (ours, theirs))
-    assert ours_closed < 0.9 * closed
+    assert ours_closed < 0.7 * closed
     assert ours_way < 1.7 * way  # 1.9 times and more if they were not waited for
 
 
@@ -106,13 +107,14 @@ def test_a_demonstration_goes_on_after_success_and_still_succeeds(scene, policy)
 @pytest.mark.slow
 def test_a_demonstration_that_leaves_little_time_is_acted_out_faster(scene, policy, monkeypatch):
     monkeypatch.setattr(amplify, "_MAX_SHARE_OF_LIMIT", 0.25)  # of 280 env steps; it takes 121
+    monkeypatch.setattr(amplify, "_GRASP_DISTANCE", np.inf)
     hurried = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.06)
     plans = [PlannedEpisode(str(seed), scene.draw_state(seed), seed) for seed in range(6)]
     usual, fast = (
         np.mean([len(e) for e in run(scene, each, plans) if e.success])
         for each in (policy, hurried)
     )
-    assert fast < 0.95 * usual
+    assert fast < 0.85 * usual
 
 
 def test_an_attempt_has_the_time_it_needs(policy):
