@@ -167,15 +167,15 @@ class VerdictConfig(Section):
     time limit.
     """
 
-    good_success_rate: Fraction = 0.98
+    good_success_rate: Fraction = 0.985
     """A policy that succeeds this often is to be accepted."""
-    poor_success_rate: Fraction = 0.92
+    poor_success_rate: Fraction = 0.93
     """A policy that succeeds this often is to be rejected."""
     false_acceptance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """How often a poor policy may be accepted."""
     false_rejection: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """How often a good policy may be rejected."""
-    max_episodes: PositiveInt = 120
+    max_episodes: PositiveInt = 160
     """Episodes after which the test ends undecided, which does not count as reliable."""
 
     @model_validator(mode="after")

@@ -82,7 +82,7 @@ def test_the_schema_names_every_section():
         (("quickstart", "policy.action_steps=9"), "action_horizon=8"),
         (
             ("train", "verdict.good_success_rate=0.9"),
-            "poor_success_rate=0.92",
+            "poor_success_rate=0.93",
         ),
         (("quickstart", "nowhere.yaml"), "neither a readable YAML file"),
         (("quickstart", "config/quickstart.yaml"), "Did you mean 'quickstart'"),

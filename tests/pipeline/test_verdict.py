@@ -39,11 +39,11 @@ def judge(monkeypatch, make_trajectory):
     return judge
 
 
-def test_a_policy_that_never_fails_is_accepted_after_four_waves_of_twelve(judge):
+def test_a_policy_that_never_fails_is_accepted_after_five_waves_of_twelve(judge):
     score, planned = judge(lambda number: True)
-    assert (score.verdict, score.num_episodes, score.success_rate) == ("reliable", 48, 1.0)
-    assert [len(wave) for wave in planned] == [12] * 4
-    assert len({name for wave in planned for name in wave}) == 48
+    assert (score.verdict, score.num_episodes, score.success_rate) == ("reliable", 60, 1.0)
+    assert [len(wave) for wave in planned] == [12] * 5
+    assert len({name for wave in planned for name in wave}) == 60
     assert score.success_len_mean == 12
 
 
