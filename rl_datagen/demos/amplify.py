@@ -31,12 +31,18 @@ _MAX_WAIT = 20
 # The hand closes once it is as near as this to where the human's was when it closed, m, or as near
 # as it gets: at a quicker pace it lags further behind its target.
 _GRASP_DISTANCE = 0.007
-# How far the approach may deviate sideways from the demonstration's, m; it fades to zero before
-# the segment's second half, where contact happens.
+# Share of a segment over which the hand comes over to the frame of its reference. What it carries
+# has to be in line before it is between other things.
+_BLEND_SHARE = 1 / 3
+# How far the approach may deviate sideways from the demonstration's, m; it is zero again once the
+# frames have blended, before contact happens.
 _APPROACH_SPREAD = 0.02
 # Share of the action noise that is carried over to the next env step. Noise that wanders moves the
 # hand off the path without shaking it, so the episodes stay smooth.
 _PERSISTENCE = 0.9
+# Share of the noise that is left while the hand grasps: there millimetres decide, and a clone would
+# learn from grasps that held by luck.
+_GRASP_NOISE = 0.25
 # Env steps of the demonstration per env step: smoothed, it can be acted out faster than the human
 # did. A demonstration that would still take more of the time limit than this share is acted out
 # faster again: its clone would often be late, and may well be slower.
@@ -96,17 +102,21 @@ class _Episode:
         return self.motion.carry(self.frame, self.progress) if self.motion else self.frame
 
     def disturb(self) -> Float64[np.ndarray, " 6"]:
-        """Returns the next value of a slowly wandering noise of unit variance (AR(1))."""
+        """Returns the next value of a slowly wandering noise (AR(1)).
+
+        Its variance is one, and less where the hand grasps.
+        """
         fresh = self.rng.normal(size=6)
         self.noise = _PERSISTENCE * self.noise + np.sqrt(1 - _PERSISTENCE**2) * fresh
-        return self.noise
+        grasps = self.segments[self.index].is_grasp(self.progress)
+        return self.noise * (_GRASP_NOISE if grasps else 1.0)
 
     def target(self) -> tuple[Float64[np.ndarray, " 3"], Rotation, float]:
         """Returns the current target position, orientation and gripper command."""
         segment = self.segments[self.index]
         position, rotation, gripper = segment.target(self.progress)
-        # Over the first half of a segment the old frame blends into the new one.
-        weight = min(1.0, 2.0 * (self.progress + 1) / len(segment))
+        # At a segment's beginning the old frame blends into the new one.
+        weight = min(1.0, (self.progress + 1) / (_BLEND_SHARE * len(segment)))
         frame = self._frame()
         old, new = self.before.carry(position), frame.carry(position)
         bump = self.approach * np.sin(np.pi * weight) if weight < 1 else np.zeros(3)

@@ -33,6 +33,7 @@ _SMOOTHING = 4
 _NUDGE = 0.02  # m; an object that is moved by less may not be in the hand yet
 # Env steps that the fingers take to close or open, whatever the hand's pace.
 _FINGER_STEPS = 12
+_GRASP_STEPS = 15  # env steps over which the hand comes to a grasp
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Segment:
         gripper: Gripper command of each step.
         hands: Where the hand was then, m: it lags behind its target.
         fingers_move: Whether the command has changed so lately that the fingers are on their way.
+        grasps: Whether the hand is about to close, or closes.
         joint: Position of the reference's joint at each step, rad or m, where the segment is the
             motion of a moving part; else None.
     """
@@ -62,6 +64,7 @@ class Segment:
     gripper: Float64[np.ndarray, " T"]
     hands: Float64[np.ndarray, "T 3"]
     fingers_move: Bool[np.ndarray, " T"]
+    grasps: Bool[np.ndarray, " T"]
     joint: Float64[np.ndarray, " T"] | None = None
 
     def __len__(self) -> int:
@@ -84,6 +87,10 @@ class Segment:
         """Returns the steps to go on by, at most one while the fingers move."""
         return min(1.0, wanted) if self.fingers_move[self._step(progress)] else wanted
 
+    def is_grasp(self, progress: float) -> bool:
+        """Returns whether the hand is about to close there, or closes."""
+        return bool(self.grasps[self._step(progress)])
+
     def hand_at_closing(
         self, progress: float, following: float
     ) -> Float64[np.ndarray, " 3"] | None:
@@ -104,6 +111,7 @@ class _Recording(TouchTrack):
     rotations: Float64[np.ndarray, "T 3 3"]
     gripper: Float64[np.ndarray, " T"]
     fingers_move: Bool[np.ndarray, " T"]
+    grasps: Bool[np.ndarray, " T"]
     joints: Float64[np.ndarray, "T Nq"]
 
 
@@ -156,14 +164,19 @@ def _record(demonstration: HumanDemonstration, scene: Scene) -> _Recording:
         targets=targets,
         rotations=rotations,
         gripper=gripper,
-        fingers_move=_changed_lately(gripper),
+        fingers_move=_near(_changes(gripper) != 0, before=0, after=_FINGER_STEPS),
+        grasps=_near(_changes(gripper) > 0, before=_GRASP_STEPS, after=_FINGER_STEPS),
         joints=joints,
     )
 
 
-def _changed_lately(gripper: Float64[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
-    changes = np.diff(gripper, prepend=gripper[:1]) != 0
-    return np.convolve(changes, np.ones(_FINGER_STEPS))[: len(gripper)] > 0
+def _changes(gripper: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
+    return np.diff(gripper, prepend=gripper[:1])
+
+
+def _near(events: Bool[np.ndarray, " T"], *, before: int, after: int) -> Bool[np.ndarray, " T"]:
+    """Marks the steps from so many before an event until so many after its beginning."""
+    return np.convolve(events, np.ones(before + after))[before : before + len(events)] > 0
 
 
 def _smooth(values: Float64[np.ndarray, "T ..."]) -> Float64[np.ndarray, "T ..."]:
@@ -197,6 +210,7 @@ def _segment(
         gripper=recording.gripper[start:end],
         hands=recording.hand[start:end],
         fingers_move=recording.fingers_move[start:end],
+        grasps=recording.grasps[start:end],
         joint=joint,
     )
 

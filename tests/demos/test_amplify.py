@@ -70,6 +70,35 @@ def test_the_hand_closes_where_the_humans_did(monkeypatch):
     assert away.max() < 0.012  # 0.02 to 0.05 if it did not wait
 
 
+def test_the_hand_is_steady_where_it_grasps(scene, monkeypatch):
+    monkeypatch.setattr(amplify, "_APPROACH_SPREAD", 0.0)
+    human = load_human_demonstration(scene.task)
+    state = scene.shipped_state(0)
+
+    def spread(share):
+        monkeypatch.setattr(amplify, "_GRASP_NOISE", share)
+        policy = AmplifiedPolicy([human], scene, action_noise=0.12)
+        plans = [PlannedEpisode(str(seed), state, seed) for seed in range(8)]
+        episodes = run(scene, policy, plans)
+        return np.std([each.ee_pos[_closing(each)[0]] for each in episodes], axis=0).sum()
+
+    steady, free = spread(amplify._GRASP_NOISE), spread(1.0)
+    assert steady < free / 1.5
+
+
+def test_the_hand_is_in_line_after_a_third_of_the_way(scene, monkeypatch):
+    """Approaches from one init state differ, and meet before anything is near."""
+    monkeypatch.setattr(amplify, "_PACE_SPREAD", 0.0)
+    policy = AmplifiedPolicy([load_human_demonstration(scene.task)], scene, action_noise=0.0)
+    state = scene.shipped_state(0)
+    plans = [PlannedEpisode(str(seed), state, seed) for seed in range(6)]
+    episodes = run(scene, policy, plans)
+    closes = min(_closing(each)[0] for each in episodes)
+    spread = np.std([each.ee_pos[:closes] for each in episodes], axis=0).sum(axis=1)
+    assert spread.max() > 0.03
+    assert spread[closes // 2] < 0.02  # 0.037 if they met after half the way
+
+
 def _closing(episode):
     """Returns when the fingers are told to close, and how far the hand gets while they do."""
     step = int(np.flatnonzero(np.diff(episode.action[:, 6]) > 0)[0])

@@ -72,6 +72,16 @@ def test_where_the_hand_was_when_it_closed_is_known():
     assert way.hand_at_closing(closes + 2, closes + 3) is None
 
 
+def test_a_grasp_begins_before_the_hand_closes_and_ends_with_its_fingers():
+    way, there = segments_of("libero_object/0")
+    (closes,) = np.flatnonzero(np.diff(way.gripper) > 0) + 1
+    steps = np.arange(len(way) + len(there))
+    grasps = np.concatenate([way.grasps, there.grasps])
+    np.testing.assert_array_equal(grasps, (steps >= closes - 15) & (steps < closes + 12))
+    assert way.is_grasp(closes - 0.5)
+    assert not way.is_grasp(closes - 15.5)
+
+
 def test_two_objects_are_each_carried_to_the_goal():
     """The soup is bumped when the sauce falls beside it: that is not a motion of its own."""
     assert references("libero_10/0") == [
