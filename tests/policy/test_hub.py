@@ -1,6 +1,6 @@
 """Experts to the Hub and back, against a local stand-in of its HTTP API."""
 
-import shutil
+import json
 
 import pytest
 from typer.testing import CliRunner
@@ -77,11 +77,14 @@ def test_a_single_expert_is_at_the_top_and_says_nothing_of_this_machine(hub, pac
 def test_a_damaged_expert_is_neither_pushed_nor_pulled(hub, packed, tmp_path):
     push_experts(packed, REPO)
     name = "libero_goal/5/norm_stats.json"
-    hub.files(REPO)[name] = hub.files(REPO)["libero_goal/0/norm_stats.json"]
+    stats = json.loads((packed / name).read_text())
+    stats["action"]["low"][0] -= 0.01
+    damaged = json.dumps(stats).encode()  # valid, and not what was packed
+    hub.files(REPO)[name] = damaged
     with pytest.raises(UserError, match=r"another checksum of 'norm_stats\.json' beside it"):
         pull_experts(REPO, tmp_path / "back")
     assert not (tmp_path / "back").exists()
-    shutil.copy(packed / "libero_goal/0/norm_stats.json", packed / name)
+    (packed / name).write_bytes(damaged)
     with pytest.raises(UserError, match="another checksum"):
         push_experts(packed, REPO)
 
