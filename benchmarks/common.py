@@ -26,6 +26,7 @@ def run_counted(arguments: list[str], spent: Path, log: Path) -> float:
         log: What the command prints is added to it.
     """
     before = float(spent.read_text()) if spent.exists() else 0.0
+    own: dict[psutil.Process, float] = {}
     # Processes whose parent ends become this one's children, so that their time is counted too.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     command = [sys.executable, "-m", "rl_datagen", *arguments]
@@ -35,14 +36,14 @@ def run_counted(arguments: list[str], spent: Path, log: Path) -> float:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
         try:
             while process.poll() is None:
-                spent.write_text(str(before + _seconds_so_far()))
-                time.sleep(10)
+                spent.write_text(str(before + _seconds_so_far(own)))
+                time.sleep(2)
         finally:
             process.terminate()
             process.wait()
     _reap()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = before + usage.ru_utime + usage.ru_stime
+    seconds = before + max(sum(own.values()), usage.ru_utime + usage.ru_stime)
     spent.write_text(str(seconds))
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: see {log}")
@@ -64,13 +65,19 @@ def commit_of(run: Path) -> str:
     return json.loads((run / "provenance.json").read_text())["git"][:7]
 
 
-def _seconds_so_far() -> float:
-    """CPU time of the processes that are there, and of those that they have waited for."""
-    total = 0.0
+def _seconds_so_far(own: dict[psutil.Process, float]) -> float:
+    """Returns the CPU time of all processes that were ever there.
+
+    A process is remembered after its end: Ray's raylet ignores SIGCHLD, so that the kernel forgets
+    what its workers took.
+
+    Args:
+        own: What each process was last seen to have taken itself, which is brought up to date.
+    """
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += sum(process.cpu_times()[:4])
-    return total
+            own[process] = sum(process.cpu_times()[:2])
+    return sum(own.values())
 
 
 def _reap() -> None:
