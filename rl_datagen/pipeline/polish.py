@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rl_datagen.algo.bc import clone_own
-from rl_datagen.algo.selection import best_row, merit
+from rl_datagen.algo.selection import best_row, is_reliable, merit
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline.engine import Summary
@@ -27,7 +29,7 @@ def polish(
 ) -> Summary:
     """Distils a policy until it is reliable, and keeps the best of it and what came of it.
 
-    A policy that the verdict finds worse than the one it was made from is not kept.
+    The verdict looks at what it begins with, too: what is no better than that is not kept.
 
     Args:
         run: Its ``polish`` says how many rounds there are at most.
@@ -35,16 +37,18 @@ def polish(
         source: Expert folder to begin with.
         target: Expert folder that is written.
         beside: Episodes that are cloned together with its own: what it was cloned from, of which
-            it would forget a part.
+            it would forget a part. Attempts go on after success as long as these do.
     """
-    settings = run.config.polish
+    settings, num_after = run.config.polish, num_steps_after_success(beside)
     policy, _, stats = load_policy(source, task=run.config.task)
     num_attempts = settings.num_init_states * settings.num_attempts
     policies, rows, num_env_steps = [policy], [], 0
+    if settings.num_rounds:
+        rows.append({"iteration": 0, **score(run, policy, f"{stage}-0").columns()})
     for number in range(settings.num_rounds):
         part = f"of round {number + 1}"
         run.progress.start(stage, num_attempts, f"attempts {part}")
-        attempts = _attempts(run, policies[-1], f"{stage}-{number}")
+        attempts = _attempts(run, policies[-1], f"{stage}-{number}", num_after)
         num_env_steps += sum(len(episode) for episode in attempts)
         chosen = choose(attempts, settings.num_attempts)
         if not chosen:
@@ -55,10 +59,8 @@ def polish(
         policies.append(clone_own(policies[-1], cloned, run.config, stream, report=report))
         found = score(run, policies[-1], f"{stage}-{number + 1}")
         rows.append({"iteration": number + 1, **found.columns()})
-        if found.verdict == "reliable":
+        if any(is_reliable(row) for row in rows):
             break
-    if rows and rows[-1]["evaluation_verdict"] != "reliable":  # was it better before?
-        rows.insert(0, {"iteration": 0, **score(run, policy, f"{stage}-0").columns()})
     best: Any = best_row(rows) or {"iteration": 0}
     save_expert(target, policies[best["iteration"]], run.config, stats, {"polish": rows, **best})
     kept = {name.removeprefix("evaluation_"): value for name, value in best.items()}
@@ -81,7 +83,17 @@ def choose(attempts: list[Trajectory], num_attempts: int) -> list[Trajectory]:
     ]
 
 
-def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
+def num_steps_after_success(episodes: Sequence[Trajectory]) -> int:
+    """Returns the env steps that most episodes go on after they first succeeded; 0 of none.
+
+    What ends where the goal is first reached is the best of those that only pass through it, and
+    whoever clones it aims at the edge.
+    """
+    after = [len(episode) - episode.num_steps_to_success for episode in episodes]
+    return int(np.median(after)) if after else 0
+
+
+def _attempts(run: Run, policy: ChunkPolicy, stream: str, num_after: int) -> list[Trajectory]:
     """Returns the attempts of one round in the order of their plan."""
     settings = run.config.polish
     plans = [
@@ -89,13 +101,15 @@ def _attempts(run: Run, policy: ChunkPolicy, stream: str) -> list[Trajectory]:
         for n in range(settings.num_init_states)
         for attempt in range(settings.num_attempts)
     ]
+    limit = run.time_limit and run.time_limit + num_after
     done: dict[str, Trajectory] = {}
     for episode in rollout(
         varied(policy),
         run.scene,
         plans,
         source=run.config.policy.source,
-        sim=run.config.sim.model_copy(update={"max_episode_steps": run.time_limit}),
+        sim=run.config.sim.model_copy(update={"max_episode_steps": limit}),
+        num_steps_after_success=num_after,
     ):
         done[episode.episode_id] = episode
         run.progress.advance(1, f"{sum(e.success for e in done.values())} of {len(done)} succeeded")

@@ -33,7 +33,7 @@ def _polished(found: Summary) -> str:
     if not found:
         return "not needed: nothing was fine-tuned"
     if "verdict" not in found:
-        return "nothing to clone: no attempt succeeded" if found["env_steps"] else "left out"
+        return "left out"
     length = found.get("success_len_mean")
     time = "" if length is None else f" in {length:.0f} env steps"
     kept = "" if found["round"] else "; not changed"

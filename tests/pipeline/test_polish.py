@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rl_datagen.data.normalization import NormStats
-from rl_datagen.pipeline.polish import choose, varied
+from rl_datagen.pipeline.polish import choose, num_steps_after_success, varied
 from rl_datagen.policy import ChunkActor, make_policy
 from tests.toy import demonstrations, toy_config
 
@@ -39,6 +39,17 @@ def test_of_equally_long_ones_the_smoother_is_chosen(make_trajectory):
     smooth = attempt(make_trajectory, 1, length=30, rough=1e-4)
     assert choose([rough, smooth], 2) == [smooth]
     assert choose([smooth, rough], 2) == [smooth]
+
+
+def test_attempts_go_on_after_success_as_long_as_most_demonstrations_do(make_trajectory):
+    def reached(first, length):
+        reward = np.zeros(length, np.float32)
+        reward[first - 1] = reward[-1] = 1
+        return make_trajectory(0, length=length, success=True, reward=reward)
+
+    assert num_steps_after_success([reached(20, 43), reached(30, 53), reached(40, 41)]) == 23
+    assert num_steps_after_success([reached(20, 20)]) == 0
+    assert num_steps_after_success([]) == 0
 
 
 @pytest.mark.parametrize("kind", ["diffusion", "gaussian"])
