@@ -2,7 +2,8 @@
 
 What it does: ``add`` lets experts collect, adds the compact form of the episodes and the experts
 in half precision to release/, in place of older ones of the same tasks. ``tables`` writes the
-tables of release/README.md and docs/results.md ("130 experts") from docs/results/experts.json.
+tables of release/README.md and docs/results.md ("130 experts") from docs/results/experts.json, and
+how many tasks there are in both and in README.md.
 
 How to run it (a minute a task; a call that was cut off is continued by the same call)::
 
@@ -28,6 +29,7 @@ from rl_datagen.tasks import TASKS
 ROOT = Path(__file__).parent.parent
 RELEASE, TABLE = ROOT / "release", ROOT / "docs/results.md"
 NUM_EPISODES = 50
+NUMBER = r"(?P<number>\d+)"
 
 
 def main() -> None:
@@ -72,6 +74,12 @@ def write_tables() -> None:
         if (RELEASE / "experts" / task).exists()
     ]
     replace_table(path, "| task | made by commit |", lines)
+    num_released, num_judged = len(lines), len(judged)
+    replace_number(path, rf"Begun: {NUMBER} of 130 tasks", num_released)
+    replace_number(TABLE, rf"\*\*{NUMBER} of 130 tasks so far", num_judged)
+    replace_number(ROOT / "README.md", rf"{NUMBER} experts\n> so far", num_released)
+    replace_number(ROOT / "README.md", rf"{NUMBER} of them judged", num_judged)
+    replace_number(ROOT / "README.md", rf"replayable episodes each of {NUMBER}", num_released)
 
 
 def judged_line(row: Mapping) -> str:
@@ -109,6 +117,14 @@ def replace_table(path: Path, head: str, lines: Iterable[str]) -> None:
     end = text.index("\n\n", begin) + 1
     body = "".join(f"{each}\n" for each in lines)
     path.write_text(text[:begin] + body + text[end:])
+
+
+def replace_number(path: Path, pattern: str, number: int) -> None:
+    """Writes a number in the place of the one that a pattern finds, which must be there once."""
+    text = path.read_text()
+    (found,) = re.finditer(pattern, text)
+    begin, end = found.span("number")
+    path.write_text(text[:begin] + str(number) + text[end:])
 
 
 def summarise() -> dict[str, float]:
