@@ -99,7 +99,8 @@ def mark_suites(panels: list[Axes], rows: list[dict]) -> None:
             panel.axvline(begin - 0.5, color=QUIET, linewidth=0.6)
     ends = [*begins[1:], len(suites)]
     middles = [(begin + end - 1) / 2 for begin, end in zip(begins, ends, strict=True)]
-    panels[-1].set_xticks(middles, names)
+    panels[-1].set_xticks(middles, [name.removeprefix("libero_") for name in names])
+    panels[-1].set_xlabel("suite of LIBERO")
     panels[-1].tick_params(axis="x", length=0)
     panels[-1].set_xlim(-0.7, len(rows) - 0.3)
 
