@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rl_datagen.algo.bc import clone_own
-from rl_datagen.algo.selection import best_row, is_reliable, merit
+from rl_datagen.algo.selection import Row, best_row, is_reliable, merit
 from rl_datagen.core.seeding import derive_seed
 from rl_datagen.data.trajectory import Trajectory
 from rl_datagen.pipeline.engine import Summary
@@ -44,7 +44,7 @@ def polish(
     num_attempts = settings.num_init_states * settings.num_attempts
     policies, rows, num_env_steps = [policy], [], 0
     if settings.num_rounds:
-        rows.append({"iteration": 0, **score(run, policy, f"{stage}-0").columns()})
+        rows.append(_judged(run, stage, policies))
     for number in range(settings.num_rounds):
         part = f"of round {number + 1}"
         run.progress.start(stage, num_attempts, f"attempts {part}")
@@ -57,14 +57,19 @@ def polish(
         stream, report = f"{stage}-{number}", report_updates(run.progress)
         cloned = [*chosen, *beside]
         policies.append(clone_own(policies[-1], cloned, run.config, stream, report=report))
-        found = score(run, policies[-1], f"{stage}-{number + 1}")
-        rows.append({"iteration": number + 1, **found.columns()})
+        rows.append(_judged(run, stage, policies))
         if any(is_reliable(row) for row in rows):
             break
     best: Any = best_row(rows) or {"iteration": 0}
     save_expert(target, policies[best["iteration"]], run.config, stats, {"polish": rows, **best})
     kept = {name.removeprefix("evaluation_"): value for name, value in best.items()}
     return {"round": kept.pop("iteration"), "env_steps": num_env_steps} | kept
+
+
+def _judged(run: Run, stage: str, policies: Sequence[ChunkPolicy]) -> Row:
+    """Returns the verdict on the last policy, whose round is how many came before it."""
+    number = len(policies) - 1
+    return {"iteration": number, **score(run, policies[-1], f"{stage}-{number}").columns()}
 
 
 def choose(attempts: list[Trajectory], num_attempts: int) -> list[Trajectory]:
